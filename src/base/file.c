@@ -1,0 +1,244 @@
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "base/mem.h"
+
+static _Atomic int64_t writes_left = -1; /* -1: never fail */
+
+void eh_file_fail_after(int64_t k)
+{
+    atomic_store(&writes_left, k > 0 ? k : -1);
+}
+
+bool eh_file_told_to_fail(void)
+{
+    const int64_t left = atomic_load(&writes_left);
+    if (left < 0)
+        return false;
+    if (left > 1) {
+        atomic_store(&writes_left, left - 1);
+        return false;
+    }
+    errno = ENOSPC;
+    return true;
+}
+
+static int fail_errno(eh_err *err, const char *what, const char *path)
+{
+    const int code = errno == ENOENT ? EH_ENOENT : errno == ENOMEM ? EH_ENOMEM : EH_EIO;
+    return eh_fail(err, code, "%s: cannot %s: %s", path, what, strerror(errno));
+}
+
+int eh_map_open(const char *path, eh_map *map, eh_err *err)
+{
+    struct stat st;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return fail_errno(err, "open", path);
+    int rc = EH_OK;
+    if (fstat(fd, &st) < 0) {
+        rc = fail_errno(err, "look at", path);
+    } else if (!S_ISREG(st.st_mode)) {
+        rc = eh_fail(err, EH_EIO, "%s: is not a plain file", path);
+    } else if (st.st_size == 0) {
+        *map = (eh_map){"", 0};
+    } else {
+        void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (p == MAP_FAILED)
+            rc = fail_errno(err, "map", path);
+        else
+            *map = (eh_map){p, (int64_t)st.st_size};
+    }
+    close(fd);
+    return rc;
+}
+
+void eh_map_close(eh_map *map)
+{
+    if (map != NULL && map->n > 0)
+        munmap((void *)(uintptr_t)map->p, (size_t)map->n);
+    if (map != NULL)
+        *map = (eh_map){0};
+}
+
+void eh_map_will_need(const eh_map *map, int64_t at, int64_t n)
+{
+    if (at < 0 || n <= 0 || at >= map->n)
+        return;
+    const int64_t page = sysconf(_SC_PAGESIZE);
+    const int64_t from = at / page * page;
+    if (n > map->n - at)
+        n = map->n - at;
+    posix_madvise((char *)(uintptr_t)map->p + from, (size_t)(n + at - from), POSIX_MADV_WILLNEED);
+}
+
+int eh_file_read(const char *path, int64_t limit, eh_buf *out, eh_err *err)
+{
+    struct stat st;
+    if (stat(path, &st) < 0)
+        return fail_errno(err, "open", path);
+    if (S_ISDIR(st.st_mode))
+        return eh_fail(err, EH_EIO, "%s: is a folder, not a file", path);
+
+    /* gzread passes files without the gzip mark through as they are. */
+    gzFile z = gzopen(path, "rb");
+    if (z == NULL)
+        return fail_errno(err, "open", path);
+    int rc = EH_OK;
+    char piece[65536];
+    eh_buf all = {.limit = limit};
+    for (;;) {
+        const int n = gzread(z, piece, sizeof piece);
+        if (n < 0) {
+            int code;
+            rc = eh_fail(err, EH_EFORMAT, "%s: after %lld bytes: %s", path, (long long)all.n, gzerror(z, &code));
+            break;
+        }
+        if (n == 0) {
+            /* A gzip stream that was cut off ends quietly; gzclose is the one that knows. */
+            break;
+        }
+        eh_buf_bytes(&all, piece, n);
+        rc = eh_buf_check(&all, path, err);
+        if (rc < 0)
+            break;
+    }
+    if (gzclose(z) != Z_OK && rc == EH_OK)
+        rc = eh_fail(err, EH_EFORMAT, "%s: the gzip stream is cut off after %lld bytes", path, (long long)all.n);
+    if (rc < 0) {
+        eh_buf_clear(&all);
+        return rc;
+    }
+    eh_buf_clear(out);
+    *out = all;
+    return EH_OK;
+}
+
+bool eh_file_exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && !S_ISDIR(st.st_mode);
+}
+
+bool eh_dir_exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+int eh_dir_make(const char *path, eh_err *err)
+{
+    char *part = eh_strdup(path);
+    if (part == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for the path %s", path);
+    int rc = EH_OK;
+    for (char *p = part;; p++) {
+        if (*p != '/' && *p != '\0')
+            continue;
+        const char here = *p;
+        *p = '\0';
+        if (part[0] != '\0' && mkdir(part, 0777) < 0 && errno != EEXIST) {
+            rc = fail_errno(err, "make the folder", part);
+            break;
+        }
+        *p = here;
+        if (here == '\0')
+            break;
+    }
+    if (rc == EH_OK && !eh_dir_exists(path))
+        rc = eh_fail(err, EH_EIO, "%s: is there, and is not a folder", path);
+    eh_free(part);
+    return rc;
+}
+
+char *eh_path_join(const char *dir, const char *name)
+{
+    eh_buf b = {0};
+    eh_buf_str(&b, eh_str_of(dir));
+    if (b.n > 0 && b.p[b.n - 1] != '/')
+        eh_buf_char(&b, '/');
+    eh_buf_str(&b, eh_str_of(name));
+    if (b.fault != 0) {
+        eh_buf_clear(&b);
+        return NULL;
+    }
+    return b.p;
+}
+
+int eh_outfile_open(eh_outfile *f, const char *path, eh_err *err)
+{
+    *f = (eh_outfile){0};
+    f->path = eh_strdup(path);
+    eh_buf temp = {0};
+    eh_buf_printf(&temp, "%s.part-%ld", path, (long)getpid());
+    f->temp = temp.p;
+    if (f->path == NULL || temp.fault != 0) {
+        eh_outfile_drop(f);
+        return eh_fail(err, EH_ENOMEM, "no memory for the path %s", path);
+    }
+    f->stream = fopen(f->temp, "wbe");
+    if (f->stream == NULL) {
+        const int rc = fail_errno(err, "write", f->temp);
+        eh_free(f->temp); /* not ours to remove */
+        f->temp = NULL;
+        eh_outfile_drop(f);
+        return rc;
+    }
+    return EH_OK;
+}
+
+int eh_outfile_put(eh_outfile *f, const void *p, int64_t n, eh_err *err)
+{
+    if (eh_file_told_to_fail() || fwrite(p, 1, (size_t)n, f->stream) != (size_t)n)
+        return fail_errno(err, "write", f->path);
+    return EH_OK;
+}
+
+int eh_outfile_commit(eh_outfile *f, eh_err *err)
+{
+    if (eh_file_told_to_fail() || fflush(f->stream) != 0 || fsync(fileno(f->stream)) != 0)
+        return fail_errno(err, "write", f->path);
+    FILE *stream = f->stream;
+    f->stream = NULL;
+    if (fclose(stream) != 0)
+        return fail_errno(err, "write", f->path);
+    if (eh_file_told_to_fail() || rename(f->temp, f->path) != 0)
+        return fail_errno(err, "put in place", f->path);
+    eh_free(f->temp);
+    f->temp = NULL;
+    return EH_OK;
+}
+
+void eh_outfile_drop(eh_outfile *f)
+{
+    if (f == NULL)
+        return;
+    if (f->stream != NULL)
+        fclose(f->stream);
+    if (f->temp != NULL)
+        unlink(f->temp);
+    eh_free(f->temp);
+    eh_free(f->path);
+    *f = (eh_outfile){0};
+}
+
+int eh_file_write(const char *path, eh_str bytes, eh_err *err)
+{
+    eh_outfile f = {0};
+    int rc = eh_outfile_open(&f, path, err);
+    if (rc == EH_OK)
+        rc = eh_outfile_put(&f, bytes.p, bytes.n, err);
+    if (rc == EH_OK)
+        rc = eh_outfile_commit(&f, err);
+    eh_outfile_drop(&f);
+    return rc;
+}

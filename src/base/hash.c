@@ -1,0 +1,56 @@
+#include "base/hash.h"
+
+#include <openssl/evp.h>
+#include <stdio.h>
+
+#include "base/file.h"
+
+void eh_sha256_begin(eh_sha256 *h)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    if (ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1) {
+        EVP_MD_CTX_free(ctx);
+        ctx = NULL;
+    }
+    h->state = ctx;
+}
+
+void eh_sha256_add(eh_sha256 *h, const void *p, int64_t n)
+{
+    if (h->state != NULL && n > 0 && EVP_DigestUpdate(h->state, p, (size_t)n) != 1) {
+        EVP_MD_CTX_free(h->state);
+        h->state = NULL;
+    }
+}
+
+int eh_sha256_end(eh_sha256 *h, char out[EH_SHA256_TEXT], eh_err *err)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    const bool good = h->state != NULL && EVP_DigestFinal_ex(h->state, digest, NULL) == 1;
+    EVP_MD_CTX_free(h->state);
+    h->state = NULL;
+    if (!good)
+        return eh_fail(err, EH_ENOMEM, "libcrypto could not compute a SHA-256");
+    for (int i = 0; i < 32; i++)
+        snprintf(out + 2 * i, 3, "%02x", digest[i]);
+    return EH_OK;
+}
+
+int eh_sha256_of(const void *p, int64_t n, char out[EH_SHA256_TEXT], eh_err *err)
+{
+    eh_sha256 h;
+    eh_sha256_begin(&h);
+    eh_sha256_add(&h, p, n);
+    return eh_sha256_end(&h, out, err);
+}
+
+int eh_sha256_file(const char *path, char out[EH_SHA256_TEXT], eh_err *err)
+{
+    eh_map map;
+    int rc = eh_map_open(path, &map, err);
+    if (rc < 0)
+        return rc;
+    rc = eh_sha256_of(map.p, map.n, out, err);
+    eh_map_close(&map);
+    return rc;
+}

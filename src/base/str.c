@@ -1,0 +1,241 @@
+#include "base/str.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+eh_str eh_str_of(const char *s)
+{
+    return s == NULL ? (eh_str){"", 0} : (eh_str){s, (int64_t)strlen(s)};
+}
+
+bool eh_str_eq(eh_str a, eh_str b)
+{
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, (size_t)a.n) == 0);
+}
+
+bool eh_str_starts(eh_str s, eh_str start)
+{
+    return s.n >= start.n && eh_str_eq((eh_str){s.p, start.n}, start);
+}
+
+bool eh_str_ends(eh_str s, eh_str end)
+{
+    return s.n >= end.n && eh_str_eq((eh_str){s.p + (s.n - end.n), end.n}, end);
+}
+
+/* Makes room for n more bytes and the NUL. */
+static bool grow(eh_buf *b, int64_t n)
+{
+    if (b->fault != 0)
+        return false;
+    const int64_t limit = b->limit > 0 ? b->limit : EH_BUF_LIMIT;
+    if (n > limit - b->n) {
+        b->fault = EH_ERANGE;
+        return false;
+    }
+    if (b->n + n + 1 > b->room) {
+        int64_t room = b->room < 64 ? 64 : b->room * 2;
+        if (room < b->n + n + 1)
+            room = b->n + n + 1;
+        char *p = eh_realloc(b->p, room, 1);
+        if (p == NULL) {
+            b->fault = EH_ENOMEM;
+            return false;
+        }
+        b->p = p;
+        b->room = room;
+    }
+    return true;
+}
+
+void eh_buf_bytes(eh_buf *b, const void *p, int64_t n)
+{
+    if (!grow(b, n))
+        return;
+    if (n > 0)
+        memcpy(b->p + b->n, p, (size_t)n);
+    b->n += n;
+    b->p[b->n] = '\0';
+}
+
+void eh_buf_str(eh_buf *b, eh_str s)
+{
+    eh_buf_bytes(b, s.p, s.n);
+}
+
+void eh_buf_char(eh_buf *b, char c)
+{
+    eh_buf_bytes(b, &c, 1);
+}
+
+void eh_buf_printf(eh_buf *b, const char *format, ...)
+{
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    const int n = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    if (n >= 0 && grow(b, n)) {
+        vsnprintf(b->p + b->n, (size_t)n + 1, format, again);
+        b->n += n;
+    }
+    va_end(again);
+}
+
+void eh_buf_double(eh_buf *b, double x)
+{
+    if (!isfinite(x)) {
+        eh_buf_str(b, EH_STR("null"));
+        return;
+    }
+    char text[40];
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, x);
+        if (digits == 17 || strtod(text, NULL) == x)
+            break;
+    }
+    eh_buf_str(b, eh_str_of(text));
+}
+
+void eh_buf_float(eh_buf *b, float x)
+{
+    if (!isfinite(x)) {
+        eh_buf_str(b, EH_STR("null"));
+        return;
+    }
+    char text[40];
+    for (int digits = 6; digits <= 9; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, (double)x);
+        if (digits == 9 || strtof(text, NULL) == x)
+            break;
+    }
+    eh_buf_str(b, eh_str_of(text));
+}
+
+void eh_buf_json(eh_buf *b, eh_str s)
+{
+    eh_buf_char(b, '"');
+    for (int64_t i = 0; i < s.n;) {
+        const unsigned char c = (unsigned char)s.p[i];
+        const int len = eh_utf8_next(s, i, NULL);
+        if (len == 0) {
+            eh_buf_str(b, EH_STR("\xEF\xBF\xBD"));
+            i++;
+            continue;
+        }
+        if (c == '"' || c == '\\') {
+            eh_buf_char(b, '\\');
+            eh_buf_char(b, (char)c);
+        } else if (c == '\n') {
+            eh_buf_str(b, EH_STR("\\n"));
+        } else if (c == '\t') {
+            eh_buf_str(b, EH_STR("\\t"));
+        } else if (c < 0x20 || c == 0x7f) {
+            eh_buf_printf(b, "\\u%04x", c);
+        } else {
+            eh_buf_bytes(b, s.p + i, len);
+        }
+        i += len;
+    }
+    eh_buf_char(b, '"');
+}
+
+int eh_buf_check(const eh_buf *b, const char *what, eh_err *err)
+{
+    if (b->fault == EH_ENOMEM)
+        return eh_fail(err, EH_ENOMEM, "no memory for %s beyond %lld bytes", what, (long long)b->n);
+    if (b->fault != 0)
+        return eh_fail(err, b->fault, "%s is larger than the %lld bytes allowed for it", what,
+                       (long long)(b->limit > 0 ? b->limit : EH_BUF_LIMIT));
+    return EH_OK;
+}
+
+void eh_buf_reset(eh_buf *b)
+{
+    b->n = 0;
+    b->fault = 0;
+    if (b->p != NULL)
+        b->p[0] = '\0';
+}
+
+void eh_buf_clear(eh_buf *b)
+{
+    eh_free(b->p);
+    *b = (eh_buf){.limit = b->limit};
+}
+
+eh_str eh_buf_get(const eh_buf *b)
+{
+    return (eh_str){b->p == NULL ? "" : b->p, b->n};
+}
+
+int eh_utf8_next(eh_str s, int64_t at, int32_t *code)
+{
+    if (at < 0 || at >= s.n)
+        return 0;
+    const unsigned char *p = (const unsigned char *)s.p + at;
+    const int64_t left = s.n - at;
+    int32_t c = p[0];
+    int len;
+    int32_t least;
+
+    if (c < 0x80) {
+        len = 1;
+        least = 0;
+    } else if (c >= 0xC2 && c < 0xE0) {
+        len = 2;
+        least = 0x80;
+        c &= 0x1F;
+    } else if (c >= 0xE0 && c < 0xF0) {
+        len = 3;
+        least = 0x800;
+        c &= 0x0F;
+    } else if (c >= 0xF0 && c < 0xF5) {
+        len = 4;
+        least = 0x10000;
+        c &= 0x07;
+    } else {
+        return 0;
+    }
+    if (left < len)
+        return 0;
+    for (int i = 1; i < len; i++) {
+        if ((p[i] & 0xC0) != 0x80)
+            return 0;
+        c = c << 6 | (p[i] & 0x3F);
+    }
+    if (c < least || c > 0x10FFFF || (c >= 0xD800 && c <= 0xDFFF))
+        return 0;
+    if (code != NULL)
+        *code = c;
+    return len;
+}
+
+int eh_utf8_put(int32_t code, char out[4])
+{
+    if (code < 0x80) {
+        out[0] = (char)code;
+        return 1;
+    }
+    if (code < 0x800) {
+        out[0] = (char)(0xC0 | code >> 6);
+        out[1] = (char)(0x80 | (code & 0x3F));
+        return 2;
+    }
+    if (code < 0x10000) {
+        out[0] = (char)(0xE0 | code >> 12);
+        out[1] = (char)(0x80 | (code >> 6 & 0x3F));
+        out[2] = (char)(0x80 | (code & 0x3F));
+        return 3;
+    }
+    out[0] = (char)(0xF0 | code >> 18);
+    out[1] = (char)(0x80 | (code >> 12 & 0x3F));
+    out[2] = (char)(0x80 | (code >> 6 & 0x3F));
+    out[3] = (char)(0x80 | (code & 0x3F));
+    return 4;
+}

@@ -1,0 +1,66 @@
+/*
+ * Slices and growing buffers.
+ *
+ * An eh_str is a pointer and a length into memory that somebody else owns; it may hold NUL.
+ * An eh_buf grows up to a ceiling. It remembers the first failure, so a caller may append many
+ * times and ask once:
+ *
+ *     eh_buf b = {.limit = 1 << 20};
+ *     eh_buf_printf(&b, "%s: ", name);
+ *     eh_buf_str(&b, line);
+ *     if (eh_buf_check(&b, "the message", err) < 0) ...
+ *     eh_buf_clear(&b);
+ */
+#ifndef EH_BASE_STR_H
+#define EH_BASE_STR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+typedef struct eh_str {
+    const char *p;
+    int64_t n; /* bytes */
+} eh_str;
+
+#define EH_STR(literal) ((eh_str){(literal), (int64_t)sizeof(literal) - 1})
+
+eh_str eh_str_of(const char *s); /* NULL gives the empty slice */
+bool eh_str_eq(eh_str a, eh_str b);
+bool eh_str_starts(eh_str s, eh_str start);
+bool eh_str_ends(eh_str s, eh_str end);
+
+typedef struct eh_buf {
+    char *p;       /* [n], NUL-terminated once anything was appended */
+    int64_t n;     /* bytes */
+    int64_t room;
+    int64_t limit; /* ceiling in bytes; 0: EH_BUF_LIMIT */
+    int fault;     /* 0, EH_ENOMEM or EH_ERANGE: the first failure */
+} eh_buf;
+
+#define EH_BUF_LIMIT ((int64_t)1 << 32)
+
+void eh_buf_bytes(eh_buf *b, const void *p, int64_t n);
+void eh_buf_str(eh_buf *b, eh_str s);
+void eh_buf_char(eh_buf *b, char c);
+void eh_buf_printf(eh_buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A double with the fewest digits (up to 17) that read back to the same double; "null" unless finite. */
+void eh_buf_double(eh_buf *b, double x);
+/* A float, likewise (up to 9 digits, read back as float). */
+void eh_buf_float(eh_buf *b, float x);
+/* The slice as a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD. */
+void eh_buf_json(eh_buf *b, eh_str s);
+
+int eh_buf_check(const eh_buf *b, const char *what, eh_err *err);
+void eh_buf_reset(eh_buf *b); /* empties it and forgets the failure; keeps the memory */
+void eh_buf_clear(eh_buf *b); /* gives the memory back */
+eh_str eh_buf_get(const eh_buf *b);
+
+/* Length (1..4) of the UTF-8 character at s.p[at], or 0 where the bytes there are not one
+ * (overlong, surrogate, beyond U+10FFFF, cut off). *code, when not NULL, gets the code point. */
+int eh_utf8_next(eh_str s, int64_t at, int32_t *code);
+/* Writes code point (1..4 bytes) to out; returns the length. */
+int eh_utf8_put(int32_t code, char out[4]);
+
+#endif

@@ -1,0 +1,77 @@
+/*
+ * A weight source: one GGUF file, or a Hugging Face folder with one or many safetensors shards.
+ * Both answer the same questions, so that the model room knows neither.
+ *
+ *     eh_weights *w;
+ *     rc = eh_weights_open("models/SmolLM2", &w, err);        a folder or a .gguf file
+ *     const eh_tensor *t = eh_weights_find(w, "model.embed_tokens.weight");
+ *     ... the tensors' data stay valid until
+ *     eh_weights_close(w);
+ *
+ * Everything is checked while opening: header sizes, offsets and lengths against the file, shapes
+ * against byte counts (before multiplying), overlaps, duplicate names, shards named in the index
+ * that are missing or that lack a tensor they should hold. Errors name file, offset or tensor,
+ * found and wanted.
+ */
+#ifndef EH_FORMAT_WEIGHTS_H
+#define EH_FORMAT_WEIGHTS_H
+
+#include "base/file.h"
+#include "base/json.h"
+#include "tensor/tensor.h"
+
+typedef enum eh_weights_kind { EH_WEIGHTS_GGUF, EH_WEIGHTS_SAFETENSORS } eh_weights_kind;
+
+/* GGUF metadata: key -> value, in file order. */
+typedef enum eh_gguf_type {
+    EH_GGUF_U8, EH_GGUF_I8, EH_GGUF_U16, EH_GGUF_I16, EH_GGUF_U32, EH_GGUF_I32, EH_GGUF_F32, EH_GGUF_BOOL,
+    EH_GGUF_STRING, EH_GGUF_ARRAY, EH_GGUF_U64, EH_GGUF_I64, EH_GGUF_F64
+} eh_gguf_type; /* the numbers of the format */
+
+typedef struct eh_gguf_value {
+    eh_str key;
+    eh_gguf_type type;
+    eh_gguf_type item; /* of an array */
+    int64_t n;         /* items of an array, else 1 */
+    int64_t i;         /* integer and bool scalars (u64 beyond INT64_MAX is refused) */
+    double f;          /* F32, F64 scalars */
+    eh_str s;          /* STRING scalars; borrowed from the map */
+    const char *data;  /* arrays of numbers: packed little-endian items in the map */
+    eh_str *strings;   /* arrays of strings: [n], borrowed from the map; NULL otherwise */
+} eh_gguf_value;
+
+typedef struct eh_weights eh_weights;
+
+int eh_weights_open(const char *path, eh_weights **w, eh_err *err);
+void eh_weights_close(eh_weights *w);
+
+eh_weights_kind eh_weights_kind_of(const eh_weights *w);
+const char *eh_weights_path(const eh_weights *w); /* as given to _open */
+int64_t eh_weights_count(const eh_weights *w);
+const eh_tensor *eh_weights_at(const eh_weights *w, int64_t i); /* in file order */
+const eh_tensor *eh_weights_find(const eh_weights *w, const char *name); /* NULL: not there */
+int eh_weights_n_file(const eh_weights *w);
+const char *eh_weights_file_path(const eh_weights *w, int file);
+const eh_map *eh_weights_file_map(const eh_weights *w, int file);
+/* Hint: these bytes are wanted soon. */
+void eh_weights_will_need(const eh_weights *w, const eh_tensor *t);
+
+/* SHA-256 over the weight files' bytes in order (for one file: the file's own hash). Slow: reads all. */
+int eh_weights_sha256(const eh_weights *w, char out[65], eh_err *err);
+/* A fast fingerprint: SHA-256 over every file's size and header (names, types, shapes, offsets,
+ * metadata) plus up to 64 KiB from the start of each tensor's data. */
+int eh_weights_fingerprint(const eh_weights *w, char out[65], eh_err *err);
+
+/* GGUF only; NULL in a folder, or when the key is missing. */
+const eh_gguf_value *eh_gguf_get(const eh_weights *w, const char *key);
+int64_t eh_gguf_count(const eh_weights *w);
+const eh_gguf_value *eh_gguf_at(const eh_weights *w, int64_t i);
+/* Item i of an array of numbers, as double or integer. The caller checks type and range. */
+double eh_gguf_item_real(const eh_gguf_value *v, int64_t i);
+int64_t eh_gguf_item_int(const eh_gguf_value *v, int64_t i);
+
+/* Folder only; NULL for GGUF, or when the file is not there (config.json always is). Owned by w. */
+const json_t *eh_weights_config(const eh_weights *w);            /* config.json */
+const json_t *eh_weights_generation_config(const eh_weights *w); /* generation_config.json */
+
+#endif
