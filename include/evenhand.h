@@ -48,4 +48,11 @@ typedef struct eh_err {
 /* First words for a code ("out of memory"); never NULL. */
 EH_API const char *eh_error_name(int code);
 
+/* ---- Numbers ----------------------------------------------------------------------------- */
+
+typedef enum eh_precision {
+    EH_F32, /* products in float32 */
+    EH_BF16 /* products in bfloat16 with float32 sums; all else in float32 */
+} eh_precision;
+
 #endif
