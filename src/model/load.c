@@ -89,7 +89,7 @@ static int add_part(eh_model *m, eh_linear *l, const tensor_name *name, int64_t 
 {
     int rc = find(m, name, layer, "weight", n_out, l->n_in, &l->part[l->n_part], err);
     if (rc == EH_OK && bias) {
-        float *b;
+        float *b = NULL;
         rc = load_vector(m, name, layer, "bias", n_out, &b, err);
         if (rc == EH_OK) {
             for (int64_t i = 0; i < n_out; i++)

@@ -143,7 +143,7 @@ int eh_perplexity_of(eh_model *m, const char *text, int64_t n, const eh_perplexi
         goto done;
     }
     eh_perplexity p = {0};
-    double block_mean;
+    double block_mean = 0.0;
     rc = score_windows(m, ids.id, w, n_window, &p, &block_mean, err);
     if (rc < 0)
         goto done;

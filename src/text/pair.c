@@ -2,13 +2,6 @@
 
 #include <string.h>
 
-/* Python's str.isspace. */
-static bool is_space(int32_t c)
-{
-    return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 || c == 0x1680 ||
-           (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
-}
-
 int64_t eh_str_rstrip(eh_str s)
 {
     while (s.n > 0) {
@@ -16,7 +9,7 @@ int64_t eh_str_rstrip(eh_str s)
         while (at > 0 && s.n - at < 4 && ((unsigned char)s.p[at] & 0xC0) == 0x80)
             at--;
         int32_t code;
-        if (eh_utf8_next(s, at, &code) != s.n - at || !is_space(code))
+        if (eh_utf8_next(s, at, &code) != s.n - at || !eh_is_space(code))
             break;
         s.n = at;
     }

@@ -8,8 +8,8 @@ typedef struct rule {
     char close; /* from is then the opening mark */
 } rule;
 
-/* The harness' one rule besides, re.sub("/' [0-9]/", ...), matches a literal "/' 5/" only and puts
- * "/'[0-9]/" in its place; it is here for exactness' sake in detokenise(). */
+/* The harness has one rule more, re.sub(r"/' [0-9]/", r"/'[0-9]/", ...): it can match nothing but a
+ * quote and a digit between slashes, was meant otherwise, and is left out. */
 static const rule rules[] = {
     {"s '", "s'", 0},      {" @-@ ", "-", 0},     {" @,@ ", ",", 0},   {" @.@ ", ".", 0},  {" : ", ": ", 0},
     {" ; ", "; ", 0},      {" . ", ". ", 0},      {" ! ", "! ", 0},    {" ? ", "? ", 0},   {" , ", ", ", 0},
@@ -36,10 +36,7 @@ static int space_at(eh_str s, int64_t i)
 {
     int32_t c;
     const int len = eh_utf8_next(s, i, &c);
-    const bool space = len > 0 && ((c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 ||
-                                   c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 ||
-                                   c == 0x202F || c == 0x205F || c == 0x3000);
-    return space ? len : 0;
+    return len > 0 && eh_is_space(c) ? len : 0;
 }
 
 /* re.sub("\(\s*([^\)]*?)\s*\)", "(\1)") and its like: from an opening mark to the next closing one,
