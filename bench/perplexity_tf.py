@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """perplexity_tf.py - side figure: tokens a second of transformers on full 2,048-token blocks, all logits, NLL in f64.
 
-    venv/bin/python bench/perplexity_tf.py smollm2-hf --text wikitext-2-raw-test.txt[.gz] --dtype f32 --threads 2 --blocks 4
+    venv/bin/python bench/perplexity_tf.py smollm2-hf --text wiki.test.raw[.gz] --dtype f32 --threads 2 --blocks 4
 
-Blocks as Wanda and SparseGPT cut them: the text's tokens in a row, no overlap, 2,047 predictions each, one block at a time.
+Blocks as Wanda and SparseGPT cut them: lines joined by blank lines, the tokens in a row, no overlap, 2,047 predictions
+each, one block at a time.
 Not timed: loading, tokenising, one warm-up block. Prints one JSON object.
 """
 import argparse
@@ -34,6 +35,7 @@ def main():
     tok, model = load(a.model, a.dtype, "sdpa")
     raw = a.text.read_bytes()
     text = (gzip.decompress(raw) if a.text.suffix == ".gz" else raw).decode("utf-8")
+    text = "\n\n".join(line if line.strip() else "" for line in text.splitlines(keepends=True))
     ids = torch.tensor(tok(text, add_special_tokens=False)["input_ids"][:a.blocks * BLOCK]).reshape(-1, BLOCK)
 
     def nll(block):
