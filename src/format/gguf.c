@@ -364,7 +364,9 @@ static int by_place(const void *a, const void *b)
     const eh_tensor *x = *(const eh_tensor *const *)a, *y = *(const eh_tensor *const *)b;
     if (x->offset != y->offset)
         return x->offset < y->offset ? -1 : 1;
-    return (x->n_byte > y->n_byte) - (x->n_byte < y->n_byte);
+    if (x->n_byte != y->n_byte)
+        return x->n_byte < y->n_byte ? -1 : 1;
+    return strcmp(x->name, y->name);
 }
 
 /* Holes are padding and may hold anything; two tensors may not share a byte. */
