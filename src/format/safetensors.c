@@ -189,7 +189,7 @@ int eh_safetensors_read(eh_weights *w, int file, eh_err *err)
 
     json_t *root = NULL;
     f->header = 8 + (int64_t)length;
-    int rc = eh_json_parse((eh_str){bytes.p + 8, (int64_t)length}, where, &root, err);
+    int rc = eh_source_json((eh_str){bytes.p + 8, (int64_t)length}, where, &root, err);
     if (rc == EH_OK)
         rc = read_header(w, file, root, err);
     json_decref(root);

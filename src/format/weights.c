@@ -52,6 +52,30 @@ int eh_source_index(eh_weights *w, eh_err *err)
     return EH_OK;
 }
 
+/* The densest entry that means anything, and so the limits below with some to spare:
+ *     "a":{"dtype":"U8","shape":[1,1,1,1],"data_offsets":[0,1]},      3 brackets, 7 commas, 58 bytes
+ */
+int eh_source_json(eh_str text, const char *where, json_t **root, eh_err *err)
+{
+    int64_t n_bracket = 0, n_comma = 0;
+    bool in_string = false;
+    for (int64_t i = 0; i < text.n; i++) {
+        const char c = text.p[i];
+        if (c == '"')
+            in_string = !in_string;
+        else if (in_string)
+            i += c == '\\';
+        else if (c == '[' || c == '{')
+            n_bracket++;
+        else if (c == ',')
+            n_comma++;
+    }
+    if (n_bracket > text.n / 16 + 64 || n_comma > text.n / 6 + 64)
+        return eh_fail(err, EH_EFORMAT, "%s: %lld brackets and %lld commas in %lld bytes of JSON are no list of tensors",
+                       where, (long long)n_bracket, (long long)n_comma, (long long)text.n);
+    return eh_json_parse(text, where, root, err);
+}
+
 bool eh_source_name_good(eh_str name)
 {
     if (name.n < 1 || name.n > EH_NAME_MAX)

@@ -248,7 +248,27 @@ TEST(deep_json_and_long_names_are_refused)
     eh_buf_str(&h, EH_STR("{\"a\":"));
     for (int i = 0; i < 100000; i++)
         eh_buf_char(&h, '[');
-    CHECK_FAILS(open_header(h.p, 0, &w), EH_EFORMAT, "deep");
+    CHECK_FAILS(open_header(h.p, 0, &w), EH_EFORMAT, "100001 brackets and 0 commas in 100005 bytes");
+    for (int i = 0; i < 2000000; i++)
+        eh_buf_char(&h, ' ');
+    CHECK_FAILS(open_header(h.p, 0, &w), EH_EFORMAT, "nested more than 512 deep");
+
+    /* 75 bytes of tree for each of text: refused before it is built. */
+    eh_buf_reset(&h);
+    eh_buf_str(&h, EH_STR("{\"a\":["));
+    for (int i = 0; i < 1000; i++)
+        eh_buf_str(&h, EH_STR("{},"));
+    eh_buf_str(&h, EH_STR("{}]}"));
+    CHECK_FAILS(open_header(h.p, 0, &w), EH_EFORMAT, "1003 brackets and 1000 commas in 3010 bytes");
+    /* What stands in strings does not count. */
+    eh_buf_reset(&h);
+    eh_buf_str(&h, EH_STR("{\"__metadata__\":{\"a\":\""));
+    for (int i = 0; i < 1000; i++)
+        eh_buf_str(&h, EH_STR("{\\\",["));
+    eh_buf_str(&h, EH_STR("\"}}"));
+    CHECK_OK(open_header(h.p, 0, &w));
+    eh_weights_close(w);
+    w = NULL;
 
     eh_buf_reset(&h);
     eh_buf_str(&h, EH_STR("{\""));
@@ -314,7 +334,8 @@ static const struct {
     int code;
     const char *words;
 } bad_index[] = {
-    {"[]", EH_EFORMAT, "is an array, wanted an object"},
+    {"[]", EH_EFORMAT, "its weight_map is nothing, wanted an object"},
+    {"7", EH_EFORMAT, "its weight_map is nothing, wanted an object"},
     {"{}", EH_EFORMAT, "its weight_map is nothing, wanted an object"},
     {"{\"weight_map\":[]}", EH_EFORMAT, "its weight_map is an array, wanted an object"},
     {"{\"weight_map\":{}}", EH_EFORMAT, "names 0 tensors"},
