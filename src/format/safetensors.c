@@ -120,14 +120,13 @@ static int check_metadata(json_t *metadata, const char *where, eh_err *err)
     return EH_OK;
 }
 
+/* The header starts with '{', so that root is an object. */
 static int read_header(eh_weights *w, int file, json_t *root, eh_err *err)
 {
     const eh_weight_file *f = &w->file[file];
     const char *where = f->path;
     const char *name;
     json_t *v;
-    if (!json_is_object(root))
-        return eh_fail(err, EH_EFORMAT, "%s: its header is %s, wanted an object", where, eh_json_type(root));
     json_t *metadata = json_object_get(root, "__metadata__");
     int rc = check_metadata(metadata, where, err);
     if (rc < 0)

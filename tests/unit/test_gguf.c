@@ -256,6 +256,8 @@ TEST(metadata_that_breaks_a_rule_is_refused)
     eh_buf b = {0};
     gguf_start(&b, 3, 0, 1), gguf_key(&b, "k", 13), put_zeros(&b, 8);
     check_refused(&b, EH_EFORMAT, "k: has value type 13; the format knows 0 to 12");
+    gguf_start(&b, 3, 0, 1), gguf_key(&b, "key", EH_GGUF_F64), put_u32(&b, 0);
+    check_refused(&b, EH_EFORMAT, "at byte 39: a value takes 8 bytes, 4 are left");
     gguf_start(&b, 3, 0, 1), gguf_array(&b, "k", 99, 0);
     check_refused(&b, EH_EFORMAT, "k: has value type 99");
     gguf_start(&b, 3, 0, 1), gguf_array(&b, "k", EH_GGUF_ARRAY, 1), put_zeros(&b, 20);
