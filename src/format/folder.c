@@ -124,7 +124,8 @@ static int list_shards(eh_weights *w, json_t *map, const char *where, const char
             return eh_fail(err, EH_EFORMAT, "%s: the shard of %.200s is %s, wanted a string", where, tensor,
                            eh_json_type(v));
         if (!plain_file_name(eh_json_text(v)))
-            return eh_fail(err, EH_EFORMAT, "%s: the shard of %.200s is \"%.200s\", wanted the plain name of a file in this folder",
+            return eh_fail(err, EH_EFORMAT,
+                           "%s: the shard of %.200s is \"%.200s\", wanted the plain name of a file in this folder",
                            where, tensor, json_string_value(v));
         list[i++] = json_string_value(v);
     }

@@ -71,8 +71,9 @@ int eh_source_json(eh_str text, const char *where, json_t **root, eh_err *err)
             n_comma++;
     }
     if (n_bracket > text.n / 16 + 64 || n_comma > text.n / 6 + 64)
-        return eh_fail(err, EH_EFORMAT, "%s: %lld brackets and %lld commas in %lld bytes of JSON are no list of tensors",
-                       where, (long long)n_bracket, (long long)n_comma, (long long)text.n);
+        return eh_fail(err, EH_EFORMAT,
+                       "%s: %lld brackets and %lld commas in %lld bytes of JSON are no list of tensors", where,
+                       (long long)n_bracket, (long long)n_comma, (long long)text.n);
     return eh_json_parse(text, where, root, err);
 }
 
@@ -165,8 +166,9 @@ static int read_file(eh_weights *w, eh_err *err)
     if (guess == NULL && bytes.n > 8 && bytes.p[8] == '{')
         guess = "perhaps a safetensors file: give the folder that holds it with its config.json";
     if (guess != NULL)
-        return eh_fail(err, EH_EFORMAT, "%s: is not a GGUF file; it is %s (wanted a GGUF file or a Hugging Face folder)",
-                       w->path, guess);
+        return eh_fail(err, EH_EFORMAT,
+                       "%s: is not a GGUF file; it is %s (wanted a GGUF file or a Hugging Face folder)", w->path,
+                       guess);
     char first[4 * 3 + 1] = "";
     for (int i = 0; i < 4 && i < bytes.n; i++)
         snprintf(first + 3 * i, 4, " %02x", (unsigned char)bytes.p[i]);

@@ -54,11 +54,12 @@ static void input_start(void)
     input_write("config.json", "{}", 2);
 }
 
+static volatile double sum; /* keeps the compiler from dropping what was read */
+
 /* Opens; reads the first and last row of each tensor and the ends of each array; closes. */
 static void input_open(const char *path)
 {
     static float row[ROW_MAX];
-    static volatile double sum;
     char print[65];
     eh_err err = {0};
     eh_weights *w = NULL;

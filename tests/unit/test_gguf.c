@@ -319,8 +319,9 @@ TEST(types_that_cannot_be_read_are_named)
 {
     eh_buf b = {0};
     gguf_start(&b, 3, 1, 0), gguf_tensor(&b, "blk.0.ffn_up.weight", 1, (uint64_t[]){256}, 16, 0), gguf_data(&b, 32, 66);
-    check_refused(&b, EH_ENOSUP, "blk.0.ffn_up.weight: is stored as IQ2_XXS, which cannot be read; convert the model to "
-                                 "one of F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K, F64, I32, I64");
+    check_refused(&b, EH_ENOSUP,
+                  "blk.0.ffn_up.weight: is stored as IQ2_XXS, which cannot be read; convert the model to one of F32, "
+                  "F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K, F64, I32, I64");
     gguf_start(&b, 3, 1, 0), gguf_tensor(&b, "t", 1, (uint64_t[]){256}, 1234567, 0), gguf_data(&b, 32, 66);
     check_refused(&b, EH_ENOSUP, "t: is stored as type 1234567");
 }
