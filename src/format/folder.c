@@ -9,7 +9,8 @@
 
 #include "format/source.h"
 
-#define JSON_MAX (64 << 20)
+#define CONFIG_MAX (4 << 20)
+#define INDEX_MAX (64 << 20)
 #define WEIGHTS "model.safetensors"
 #define INDEX "model.safetensors.index.json"
 
@@ -33,12 +34,12 @@ static int holds(eh_weights *w, const char *name, bool *there, eh_err *err)
     return EH_OK;
 }
 
-static int read_object(eh_weights *w, const char *name, json_t **root, eh_err *err)
+static int read_config(eh_weights *w, const char *name, json_t **root, eh_err *err)
 {
     const char *path = in_folder(w, name, err);
     if (path == NULL)
         return EH_ENOMEM;
-    int rc = eh_json_file(path, JSON_MAX, root, err);
+    int rc = eh_json_file(path, CONFIG_MAX, root, err);
     if (rc == EH_OK && !json_is_object(*root))
         rc = eh_fail(err, EH_EFORMAT, "%s: is %s, wanted an object", path, eh_json_type(*root));
     return rc;
@@ -123,7 +124,8 @@ static int list_shards(eh_weights *w, json_t *map, const char *where, const char
             return eh_fail(err, EH_EFORMAT, "%s: the shard of %.200s is %s, wanted a string", where, tensor,
                            eh_json_type(v));
         if (!plain_file_name(eh_json_text(v)))
-            return eh_fail(err, EH_EFORMAT, "%s: the shard of %.200s is \"%.200s\", wanted the plain name of a file in this folder",
+            return eh_fail(err, EH_EFORMAT,
+                           "%s: the shard of %.200s is \"%.200s\", wanted the plain name of a file in this folder",
                            where, tensor, json_string_value(v));
         list[i++] = json_string_value(v);
     }
@@ -183,12 +185,16 @@ static int read_shards(eh_weights *w, eh_err *err)
     const char **names = NULL;
     int n = 0;
     json_t *root = NULL;
+    eh_buf text = {0};
     const char *where = in_folder(w, INDEX, err);
     if (where == NULL)
         return EH_ENOMEM;
-    int rc = read_object(w, INDEX, &root, err);
+    int rc = eh_file_read(where, INDEX_MAX, &text, err);
+    if (rc == EH_OK)
+        rc = eh_source_json(eh_buf_get(&text), where, &root, err);
+    eh_buf_clear(&text);
     if (rc < 0)
-        goto done;
+        return rc;
     json_t *map = json_object_get(root, "weight_map");
     if (!json_is_object(map)) {
         rc = eh_fail(err, EH_EFORMAT, "%s: its weight_map is %s, wanted an object", where, eh_json_type(map));
@@ -213,9 +219,9 @@ int eh_folder_read(eh_weights *w, eh_err *err)
         return EH_ENOMEM;
     if (!config)
         return no_config(w, err);
-    int rc = read_object(w, "config.json", &w->config, err);
+    int rc = read_config(w, "config.json", &w->config, err);
     if (rc == EH_OK && generation)
-        rc = read_object(w, "generation_config.json", &w->generation, err);
+        rc = read_config(w, "generation_config.json", &w->generation, err);
     if (rc < 0)
         return rc;
     if (whole) /* as transformers does: the index counts only where there is no single file */

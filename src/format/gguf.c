@@ -336,11 +336,13 @@ static void take_tensor(eh_weights *w, cursor *c, int64_t i, int64_t alignment, 
     const eh_dtype_info *type = eh_dtype_get(t->dtype);
     if (!eh_source_bytes(t, &t->n_byte))
         c->rc = eh_fail(c->err, EH_EFORMAT,
-                        "%s: %s: %s %s is not made of rows of whole blocks of %" PRId64 ", or takes more than 2^63 bytes",
+                        "%s: %s: %s %s is not made of rows of whole blocks of %" PRId64
+                        ", or takes more than 2^63 bytes",
                         c->path, t->name, type->name, eh_source_shape(t, shape), type->block);
     else if (offset > INT64_MAX || (int64_t)offset % alignment != 0)
-        c->rc = eh_fail(c->err, EH_EFORMAT, "%s: %s: its offset %" PRIu64 " is not a multiple of the alignment, %" PRId64,
-                        c->path, t->name, offset, alignment);
+        c->rc = eh_fail(c->err, EH_EFORMAT,
+                        "%s: %s: its offset %" PRIu64 " is not a multiple of the alignment, %" PRId64, c->path,
+                        t->name, offset, alignment);
     t->offset = (int64_t)offset;
 }
 
@@ -350,8 +352,9 @@ static void place(cursor *c, eh_tensor *t, int64_t data)
     const int64_t room = data > c->n ? -1 : c->n - data;
     if (t->offset > room || t->n_byte > room - t->offset) {
         c->rc = eh_fail(c->err, EH_EFORMAT,
-                        "%s: %s: takes %" PRId64 " bytes at offset %" PRId64 " of the data, which start at byte %" PRId64
-                        "; the file ends at byte %" PRId64 ": is it cut off?",
+                        "%s: %s: takes %" PRId64 " bytes at offset %" PRId64
+                        " of the data, which start at byte %" PRId64 "; the file ends at byte %" PRId64
+                        ": is it cut off?",
                         c->path, t->name, t->n_byte, t->offset, data, c->n);
         return;
     }
@@ -364,7 +367,9 @@ static int by_place(const void *a, const void *b)
     const eh_tensor *x = *(const eh_tensor *const *)a, *y = *(const eh_tensor *const *)b;
     if (x->offset != y->offset)
         return x->offset < y->offset ? -1 : 1;
-    return (x->n_byte > y->n_byte) - (x->n_byte < y->n_byte);
+    if (x->n_byte != y->n_byte)
+        return x->n_byte < y->n_byte ? -1 : 1;
+    return strcmp(x->name, y->name);
 }
 
 /* Holes are padding and may hold anything; two tensors may not share a byte. */

@@ -64,8 +64,9 @@ static int read_tensor(const json_t *v, const char *where, const char *bytes, in
         return REFUSE(EH_EFORMAT, "its data_offsets are %s, wanted an array of two integers", eh_json_type(offsets));
     const int64_t from = json_integer_value(begin), to = json_integer_value(end);
     if (from < 0 || to < from || to > room)
-        return REFUSE(EH_EFORMAT, "its data_offsets are [%" PRId64 ", %" PRId64 "]; %" PRId64 " bytes follow the header",
-                      from, to, room);
+        return REFUSE(EH_EFORMAT,
+                      "its data_offsets are [%" PRId64 ", %" PRId64 "]; %" PRId64 " bytes follow the header", from, to,
+                      room);
     if (to - from != t->n_byte)
         return REFUSE(EH_EFORMAT,
                       "%s %s takes %" PRId64 " bytes, its data_offsets [%" PRId64 ", %" PRId64 "] hold %" PRId64, type,
@@ -120,14 +121,13 @@ static int check_metadata(json_t *metadata, const char *where, eh_err *err)
     return EH_OK;
 }
 
+/* The header starts with '{', so that root is an object. */
 static int read_header(eh_weights *w, int file, json_t *root, eh_err *err)
 {
     const eh_weight_file *f = &w->file[file];
     const char *where = f->path;
     const char *name;
     json_t *v;
-    if (!json_is_object(root))
-        return eh_fail(err, EH_EFORMAT, "%s: its header is %s, wanted an object", where, eh_json_type(root));
     json_t *metadata = json_object_get(root, "__metadata__");
     int rc = check_metadata(metadata, where, err);
     if (rc < 0)
@@ -171,8 +171,9 @@ int eh_safetensors_read(eh_weights *w, int file, eh_err *err)
     const eh_str bytes = {f->map.p, f->map.n};
     uint64_t length;
     if (bytes.n < (int64_t)sizeof length)
-        return eh_fail(err, EH_EFORMAT, "%s: has %" PRId64 " bytes; a safetensors file starts with 8 for its header's length",
-                       where, bytes.n);
+        return eh_fail(err, EH_EFORMAT,
+                       "%s: has %" PRId64 " bytes; a safetensors file starts with 8 for its header's length", where,
+                       bytes.n);
     memcpy(&length, bytes.p, sizeof length);
     if (length > HEADER_MAX) {
         const char *guess = eh_source_guess(bytes);
@@ -182,14 +183,14 @@ int eh_safetensors_read(eh_weights *w, int file, eh_err *err)
                        length, HEADER_MAX);
     }
     if ((int64_t)length > bytes.n - 8)
-        return eh_fail(err, EH_EFORMAT, "%s: a header of %" PRIu64 " bytes promised, %" PRId64 " left in the file", where,
-                       length, bytes.n - 8);
+        return eh_fail(err, EH_EFORMAT, "%s: a header of %" PRIu64 " bytes promised, %" PRId64 " left in the file",
+                       where, length, bytes.n - 8);
     if (length == 0 || bytes.p[8] != '{')
         return eh_fail(err, EH_EFORMAT, "%s: its header does not start with '{'", where);
 
     json_t *root = NULL;
     f->header = 8 + (int64_t)length;
-    int rc = eh_json_parse((eh_str){bytes.p + 8, (int64_t)length}, where, &root, err);
+    int rc = eh_source_json((eh_str){bytes.p + 8, (int64_t)length}, where, &root, err);
     if (rc == EH_OK)
         rc = read_header(w, file, root, err);
     json_decref(root);

@@ -49,6 +49,9 @@ int eh_source_grow(eh_weights *w, int64_t n, eh_err *err);
 /* Sorts the tensors by name for eh_weights_find(); two of one name are an error. */
 int eh_source_index(eh_weights *w, eh_err *err);
 
+/* Parses JSON that lists tensors. A JSON tree can take 75 times the room of its text ("{},{},..."), so text
+ * that is denser in values than any list of tensors is refused before it is parsed. */
+int eh_source_json(eh_str text, const char *where, json_t **root, eh_err *err);
 /* A name that can stand in a sentence: 1 to EH_NAME_MAX bytes of UTF-8 without control characters. */
 bool eh_source_name_good(eh_str name);
 /* The bytes that t's shape takes, checked at every step; false when they pass INT64_MAX or a row is not

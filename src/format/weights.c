@@ -52,6 +52,31 @@ int eh_source_index(eh_weights *w, eh_err *err)
     return EH_OK;
 }
 
+/* The densest entry that means anything, and so the limits below with some to spare:
+ *     "a":{"dtype":"U8","shape":[1,1,1,1],"data_offsets":[0,1]},      3 brackets, 7 commas, 58 bytes
+ */
+int eh_source_json(eh_str text, const char *where, json_t **root, eh_err *err)
+{
+    int64_t n_bracket = 0, n_comma = 0;
+    bool in_string = false;
+    for (int64_t i = 0; i < text.n; i++) {
+        const char c = text.p[i];
+        if (c == '"')
+            in_string = !in_string;
+        else if (in_string)
+            i += c == '\\';
+        else if (c == '[' || c == '{')
+            n_bracket++;
+        else if (c == ',')
+            n_comma++;
+    }
+    if (n_bracket > text.n / 16 + 64 || n_comma > text.n / 6 + 64)
+        return eh_fail(err, EH_EFORMAT,
+                       "%s: %lld brackets and %lld commas in %lld bytes of JSON are no list of tensors", where,
+                       (long long)n_bracket, (long long)n_comma, (long long)text.n);
+    return eh_json_parse(text, where, root, err);
+}
+
 bool eh_source_name_good(eh_str name)
 {
     if (name.n < 1 || name.n > EH_NAME_MAX)
@@ -141,8 +166,9 @@ static int read_file(eh_weights *w, eh_err *err)
     if (guess == NULL && bytes.n > 8 && bytes.p[8] == '{')
         guess = "perhaps a safetensors file: give the folder that holds it with its config.json";
     if (guess != NULL)
-        return eh_fail(err, EH_EFORMAT, "%s: is not a GGUF file; it is %s (wanted a GGUF file or a Hugging Face folder)",
-                       w->path, guess);
+        return eh_fail(err, EH_EFORMAT,
+                       "%s: is not a GGUF file; it is %s (wanted a GGUF file or a Hugging Face folder)", w->path,
+                       guess);
     char first[4 * 3 + 1] = "";
     for (int i = 0; i < 4 && i < bytes.n; i++)
         snprintf(first + 3 * i, 4, " %02x", (unsigned char)bytes.p[i]);

@@ -42,8 +42,13 @@ typedef struct eh_gguf_value {
 
 typedef struct eh_weights eh_weights;
 
+/* Errors  EH_ENOENT   no such path, or a folder without config.json or weights
+ *         EH_EFORMAT  a rule of the format is broken, or the file is something else
+ *         EH_ENOSUP   well-formed, but cannot be read: a type, GGUF version 1, big-endian, a split GGUF,
+ *                     PyTorch's own files
+ * Cost    the header alone; of the data no byte is read. docs/formats.md lists every check. */
 int eh_weights_open(const char *path, eh_weights **w, eh_err *err);
-void eh_weights_close(eh_weights *w);
+void eh_weights_close(eh_weights *w); /* NULL is fine */
 
 eh_weights_kind eh_weights_kind_of(const eh_weights *w);
 const char *eh_weights_path(const eh_weights *w); /* as given to _open */
@@ -66,7 +71,8 @@ int eh_weights_fingerprint(const eh_weights *w, char out[65], eh_err *err);
 const eh_gguf_value *eh_gguf_get(const eh_weights *w, const char *key);
 int64_t eh_gguf_count(const eh_weights *w);
 const eh_gguf_value *eh_gguf_at(const eh_weights *w, int64_t i);
-/* Item i of an array of numbers, as double or integer. The caller checks type and range. */
+/* Item i of an array of numbers, as double or integer. The caller checks range and type: any type but
+ * strings for _real, integers and bools for _int. */
 double eh_gguf_item_real(const eh_gguf_value *v, int64_t i);
 int64_t eh_gguf_item_int(const eh_gguf_value *v, int64_t i);
 

@@ -26,7 +26,7 @@ static inline float f32_of(uint32_t u)
 
 /*
  * binary16 has 5 bits of exponent (bias 15) and 10 of fraction, binary32 has 8 (bias 127) and 23.
- * All three cases are computed and one is kept by masks (with ?: gcc 12 branches: 2 GB/s instead of 7):
+ * All three cases are computed and one is kept by masks (with ?: gcc 12 branches: 2 GB/s instead of 10):
  *     normal         the exponent grows by 127 - 15 = 112
  *     inf, NaN       exponent 31 becomes 255, growing by 224
  *     subnormal, 0   fraction * 2^-24 = (2^-14 + fraction * 2^-24) - 2^-14, which is exact in f32
@@ -327,7 +327,8 @@ static const char *const gguf_names[] = {
     /*  0 */ "F32", "F16", "Q4_0", "Q4_1", "Q4_2", "Q4_3", "Q5_0", "Q5_1", "Q8_0", "Q8_1",
     /* 10 */ "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "Q8_K", "IQ2_XXS", "IQ2_XS", "IQ3_XXS", "IQ1_S",
     /* 20 */ "IQ4_NL", "IQ3_S", "IQ2_S", "IQ4_XS", "I8", "I16", "I32", "I64", "F64", "IQ1_M",
-    /* 30 */ "BF16", "Q4_0_4_4", "Q4_0_4_8", "Q4_0_8_8", "TQ1_0", "TQ2_0", "IQ4_NL_4_4", "IQ4_NL_4_8", "IQ4_NL_8_8", "MXFP4",
+    /* 30 */ "BF16", "Q4_0_4_4", "Q4_0_4_8", "Q4_0_8_8", "TQ1_0", "TQ2_0", "IQ4_NL_4_4", "IQ4_NL_4_8",
+    /* 38 */ "IQ4_NL_8_8", "MXFP4",
     /* 40 */ "NVFP4", "Q1_0", "Q2_0",
 };
 

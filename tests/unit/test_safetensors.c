@@ -169,7 +169,7 @@ static const struct {
     {"{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,8]}}", 8, EH_EFORMAT, "shape is nothing, wanted an array"},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":2,\"data_offsets\":[0,8]}}", 8, EH_EFORMAT, "shape is an integer"},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2.0],\"data_offsets\":[0,8]}}", 8, EH_EFORMAT, "a real number"},
-    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[-2],\"data_offsets\":[0,8]}}", 8, EH_EFORMAT, "dimension 0 of its shape is -2"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[-2],\"data_offsets\":[0,8]}}", 8, EH_EFORMAT, "its shape is -2"},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,2],\"data_offsets\":[0,8]}}", 8, EH_ENOSUP, "has 5 dimensions"},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2]}}", 8, EH_EFORMAT, "data_offsets are nothing"},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8,9]}}", 8, EH_EFORMAT, "two integers"},
@@ -194,7 +194,7 @@ static const struct {
     {"{" A "}", 9, EH_EFORMAT, "the last tensor ends at byte"},
     {"{}", 1, EH_EFORMAT, "the last tensor ends at byte 10, the file at 11"},
     /* tensors against each other */
-    {"{\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}," A "}", 8, EH_EFORMAT, "inside a, which ends at"},
+    {"{\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}," A "}", 8, EH_EFORMAT, "inside a, which"},
     {"{\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}," A "}", 8, EH_EFORMAT, "b starts at byte"},
     {"{\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[12,16]}," A "}", 16, EH_EFORMAT,
      "before b, belong to no tensor"},
@@ -248,7 +248,27 @@ TEST(deep_json_and_long_names_are_refused)
     eh_buf_str(&h, EH_STR("{\"a\":"));
     for (int i = 0; i < 100000; i++)
         eh_buf_char(&h, '[');
-    CHECK_FAILS(open_header(h.p, 0, &w), EH_EFORMAT, "deep");
+    CHECK_FAILS(open_header(h.p, 0, &w), EH_EFORMAT, "100001 brackets and 0 commas in 100005 bytes");
+    for (int i = 0; i < 2000000; i++)
+        eh_buf_char(&h, ' ');
+    CHECK_FAILS(open_header(h.p, 0, &w), EH_EFORMAT, "nested more than 512 deep");
+
+    /* 75 bytes of tree for each of text: refused before it is built. */
+    eh_buf_reset(&h);
+    eh_buf_str(&h, EH_STR("{\"a\":["));
+    for (int i = 0; i < 1000; i++)
+        eh_buf_str(&h, EH_STR("{},"));
+    eh_buf_str(&h, EH_STR("{}]}"));
+    CHECK_FAILS(open_header(h.p, 0, &w), EH_EFORMAT, "1003 brackets and 1000 commas in 3010 bytes");
+    /* What stands in strings does not count. */
+    eh_buf_reset(&h);
+    eh_buf_str(&h, EH_STR("{\"__metadata__\":{\"a\":\""));
+    for (int i = 0; i < 1000; i++)
+        eh_buf_str(&h, EH_STR("{\\\",["));
+    eh_buf_str(&h, EH_STR("\"}}"));
+    CHECK_OK(open_header(h.p, 0, &w));
+    eh_weights_close(w);
+    w = NULL;
 
     eh_buf_reset(&h);
     eh_buf_str(&h, EH_STR("{\""));
@@ -314,7 +334,8 @@ static const struct {
     int code;
     const char *words;
 } bad_index[] = {
-    {"[]", EH_EFORMAT, "is an array, wanted an object"},
+    {"[]", EH_EFORMAT, "its weight_map is nothing, wanted an object"},
+    {"7", EH_EFORMAT, "its weight_map is nothing, wanted an object"},
     {"{}", EH_EFORMAT, "its weight_map is nothing, wanted an object"},
     {"{\"weight_map\":[]}", EH_EFORMAT, "its weight_map is an array, wanted an object"},
     {"{\"weight_map\":{}}", EH_EFORMAT, "names 0 tensors"},
@@ -399,7 +420,8 @@ TEST(a_file_that_is_not_gguf_is_told_by_its_first_bytes)
         CHECK_FAILS(eh_weights_open(save_text(dir, "m.gguf", cases[i].bytes), &w, &err), EH_EFORMAT, cases[i].words);
     eh_buf b = {0};
     safetensors(&b, "{}", 0);
-    CHECK_FAILS(eh_weights_open(save(dir, "model.safetensors", &b), &w, &err), EH_EFORMAT, "perhaps a safetensors file");
+    const char *path = save(dir, "model.safetensors", &b);
+    CHECK_FAILS(eh_weights_open(path, &w, &err), EH_EFORMAT, "perhaps a safetensors file");
 }
 
 /* ---- Hashes -------------------------------------------------------------------------------- */
