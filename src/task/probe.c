@@ -173,17 +173,17 @@ static int keep(eh_buf *b, eh_arena *memory, eh_str *out, eh_err *err)
     return rc;
 }
 
-/* Stereotyped, other, unknown at the three places. Among the even rows, which have the stereotyped
- * words as X, each stands once at each place; so among the odd ones. */
+/* Stereotyped, other, unknown at the three places. In every second row each stands once at each
+ * place, so that the order does not go with who is X: groups as stored and swapped alternate. */
 static const int8_t place_orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 2, 0}, {2, 1, 0}, {2, 0, 1}, {1, 0, 2}};
 
-/* One group of four rows: group number g of its category. */
-static int add_group(eh_bbq_build *b, const template *t, int64_t fill, bool swapped, int64_t g, const eh_str *phrase,
-                     int64_t n_phrase, eh_buf *text, eh_err *err)
+/* One group of four rows: group g of category c. */
+static int add_group(eh_bbq_build *b, const template *t, int64_t fill, bool swapped, int64_t g, int64_t c,
+                     const eh_str *phrase, int64_t n_phrase, eh_buf *text, eh_err *err)
 {
     eh_arena *memory = &b->memory;
     const eh_str xy[2] = {t->fill[fill][swapped], t->fill[fill][!swapped]};
-    const int8_t *order = place_orders[g % 6];
+    const int8_t *order = place_orders[(g + c) % 6];
     int8_t at[3];
     eh_str option[3], context[2], question[2];
     int rc;
@@ -309,7 +309,7 @@ int eh_probe_read(eh_str form, const char *form_where, eh_str unknown, const cha
             goto done;
         }
         for (int64_t k = 0; k < 2 * t.n_fill; k++) {
-            rc = add_group(&b, &t, k / 2, k % 2 != 0, c->n_group++, phrase, n_phrase, &text, err);
+            rc = add_group(&b, &t, k / 2, k % 2 != 0, c->n_group++, c - list, phrase, n_phrase, &text, err);
             if (rc < 0)
                 goto done;
         }

@@ -23,9 +23,10 @@
  *
  * A template with f pairs of words gives 2 f groups of four rows: (X, Y) are the pair's stereotyped
  * and other words, then the two swapped. Words get a capital first letter where they begin a text
- * or follow ". ", "! " or "? ", and as options. Groups of a category are numbered as they come;
- * group g has its options in the (g mod 6)-th of six orders and the unknown phrase
- * (g + g / 6) mod n_phrase, so that no option favours a place and no phrase an order.
+ * or follow ". ", "! " or "? ", and as options. Categories and the groups of a
+ * category are numbered as they come; group g of category c has its options in the ((g + c) mod 6)-th
+ * of six orders and the unknown phrase (g + g / 6) mod n_phrase: no option favours a place, and no
+ * phrase an order.
  * The set is the same as BBQ's: cluster is the template's id, harness_biased the biased option.
  */
 int eh_probe_load(const char *dir, eh_bbq_set *set, eh_err *err);
