@@ -2,7 +2,7 @@
  * onednn_gemm - how oneDNN's matmul behaves on the products of a language model
  *
  * Build  gcc -O2 -std=c11 -fopenmp -ffp-contract=off bench/onednn_gemm.c -ldnnl -lm -o build/onednn_gemm
- * Use    onednn_gemm SECTION...     sections: peak speed pack small runtime bits every fixed omp
+ * Use    onednn_gemm SECTION...     sections: peak speed pack strips small runtime bits every fixed omp
  *        OMP_NUM_THREADS decides the threads of `peak` .. `runtime`; `bits` sets its own.
  *
  * Products are  dst[M,N] = src[M,K] * W^T,  W stored as models store it: [N out, K in], row-major,
@@ -419,6 +419,67 @@ static void section_pack(void)
         }
 }
 
+/*
+ * The same packing in strips of 64 outputs: the packed layout's outer dimension is N / 64, so a strip
+ * is contiguous on both sides, fits the cache, and strips are independent. Needs N a multiple of 64.
+ */
+static void section_strips(void)
+{
+    const shape sh[] = {{"gate", 576, 1536}, {"down", 1536, 576}, {"head", 576, 49152},
+                        {"8b q/o", 4096, 4096}, {"8b gate", 4096, 14336}, {"8b down", 14336, 4096}};
+    printf("# packing in strips: GB/s of stored weights read, ms\n");
+    for (int i = 0; i < COUNT(sh); i++)
+        for (int way = 0; way < 4; way++) {
+            const dnnl_data_type_t from = way & 1 ? dnnl_bf16 : dnnl_f32;
+            const dnnl_data_type_t to = way & 2 ? dnnl_bf16 : dnnl_f32;
+            const int k = sh[i].k, n = sh[i].n;
+            const dnnl_memory_desc_t stored = md2(k, n, from, dnnl_ba), a = md2(k, 64, from, dnnl_ba);
+            const dnnl_memory_desc_t b = md2(k, 64, to, to == dnnl_f32 ? dnnl_BA16a64b : dnnl_BA16a64b2a);
+            const size_t a_size = dnnl_memory_desc_get_size(&a), b_size = dnnl_memory_desc_get_size(&b);
+            char *w = filled(from, (size_t)k * (size_t)n, 7);
+            char *strips = aligned_alloc(64, b_size * (size_t)(n / 64));
+            double best = 1e30;
+            dnnl_primitive_desc_t pd;
+            dnnl_primitive_t prim;
+            product p;
+
+            product_make(&p, 512, k, n, to, NULL, dnnl_f32);
+            void *whole = repack(w, &stored, &p.w_md, NULL, NULL, NULL);
+            omp_set_num_threads(1);                 /* each strip is one thread's */
+            check(dnnl_reorder_primitive_desc_create(&pd, &a, engine, &b, engine, NULL), "strip");
+            check(dnnl_primitive_create(&prim, pd), "strip");
+            dnnl_primitive_desc_destroy(pd);
+            omp_set_num_threads(2);
+            for (int r = 0; r < 4; r++) {
+                const double t0 = now();
+#pragma omp parallel
+                {
+                    dnnl_stream_t st;
+                    dnnl_memory_t ma, mb;
+                    dnnl_stream_create(&st, engine, dnnl_stream_default_flags);
+                    dnnl_memory_create(&ma, &a, engine, DNNL_MEMORY_NONE);
+                    dnnl_memory_create(&mb, &b, engine, DNNL_MEMORY_NONE);
+                    const dnnl_exec_arg_t arg[] = {{DNNL_ARG_FROM, ma}, {DNNL_ARG_TO, mb}};
+#pragma omp for schedule(static)
+                    for (int j = 0; j < n / 64; j++) {
+                        dnnl_memory_set_data_handle(ma, w + (size_t)j * a_size);
+                        dnnl_memory_set_data_handle(mb, strips + (size_t)j * b_size);
+                        dnnl_primitive_execute(prim, st, 2, arg);
+                    }
+                    dnnl_memory_destroy(ma), dnnl_memory_destroy(mb), dnnl_stream_destroy(st);
+                }
+                if (now() - t0 < best)
+                    best = now() - t0;
+            }
+            printf("%-8s %-4s -> %-4s %6.2f GB/s %9.3f ms  %s\n", sh[i].name, type_name(from), type_name(to),
+                   (double)k * n * (double)type_size(from) / best / 1e9, best * 1e3,
+                   memcmp(whole, strips, dnnl_memory_desc_get_size(&p.w_md)) ? "NOT the whole's bytes" : "same bytes");
+            dnnl_primitive_destroy(prim);
+            product_free(&p);
+            free(w), free(strips), free(whole);
+        }
+}
+
 /* M left open until the run: does it take packed weights, and what does it cost? */
 static void section_runtime(void)
 {
@@ -699,7 +760,7 @@ int main(int argc, char **argv)
     const char *models = getenv("MODELS") ? getenv("MODELS") : "smol llama";
 
     if (argc < 2) {
-        fprintf(stderr, "usage: onednn_gemm peak|speed|pack|small|runtime|bits|every|fixed|omp ...\n"
+        fprintf(stderr, "usage: onednn_gemm peak|speed|pack|strips|small|runtime|bits|every|fixed|omp ...\n"
                         "       MODELS=smol or MODELS=llama narrows speed and bits\n");
         return 2;
     }
@@ -713,6 +774,8 @@ int main(int argc, char **argv)
             section_speed(models);
         else if (strcmp(s, "pack") == 0)
             section_pack();
+        else if (strcmp(s, "strips") == 0)
+            section_strips();
         else if (strcmp(s, "small") == 0)
             section_small();
         else if (strcmp(s, "runtime") == 0)

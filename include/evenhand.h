@@ -197,16 +197,25 @@ typedef struct eh_perplexity {
     int64_t n_tok;    /* tokens scored */
     int64_t n_window; /* blocks or windows */
     double nll;       /* sum, nats */
-    double nll_mean;  /* nats per token (for blocks: mean of block means) */
+    double nll_mean;  /* nats per token; for EH_PPL_BLOCKS the mean of the blocks' means */
     double perplexity; /* exp(nll_mean) */
     int64_t n_word, n_byte;                                  /* rolling only */
     double word_perplexity, byte_perplexity, bits_per_byte; /* rolling only */
 } eh_perplexity;
 
-/* text is tokenised once (for rolling: one document). window 0: 2048, or the model's context if
- * smaller; stride 0: 512; max_windows 0: all. Source: docs/methods/perplexity.md. */
-EH_API int eh_perplexity_of(eh_model *m, const char *text, int64_t n, eh_perplexity_kind kind, int64_t window,
-                            int64_t stride, int64_t max_windows, eh_perplexity *out, eh_err *err);
+typedef struct eh_perplexity_options {
+    eh_perplexity_kind kind;
+    int64_t window;      /* 0: 2048, or the model's context if that is smaller */
+    int64_t stride;      /* EH_PPL_SLIDING; 0: 512 */
+    int64_t max_windows; /* 0: all */
+    bool wikitext_page;  /* the text is a page of tokenised WikiText: it is scored as
+                            lm-evaluation-harness detokenises it, words and bytes are the page's */
+} eh_perplexity_options;
+
+/* The text is tokenised once; for EH_PPL_ROLLING it is one document. Source: docs/methods/perplexity.md.
+ * Errors: EH_EDOM the text is shorter than one window needs; those of eh_score. */
+EH_API int eh_perplexity_of(eh_model *m, const char *text, int64_t n, const eh_perplexity_options *options,
+                            eh_perplexity *out, eh_err *err);
 
 /* ======== Band 2: run a study =================================================================== */
 

@@ -91,7 +91,7 @@ void check_floats(const float *got, const float *want, int64_t n, double toleran
         const double d = fabs((double)got[i] - (double)want[i]);
         sum += d;
         size = fmax(size, fabs((double)want[i]));
-        if (!(d <= worst)) {
+        if (!isnan(worst) && !(d <= worst)) { /* the first NaN stays the worst */
             worst = d;
             at = i;
         }
