@@ -21,13 +21,12 @@ void eh_file_fail_after(int64_t k)
 
 bool eh_file_told_to_fail(void)
 {
-    const int64_t left = atomic_load(&writes_left);
+    int64_t left = atomic_load(&writes_left);
+    while (left > 1)
+        if (atomic_compare_exchange_weak(&writes_left, &left, left - 1))
+            return false;
     if (left < 0)
         return false;
-    if (left > 1) {
-        atomic_store(&writes_left, left - 1);
-        return false;
-    }
     errno = ENOSPC;
     return true;
 }
@@ -100,13 +99,13 @@ int eh_file_read(const char *path, int64_t limit, eh_buf *out, eh_err *err)
         const int n = gzread(z, piece, sizeof piece);
         if (n < 0) {
             int code;
-            rc = eh_fail(err, EH_EFORMAT, "%s: after %lld bytes: %s", path, (long long)all.n, gzerror(z, &code));
+            const char *said = gzerror(z, &code);
+            rc = eh_fail(err, code == Z_ERRNO ? EH_EIO : code == Z_MEM_ERROR ? EH_ENOMEM : EH_EFORMAT,
+                         "%s: after %lld bytes: %s", path, (long long)all.n, said);
             break;
         }
-        if (n == 0) {
-            /* A gzip stream that was cut off ends quietly; gzclose is the one that knows. */
+        if (n == 0) /* a gzip stream that was cut off ends quietly, too; gzclose is the one that knows */
             break;
-        }
         eh_buf_bytes(&all, piece, n);
         rc = eh_buf_check(&all, path, err);
         if (rc < 0)
@@ -137,6 +136,8 @@ bool eh_dir_exists(const char *path)
 
 int eh_dir_make(const char *path, eh_err *err)
 {
+    if (path[0] == '\0')
+        return eh_fail(err, EH_EINVAL, "a folder with no name cannot be made");
     char *part = eh_strdup(path);
     if (part == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for the path %s", path);
@@ -177,6 +178,8 @@ char *eh_path_join(const char *dir, const char *name)
 int eh_outfile_open(eh_outfile *f, const char *path, eh_err *err)
 {
     *f = (eh_outfile){0};
+    if (eh_dir_exists(path)) /* the rename would find out, but only after all the work */
+        return eh_fail(err, EH_EIO, "%s: cannot write: is a folder", path);
     f->path = eh_strdup(path);
     eh_buf temp = {0};
     eh_buf_printf(&temp, "%s.part-%ld", path, (long)getpid());
@@ -198,7 +201,7 @@ int eh_outfile_open(eh_outfile *f, const char *path, eh_err *err)
 
 int eh_outfile_put(eh_outfile *f, const void *p, int64_t n, eh_err *err)
 {
-    if (eh_file_told_to_fail() || fwrite(p, 1, (size_t)n, f->stream) != (size_t)n)
+    if (eh_file_told_to_fail() || (n > 0 && fwrite(p, 1, (size_t)n, f->stream) != (size_t)n))
         return fail_errno(err, "write", f->path);
     return EH_OK;
 }

@@ -8,9 +8,15 @@
 
 #define DEPTH_MAX 512
 
+/* jansson ignores a failed allocation here and there while it reads: a string then comes out short.
+ * So each thread remembers whether one failed, and such a parse is not believed. */
+static _Thread_local bool starved;
+
 static void *take(size_t n)
 {
-    return n > INT64_MAX ? NULL : eh_alloc((int64_t)n, 1);
+    void *p = n > INT64_MAX ? NULL : eh_alloc((int64_t)n, 1);
+    starved |= p == NULL;
+    return p;
 }
 
 __attribute__((constructor)) static void route_jansson_through_eh_alloc(void)
@@ -38,7 +44,7 @@ static int depth_check(eh_str s, const char *where, eh_err *err)
                 return eh_fail(err, EH_EFORMAT, "%s: at byte %lld: JSON is nested more than %d deep", where,
                                (long long)i, DEPTH_MAX);
         } else if (c == ']' || c == '}') {
-            depth--;
+            depth -= depth > 0; /* jansson refuses the one too many */
         }
     }
     return EH_OK;
@@ -50,12 +56,14 @@ int eh_json_parse(eh_str text, const char *where, json_t **root, eh_err *err)
     if (rc < 0)
         return rc;
     json_error_t e;
+    starved = false;
     json_t *v = json_loadb(text.p, (size_t)text.n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &e);
-    if (v == NULL) {
-        if (json_error_code(&e) == json_error_out_of_memory)
-            return eh_fail(err, EH_ENOMEM, "%s: no memory for its JSON", where);
-        return eh_fail(err, EH_EFORMAT, "%s: line %d, column %d: %s", where, e.line, e.column, e.text);
+    if (starved) {
+        json_decref(v);
+        return eh_fail(err, EH_ENOMEM, "%s: no memory for its JSON", where);
     }
+    if (v == NULL)
+        return eh_fail(err, EH_EFORMAT, "%s: line %d, column %d: %s", where, e.line, e.column, e.text);
     *root = v;
     return EH_OK;
 }
@@ -92,15 +100,24 @@ eh_str eh_json_text(const json_t *string)
     return (eh_str){json_string_value(string), (int64_t)json_string_length(string)};
 }
 
-static const json_t *field(const json_t *o, const char *key)
+/* The value of a field; *v is NULL when it is missing or null. */
+static int field(const json_t *o, const char *where, const char *key, const json_t **v, eh_err *err)
 {
-    const json_t *v = json_object_get(o, key);
-    return json_is_null(v) ? NULL : v;
+    if (o != NULL && !json_is_object(o))
+        return eh_fail(err, EH_EFORMAT, "%s: is %s, wanted an object with \"%s\"", where, eh_json_type(o), key);
+    *v = json_object_get(o, key);
+    if (json_is_null(*v))
+        *v = NULL;
+    return EH_OK;
 }
 
-static int missing(const char *where, const char *key, eh_err *err)
+static int need(const json_t *o, const char *where, const char *key, eh_err *err)
 {
-    return eh_fail(err, EH_ENOENT, "%s: has no \"%s\"", where, key);
+    const json_t *v = NULL;
+    const int rc = field(o, where, key, &v, err);
+    if (rc < 0)
+        return rc;
+    return v == NULL ? eh_fail(err, EH_ENOENT, "%s: has no \"%s\"", where, key) : EH_OK;
 }
 
 static int wrong(const json_t *v, const char *where, const char *key, const char *wanted, eh_err *err)
@@ -111,9 +128,10 @@ static int wrong(const json_t *v, const char *where, const char *key, const char
 int eh_json_int_or(const json_t *o, const char *where, const char *key, int64_t low, int64_t high, int64_t *out,
                    eh_err *err)
 {
-    const json_t *v = field(o, key);
-    if (v == NULL)
-        return EH_OK;
+    const json_t *v = NULL;
+    const int rc = field(o, where, key, &v, err);
+    if (rc < 0 || v == NULL)
+        return rc;
     if (!json_is_integer(v))
         return wrong(v, where, key, "an integer", err);
     const int64_t x = json_integer_value(v);
@@ -127,9 +145,10 @@ int eh_json_int_or(const json_t *o, const char *where, const char *key, int64_t 
 int eh_json_real_or(const json_t *o, const char *where, const char *key, double low, double high, double *out,
                     eh_err *err)
 {
-    const json_t *v = field(o, key);
-    if (v == NULL)
-        return EH_OK;
+    const json_t *v = NULL;
+    const int rc = field(o, where, key, &v, err);
+    if (rc < 0 || v == NULL)
+        return rc;
     if (!json_is_number(v))
         return wrong(v, where, key, "a number", err);
     const double x = json_number_value(v);
@@ -141,9 +160,10 @@ int eh_json_real_or(const json_t *o, const char *where, const char *key, double 
 
 int eh_json_bool_or(const json_t *o, const char *where, const char *key, bool *out, eh_err *err)
 {
-    const json_t *v = field(o, key);
-    if (v == NULL)
-        return EH_OK;
+    const json_t *v = NULL;
+    const int rc = field(o, where, key, &v, err);
+    if (rc < 0 || v == NULL)
+        return rc;
     if (!json_is_boolean(v))
         return wrong(v, where, key, "true or false", err);
     *out = json_is_true(v);
@@ -152,9 +172,10 @@ int eh_json_bool_or(const json_t *o, const char *where, const char *key, bool *o
 
 int eh_json_str_or(const json_t *o, const char *where, const char *key, eh_str *out, eh_err *err)
 {
-    const json_t *v = field(o, key);
-    if (v == NULL)
-        return EH_OK;
+    const json_t *v = NULL;
+    const int rc = field(o, where, key, &v, err);
+    if (rc < 0 || v == NULL)
+        return rc;
     if (!json_is_string(v))
         return wrong(v, where, key, "a string", err);
     *out = eh_json_text(v);
@@ -164,21 +185,25 @@ int eh_json_str_or(const json_t *o, const char *where, const char *key, eh_str *
 int eh_json_int(const json_t *o, const char *where, const char *key, int64_t low, int64_t high, int64_t *out,
                 eh_err *err)
 {
-    return field(o, key) == NULL ? missing(where, key, err) : eh_json_int_or(o, where, key, low, high, out, err);
+    const int rc = need(o, where, key, err);
+    return rc < 0 ? rc : eh_json_int_or(o, where, key, low, high, out, err);
 }
 
 int eh_json_real(const json_t *o, const char *where, const char *key, double low, double high, double *out,
                  eh_err *err)
 {
-    return field(o, key) == NULL ? missing(where, key, err) : eh_json_real_or(o, where, key, low, high, out, err);
+    const int rc = need(o, where, key, err);
+    return rc < 0 ? rc : eh_json_real_or(o, where, key, low, high, out, err);
 }
 
 int eh_json_bool(const json_t *o, const char *where, const char *key, bool *out, eh_err *err)
 {
-    return field(o, key) == NULL ? missing(where, key, err) : eh_json_bool_or(o, where, key, out, err);
+    const int rc = need(o, where, key, err);
+    return rc < 0 ? rc : eh_json_bool_or(o, where, key, out, err);
 }
 
 int eh_json_str(const json_t *o, const char *where, const char *key, eh_str *out, eh_err *err)
 {
-    return field(o, key) == NULL ? missing(where, key, err) : eh_json_str_or(o, where, key, out, err);
+    const int rc = need(o, where, key, err);
+    return rc < 0 ? rc : eh_json_str_or(o, where, key, out, err);
 }

@@ -23,7 +23,7 @@ int eh_json_parse(eh_str text, const char *where, json_t **root, eh_err *err);
 int eh_json_file(const char *path, int64_t limit, json_t **root, eh_err *err);
 
 /* Fields of an object. A missing or null field is EH_ENOENT, a wrong type or range EH_EFORMAT.
- * `low` and `high` are inclusive. */
+ * `low` and `high` are inclusive. `o` may be NULL, which has no fields; what is not an object is EH_EFORMAT. */
 int eh_json_int(const json_t *o, const char *where, const char *key, int64_t low, int64_t high, int64_t *out,
                 eh_err *err);
 int eh_json_real(const json_t *o, const char *where, const char *key, double low, double high, double *out,

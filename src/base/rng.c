@@ -49,11 +49,11 @@ int64_t eh_rng_below(eh_rng *r, int64_t n)
 {
     /* Numbers from the last, incomplete run of n would favour the small ones: draw again. */
     const uint64_t un = (uint64_t)n;
-    const uint64_t first_unfair = UINT64_MAX - (UINT64_MAX % un + 1) % un;
+    const uint64_t last_fair = UINT64_MAX - (UINT64_MAX % un + 1) % un;
     uint64_t x;
     do
         x = eh_rng_u64(r);
-    while (x > first_unfair);
+    while (x > last_fair);
     return (int64_t)(x % un);
 }
 

@@ -1,5 +1,6 @@
 #include "base/str.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -80,11 +81,26 @@ void eh_buf_printf(eh_buf *b, const char *format, ...)
     va_copy(again, args);
     const int n = vsnprintf(NULL, 0, format, args);
     va_end(args);
-    if (n >= 0 && grow(b, n)) {
+    if (n < 0) {
+        if (b->fault == 0)
+            b->fault = EH_ERANGE; /* longer than an int can say */
+    } else if (grow(b, n)) {
         vsnprintf(b->p + b->n, (size_t)n + 1, format, again);
         b->n += n;
     }
     va_end(again);
+}
+
+/* Appends what printf made of a finite number. A program may have set a locale whose decimal point
+ * is a comma or several bytes; in the buffer it is a point. */
+static void put_number(eh_buf *b, const char *text)
+{
+    const size_t before = strspn(text, "+-0123456789e");
+    const size_t point = strcspn(text + before, "+-0123456789e");
+    eh_buf_bytes(b, text, (int64_t)before);
+    if (point > 0)
+        eh_buf_char(b, '.');
+    eh_buf_str(b, eh_str_of(text + before + point));
 }
 
 void eh_buf_double(eh_buf *b, double x)
@@ -94,12 +110,13 @@ void eh_buf_double(eh_buf *b, double x)
         return;
     }
     char text[40];
-    for (int digits = 15; digits <= 17; digits++) {
+    /* A normal double that has a name of at most DBL_DIG digits shows it at DBL_DIG: %g drops zeros. */
+    for (int digits = fabs(x) < DBL_MIN ? 1 : DBL_DIG; digits <= 17; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, x);
-        if (digits == 17 || strtod(text, NULL) == x)
+        if (strtod(text, NULL) == x)
             break;
     }
-    eh_buf_str(b, eh_str_of(text));
+    put_number(b, text);
 }
 
 void eh_buf_float(eh_buf *b, float x)
@@ -109,12 +126,12 @@ void eh_buf_float(eh_buf *b, float x)
         return;
     }
     char text[40];
-    for (int digits = 6; digits <= 9; digits++) {
+    for (int digits = fabsf(x) < FLT_MIN ? 1 : FLT_DIG; digits <= 9; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, (double)x);
-        if (digits == 9 || strtof(text, NULL) == x)
+        if (strtof(text, NULL) == x)
             break;
     }
-    eh_buf_str(b, eh_str_of(text));
+    put_number(b, text);
 }
 
 void eh_buf_json(eh_buf *b, eh_str s)
