@@ -282,7 +282,7 @@ int eh_probe_read(eh_str form, const char *form_where, eh_str unknown, const cha
     eh_bbq_build b = {0};
     eh_rows r = {.text = form, .where = form_where};
     eh_buf text = {0};
-    eh_ids ids = {0};
+    eh_row_ids ids = {0};
     eh_str phrase[PHRASES_MAX];
     counter *list = NULL;
     json_t *row = NULL;
@@ -300,7 +300,7 @@ int eh_probe_read(eh_str form, const char *form_where, eh_str unknown, const cha
         rc = read_template(&r, row, &b.memory, &t, err);
         json_decref(row);
         if (rc == EH_OK)
-            rc = eh_ids_add(&ids, t.id, r.line, err);
+            rc = eh_row_ids_add(&ids, t.id, r.line, err);
         if (rc < 0)
             goto done;
         counter *c = find_category(list, &n_category, t.category);
@@ -315,7 +315,7 @@ int eh_probe_read(eh_str form, const char *form_where, eh_str unknown, const cha
         }
     }
     if (rc == EH_OK)
-        rc = eh_ids_unique(&ids, form_where, err);
+        rc = eh_row_ids_unique(&ids, form_where, err);
     if (rc == EH_OK && b.n == 0)
         rc = eh_fail(err, EH_EFORMAT, "%s: holds no template", form_where);
     if (rc == EH_OK)
@@ -325,7 +325,7 @@ int eh_probe_read(eh_str form, const char *form_where, eh_str unknown, const cha
 
 done:
     eh_free(list);
-    eh_ids_clear(&ids);
+    eh_row_ids_clear(&ids);
     eh_buf_clear(&text);
     eh_rows_clear(&r);
     eh_bbq_build_drop(&b);
@@ -407,7 +407,7 @@ int eh_pairs_read(eh_str text, const char *where, eh_pair_set *set, eh_err *err)
 {
     eh_pair_set s = {0};
     eh_rows r = {.text = text, .where = where};
-    eh_ids ids = {0};
+    eh_row_ids ids = {0};
     keys category = {0}, cluster = {0};
     int32_t *category_number = NULL, *cluster_number = NULL;
     int64_t room = 0;
@@ -419,7 +419,7 @@ int eh_pairs_read(eh_str text, const char *where, eh_pair_set *set, eh_err *err)
         rc = read_pair(&r, row, &s.memory, &p, &in, &of, err);
         json_decref(row);
         if (rc == EH_OK)
-            rc = eh_ids_add(&ids, p.id, r.line, err);
+            rc = eh_row_ids_add(&ids, p.id, r.line, err);
         if (rc == EH_OK)
             rc = keys_add(&category, in, err);
         if (rc == EH_OK)
@@ -437,7 +437,7 @@ int eh_pairs_read(eh_str text, const char *where, eh_pair_set *set, eh_err *err)
     if (rc == EH_OK && s.n_item == 0)
         rc = eh_fail(err, EH_EFORMAT, "%s: holds no pair", where);
     if (rc == EH_OK)
-        rc = eh_ids_unique(&ids, where, err);
+        rc = eh_row_ids_unique(&ids, where, err);
     if (rc == EH_OK)
         rc = keys_number(&category, &s.memory, &category_number, &s.category, &s.n_category, err);
     if (rc == EH_OK)
@@ -452,7 +452,7 @@ done:
     eh_free(cluster.key);
     eh_free(category_number);
     eh_free(cluster_number);
-    eh_ids_clear(&ids);
+    eh_row_ids_clear(&ids);
     eh_rows_clear(&r);
     if (rc == EH_OK)
         *set = s;
@@ -516,7 +516,7 @@ int eh_utility_read(eh_str text, const char *where, eh_utility_set *set, eh_err 
 {
     eh_utility_set s = {0};
     eh_rows r = {.text = text, .where = where};
-    eh_ids ids = {0};
+    eh_row_ids ids = {0};
     keys topic = {0};
     int32_t *topic_number = NULL;
     int64_t room = 0;
@@ -528,7 +528,7 @@ int eh_utility_read(eh_str text, const char *where, eh_utility_set *set, eh_err 
         rc = read_utility(&r, row, &s.memory, &u, &in, err);
         json_decref(row);
         if (rc == EH_OK)
-            rc = eh_ids_add(&ids, u.id, r.line, err);
+            rc = eh_row_ids_add(&ids, u.id, r.line, err);
         if (rc == EH_OK)
             rc = keys_add(&topic, in, err);
         if (rc < 0)
@@ -544,7 +544,7 @@ int eh_utility_read(eh_str text, const char *where, eh_utility_set *set, eh_err 
     if (rc == EH_OK && s.n_item == 0)
         rc = eh_fail(err, EH_EFORMAT, "%s: holds no question", where);
     if (rc == EH_OK)
-        rc = eh_ids_unique(&ids, where, err);
+        rc = eh_row_ids_unique(&ids, where, err);
     if (rc == EH_OK)
         rc = keys_number(&topic, &s.memory, &topic_number, &s.topic, &s.n_topic, err);
     for (int64_t i = 0; rc == EH_OK && i < s.n_item; i++)
@@ -553,7 +553,7 @@ int eh_utility_read(eh_str text, const char *where, eh_utility_set *set, eh_err 
 done:
     eh_free(topic.key);
     eh_free(topic_number);
-    eh_ids_clear(&ids);
+    eh_row_ids_clear(&ids);
     eh_rows_clear(&r);
     if (rc == EH_OK)
         *set = s;

@@ -147,7 +147,7 @@ void *eh_list_grow(void *list, int64_t n, int64_t *room, int64_t size, eh_err *e
     return more;
 }
 
-int eh_ids_add(eh_ids *ids, eh_str id, int64_t line, eh_err *err)
+int eh_row_ids_add(eh_row_ids *ids, eh_str id, int64_t line, eh_err *err)
 {
     eh_str *more_ids = eh_list_grow(ids->id, ids->n, &ids->room, (int64_t)sizeof *more_ids, err);
     if (more_ids == NULL)
@@ -162,7 +162,7 @@ int eh_ids_add(eh_ids *ids, eh_str id, int64_t line, eh_err *err)
     return EH_OK;
 }
 
-int eh_ids_unique(const eh_ids *ids, const char *where, eh_err *err)
+int eh_row_ids_unique(const eh_row_ids *ids, const char *where, eh_err *err)
 {
     int rc = EH_OK;
     keyed *k = sorted_keys(ids->id, ids->n);
@@ -177,9 +177,9 @@ int eh_ids_unique(const eh_ids *ids, const char *where, eh_err *err)
     return rc;
 }
 
-void eh_ids_clear(eh_ids *ids)
+void eh_row_ids_clear(eh_row_ids *ids)
 {
     eh_free(ids->id);
     eh_free(ids->line);
-    *ids = (eh_ids){0};
+    *ids = (eh_row_ids){0};
 }

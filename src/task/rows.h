@@ -47,16 +47,16 @@ int eh_names_number(const eh_str *key, int64_t n, eh_arena *memory, int32_t *ind
                     int64_t *n_name, eh_err *err);
 
 /* The ids of a file's rows, with the lines they stand on. */
-typedef struct eh_ids {
+typedef struct eh_row_ids {
     eh_str *id;    /* [n], borrowed */
     int64_t *line; /* [n] */
     int64_t n, room, line_room;
-} eh_ids;
+} eh_row_ids;
 
-int eh_ids_add(eh_ids *ids, eh_str id, int64_t line, eh_err *err);
+int eh_row_ids_add(eh_row_ids *ids, eh_str id, int64_t line, eh_err *err);
 /* EH_EFORMAT when two ids are equal; the message gives both lines. */
-int eh_ids_unique(const eh_ids *ids, const char *where, eh_err *err);
-void eh_ids_clear(eh_ids *ids);
+int eh_row_ids_unique(const eh_row_ids *ids, const char *where, eh_err *err);
+void eh_row_ids_clear(eh_row_ids *ids);
 
 /* list, with room for more than n things of `size` bytes: as it is, or moved to twice the room.
  * NULL when memory is short; then the old one still stands. */
