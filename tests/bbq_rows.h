@@ -23,8 +23,8 @@ static inline void put_rows(eh_buf *b, const row_spec *s)
         const int label = k % 2 == 0 ? s->unknown : k < 2 ? s->neg_label : other;
         eh_buf_printf(b,
                       "{\"example_id\": %d, \"question_index\": \"%d\", \"question_polarity\": \"%s\", "
-                      "\"context_condition\": \"%s\", \"category\": \"%s\", \"answer_info\": {\"ans0\": %s, \"ans1\": %s, "
-                      "\"ans2\": %s}, \"additional_metadata\": {\"stereotyped_groups\": %s}, "
+                      "\"context_condition\": \"%s\", \"category\": \"%s\", \"answer_info\": {\"ans0\": %s, "
+                      "\"ans1\": %s, \"ans2\": %s}, \"additional_metadata\": {\"stereotyped_groups\": %s}, "
                       "\"context\": \"Two people waited for the ferry.%s\", \"question\": \"Who %s the ferry?\", "
                       "\"ans0\": \"%s\", \"ans1\": \"%s\", \"ans2\": \"%s\", \"label\": %d}\n",
                       s->id + k, s->template, k < 2 ? "neg" : "nonneg", k % 2 == 0 ? "ambig" : "disambig", s->family,

@@ -16,9 +16,8 @@
 #define GROUPS_MAX 100 /* stereotyped groups of one row */
 
 const char *const eh_bbq_families[] = {
-    "Age",           "Disability_status",  "Gender_identity", "Nationality", "Physical_appearance",
-    "Race_ethnicity", "Race_x_SES",         "Race_x_gender",   "Religion",    "SES",
-    "Sexual_orientation",
+    "Age",        "Disability_status", "Gender_identity", "Nationality", "Physical_appearance", "Race_ethnicity",
+    "Race_x_SES", "Race_x_gender",     "Religion",        "SES",         "Sexual_orientation",
 };
 const int64_t eh_bbq_n_family = (int64_t)(sizeof eh_bbq_families / sizeof eh_bbq_families[0]);
 
@@ -211,10 +210,10 @@ static int read_rows(eh_bbq_build *b, const eh_bbq_source *file, eh_err *err)
 /* ---- The authors' metadata --------------------------------------------------------------- */
 
 typedef struct meta_row {
-    int64_t row;     /* in the build */
-    int8_t target;   /* as found; -1: none */
+    int64_t row;   /* in the build */
+    int8_t target; /* as found; -1: none */
     bool by_name;
-    bool typed;      /* by_name was said */
+    bool typed; /* by_name was said */
 } meta_row;
 
 /* The row of that family and id, or -1. */
@@ -253,7 +252,8 @@ static int read_meta_row(const eh_csv *csv, const int64_t *column, eh_bbq_build 
                        csv->where, (long long)csv->row_line, (int)(type.n < 80 ? type.n : 80), type.p);
     *out = (meta_row){find_row(b, eh_csv_cell(csv, column[0]), id), (int8_t)target, name, !no_value(type)};
     if (out->row >= 0 && target == b->row[out->row].item.unknown)
-        return eh_fail(err, EH_EFORMAT, "%s: line %lld: \"target_loc\" is %lld, which is the unknown answer of that question",
+        return eh_fail(err, EH_EFORMAT,
+                       "%s: line %lld: \"target_loc\" is %lld, which is the unknown answer of that question",
                        csv->where, (long long)csv->row_line, (long long)target);
     return EH_OK;
 }
@@ -408,11 +408,12 @@ int eh_bbq_load(const char *dir, const char *const *only, int64_t n_only, eh_bbq
 {
     for (int64_t i = 0; only != NULL && i < n_only; i++)
         if (!is_family(only[i]))
-            return eh_fail(err, EH_EINVAL,
-                           "\"%s\" is no category of BBQ; there are Age, Disability_status, Gender_identity, Nationality, "
-                           "Physical_appearance, Race_ethnicity, Race_x_SES, Race_x_gender, Religion, SES and "
-                           "Sexual_orientation",
-                           only[i]);
+            return eh_fail(
+                err, EH_EINVAL,
+                "\"%s\" is no category of BBQ; there are Age, Disability_status, Gender_identity, Nationality, "
+                "Physical_appearance, Race_ethnicity, Race_x_SES, Race_x_gender, Religion, SES and "
+                "Sexual_orientation",
+                only[i]);
 
     eh_bbq_build b = {0};
     eh_buf text = {0};

@@ -142,7 +142,8 @@ bool eh_bbq_by_name(const eh_bbq_groups *g)
         /* Names carry a gender in their code (F, trans_F, M-Black, lowSES-F-Black); so do a few
          * labels, and those are announced by an article ("The Black woman"). */
         const code c = code_of(g, i);
-        const bool gendered = c.gender != 0 || eh_str_eq(g->group[i], EH_STR("F")) || eh_str_eq(g->group[i], EH_STR("M"));
+        const bool gendered =
+            c.gender != 0 || eh_str_eq(g->group[i], EH_STR("F")) || eh_str_eq(g->group[i], EH_STR("M"));
         if (!gendered || nameless_latina(g, i))
             return false;
         for (size_t k = 0; k < sizeof articles / sizeof articles[0]; k++)

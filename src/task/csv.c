@@ -25,8 +25,8 @@ static int record(eh_csv *csv, eh_buf *cells, int64_t *end, int64_t *n_field, eh
     eh_buf_reset(cells);
     for (bool more = true; more;) {
         if (k == EH_CSV_COLUMNS_MAX)
-            return eh_fail(err, EH_EFORMAT, "%s: line %lld: more than %d fields", csv->where,
-                           (long long)csv->row_line, EH_CSV_COLUMNS_MAX);
+            return eh_fail(err, EH_EFORMAT, "%s: line %lld: more than %d fields", csv->where, (long long)csv->row_line,
+                           EH_CSV_COLUMNS_MAX);
         if (at < n && p[at] == '"') {
             for (at++;; at++) {
                 const int64_t from = at;
@@ -43,7 +43,8 @@ static int record(eh_csv *csv, eh_buf *cells, int64_t *end, int64_t *n_field, eh
             }
         } else {
             const int64_t from = at;
-            while (at < n && p[at] != ',' && p[at] != '\n' && p[at] != '"' && !(p[at] == '\r' && at + 1 < n && p[at + 1] == '\n'))
+            while (at < n && p[at] != ',' && p[at] != '\n' && p[at] != '"' &&
+                   !(p[at] == '\r' && at + 1 < n && p[at + 1] == '\n'))
                 at++;
             eh_buf_bytes(cells, p + from, at - from);
         }
@@ -52,8 +53,9 @@ static int record(eh_csv *csv, eh_buf *cells, int64_t *end, int64_t *n_field, eh
         if (more)
             at++;
         else if (at < n && p[at] != '\n' && p[at] != '\r')
-            return eh_fail(err, EH_EFORMAT, "%s: line %lld: field %lld has \"%c\" where a comma or the line's end should be",
-                           csv->where, (long long)csv->row_line, (long long)k, p[at] >= ' ' && p[at] < 127 ? p[at] : '?');
+            return eh_fail(err, EH_EFORMAT,
+                           "%s: line %lld: field %lld has \"%c\" where a comma or the line's end should be", csv->where,
+                           (long long)csv->row_line, (long long)k, p[at] >= ' ' && p[at] < 127 ? p[at] : '?');
     }
     if (at < n && p[at] == '\r')
         at++;

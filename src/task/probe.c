@@ -10,9 +10,9 @@
 #include "task/task.h"
 
 #define PROBE_FILE_MAX ((int64_t)16 << 20)
-#define TEXT_MAX 4000    /* bytes of a template's text */
-#define WORDS_MAX 200    /* bytes of one side of a fill, or of an unknown phrase */
-#define FILLS_MAX 16     /* fills of one template */
+#define TEXT_MAX 4000 /* bytes of a template's text */
+#define WORDS_MAX 200 /* bytes of one side of a fill, or of an unknown phrase */
+#define FILLS_MAX 16  /* fills of one template */
 #define PHRASES_MAX 100
 #define CATEGORIES_MAX 1000
 
@@ -28,14 +28,14 @@ static int load_file(const char *task, const char *dir, const char *name, char *
 
 /* ---- Questions in BBQ's form --------------------------------------------------------------------- */
 
-typedef struct template {
+typedef struct frame {
     eh_str id, category;
     eh_str context, disambig, question[2]; /* question[1]: the negative one */
     eh_str fill[FILLS_MAX][2];             /* stereotyped, other */
     int64_t n_fill;
     int answer[2]; /* 0: X, 1: Y; answer[1]: to the negative question */
     bool by_name;
-} template;
+} frame;
 
 /* A text of the template; {X} and {Y} each `least` to 1 times, and no other braces. */
 static int read_text(const eh_rows *r, const json_t *row, const char *key, int least, eh_arena *memory, eh_str *out,
@@ -51,7 +51,8 @@ static int read_text(const eh_rows *r, const json_t *row, const char *key, int l
     for (int64_t i = 0; i < out->n; i++) {
         if (out->p[i] != '{' && out->p[i] != '}')
             continue;
-        if (i + 2 >= out->n || out->p[i] != '{' || (out->p[i + 1] != 'X' && out->p[i + 1] != 'Y') || out->p[i + 2] != '}')
+        if (i + 2 >= out->n || out->p[i] != '{' || (out->p[i + 1] != 'X' && out->p[i + 1] != 'Y') ||
+            out->p[i + 2] != '}')
             return eh_fail(err, EH_EFORMAT, "%s: \"%s\" has a brace at byte %lld that belongs to no {X} or {Y}",
                            r->place.p, key, (long long)i);
         count[out->p[i + 1] - 'X']++;
@@ -59,8 +60,8 @@ static int read_text(const eh_rows *r, const json_t *row, const char *key, int l
     }
     for (int k = 0; k < 2; k++)
         if (count[k] < least || count[k] > 1)
-            return eh_fail(err, EH_EFORMAT, "%s: \"%s\" has {%c} %d times, wanted %s", r->place.p, key, 'X' + k, count[k],
-                           least == 1 ? "once" : "at most once");
+            return eh_fail(err, EH_EFORMAT, "%s: \"%s\" has {%c} %d times, wanted %s", r->place.p, key, 'X' + k,
+                           count[k], least == 1 ? "once" : "at most once");
     return EH_OK;
 }
 
@@ -78,7 +79,7 @@ static int read_xy(const eh_rows *r, const json_t *row, const char *key, int *ou
     return EH_OK;
 }
 
-static int read_fills(const eh_rows *r, const json_t *row, eh_arena *memory, template *t, eh_err *err)
+static int read_fills(const eh_rows *r, const json_t *row, eh_arena *memory, frame *t, eh_err *err)
 {
     static const char *const side[2] = {"stereotyped", "other"};
     const json_t *fills = json_object_get(row, "fills");
@@ -98,10 +99,10 @@ static int read_fills(const eh_rows *r, const json_t *row, eh_arena *memory, tem
     return EH_OK;
 }
 
-static int read_template(const eh_rows *r, const json_t *row, eh_arena *memory, template *t, eh_err *err)
+static int read_template(const eh_rows *r, const json_t *row, eh_arena *memory, frame *t, eh_err *err)
 {
     eh_str ignored, type = EH_STR("label");
-    *t = (template){0};
+    *t = (frame){0};
     int rc = eh_row_text(r, row, "id", 1, memory, &t->id, err);
     if (rc == EH_OK)
         rc = eh_row_text(r, row, "category", 1, memory, &t->category, err);
@@ -124,8 +125,9 @@ static int read_template(const eh_rows *r, const json_t *row, eh_arena *memory, 
     if (rc == EH_OK)
         rc = read_xy(r, row, "answer_nonneg", &t->answer[0], err);
     if (rc == EH_OK && t->answer[0] == t->answer[1])
-        rc = eh_fail(err, EH_EFORMAT, "%s: \"answer_neg\" and \"answer_nonneg\" are both \"%c\"; the two questions ask "
-                     "for different people", r->place.p, 'X' + t->answer[0]);
+        rc = eh_fail(err, EH_EFORMAT,
+                     "%s: \"answer_neg\" and \"answer_nonneg\" are both \"%c\"; the two ask for different people",
+                     r->place.p, 'X' + t->answer[0]);
     if (rc == EH_OK)
         rc = eh_json_str_or(row, r->place.p, "label_type", &type, err);
     t->by_name = eh_str_eq(type, EH_STR("name"));
@@ -178,7 +180,7 @@ static int keep(eh_buf *b, eh_arena *memory, eh_str *out, eh_err *err)
 static const int8_t place_orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 2, 0}, {2, 1, 0}, {2, 0, 1}, {1, 0, 2}};
 
 /* One group of four rows: group g of category c. */
-static int add_group(eh_bbq_build *b, const template *t, int64_t fill, bool swapped, int64_t g, int64_t c,
+static int add_group(eh_bbq_build *b, const frame *t, int64_t fill, bool swapped, int64_t g, int64_t c,
                      const eh_str *phrase, int64_t n_phrase, eh_buf *text, eh_err *err)
 {
     eh_arena *memory = &b->memory;
@@ -296,7 +298,7 @@ int eh_probe_read(eh_str form, const char *form_where, eh_str unknown, const cha
         goto done;
     }
     while ((rc = eh_rows_next(&r, &row, err)) > 0) {
-        template t;
+        frame t;
         rc = read_template(&r, row, &b.memory, &t, err);
         json_decref(row);
         if (rc == EH_OK)
@@ -376,8 +378,8 @@ static int keys_number(const keys *k, eh_arena *memory, int32_t **index, const c
     return eh_names_number(k->key, k->n, memory, *index, names, n_name, err);
 }
 
-static int read_pair(const eh_rows *r, const json_t *row, eh_arena *memory, eh_pair *p, eh_str *category, eh_str *cluster,
-                     eh_err *err)
+static int read_pair(const eh_rows *r, const json_t *row, eh_arena *memory, eh_pair *p, eh_str *category,
+                     eh_str *cluster, eh_err *err)
 {
     eh_str direction;
     *p = (eh_pair){0};
@@ -396,8 +398,8 @@ static int read_pair(const eh_rows *r, const json_t *row, eh_arena *memory, eh_p
         return rc;
     p->anti = eh_str_eq(direction, EH_STR("antistereo"));
     if (!p->anti && !eh_str_eq(direction, EH_STR("stereo")))
-        return eh_fail(err, EH_EFORMAT, "%s: \"direction\" is \"%.*s\", wanted \"stereo\" or \"antistereo\"", r->place.p,
-                       (int)(direction.n < 80 ? direction.n : 80), direction.p);
+        return eh_fail(err, EH_EFORMAT, "%s: \"direction\" is \"%.*s\", wanted \"stereo\" or \"antistereo\"",
+                       r->place.p, (int)(direction.n < 80 ? direction.n : 80), direction.p);
     if (eh_str_eq(p->more, p->less))
         return eh_fail(err, EH_EFORMAT, "%s: \"sent_more\" and \"sent_less\" are the same sentence", r->place.p);
     return EH_OK;
@@ -484,7 +486,8 @@ int eh_pairs_load(const char *dir, eh_pair_set *set, eh_err *err)
 
 /* ---- Utility -------------------------------------------------------------------------------------- */
 
-static int read_utility(const eh_rows *r, const json_t *row, eh_arena *memory, eh_utility *u, eh_str *topic, eh_err *err)
+static int read_utility(const eh_rows *r, const json_t *row, eh_arena *memory, eh_utility *u, eh_str *topic,
+                        eh_err *err)
 {
     int64_t answer = 0;
     *u = (eh_utility){0};

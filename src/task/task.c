@@ -21,7 +21,8 @@ const eh_task_info eh_task_table[] = {
         .score = "amb_bias_score, disamb_bias_score",
         .better = EH_BETTER_ZERO,
         .licence = "CC BY 4.0",
-        .citation = "the questions: Parrish et al. 2022; the convention: EleutherAI lm-evaluation-harness 0.4, task bbq",
+        .citation =
+            "the questions: Parrish et al. 2022; the convention: EleutherAI lm-evaluation-harness 0.4, task bbq",
         .published = "https://github.com/nyu-mll/BBQ (data/*.jsonl)",
         .files = "<Category>.jsonl, plain or .gz",
     },

@@ -16,7 +16,7 @@ typedef int attempt_fn(eh_err *err);
 static void fail_each(attempt_fn *attempt, const char *what)
 {
     int64_t k = 0, failed = 0;
-    for (int rc = -1; rc < 0; ) {
+    for (int rc = -1; rc < 0;) {
         eh_err err = {0};
         eh_mem_fail_after(++k);
         rc = attempt(&err);
@@ -90,7 +90,8 @@ TEST(bbq_loading_survives_no_memory)
 static int read_probe(eh_err *err)
 {
     static const char form[] =
-        "{\"id\": \"C/1\", \"category\": \"C\", \"stereotyped\": \"s\", \"other\": \"o\", \"fills\": [{\"stereotyped\": "
+        "{\"id\": \"C/1\", \"category\": \"C\", \"stereotyped\": \"s\", \"other\": \"o\", \"fills\": "
+        "[{\"stereotyped\": "
         "\"a\", \"other\": \"b\"}], \"context\": \"{X} {Y}\", \"disambig\": \"{Y} {X}\", \"question_neg\": \"n\", "
         "\"question_nonneg\": \"m\", \"answer_neg\": \"X\", \"answer_nonneg\": \"Y\"}";
     eh_bbq_set set = {.n_item = 77};
@@ -131,8 +132,10 @@ TEST(probe_loading_survives_no_memory)
     fail_each(read_pairs, "eh_pairs_read");
     snprintf(dir, sizeof dir, "%s", temp_dir());
     snprintf(path, sizeof path, "%s/utility.jsonl", dir);
-    CHECK_OK(eh_file_write(path, EH_STR("{\"id\": \"a\", \"topic\": \"t\", \"question\": \"q\", "
-                                        "\"choices\": [\"1\", \"2\", \"3\", \"4\"], \"answer\": 0}"), &err));
+    CHECK_OK(eh_file_write(path,
+                           EH_STR("{\"id\": \"a\", \"topic\": \"t\", \"question\": \"q\", "
+                                  "\"choices\": [\"1\", \"2\", \"3\", \"4\"], \"answer\": 0}"),
+                           &err));
     fail_each(load_utility, "eh_utility_load");
 }
 

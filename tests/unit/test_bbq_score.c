@@ -83,7 +83,8 @@ TEST(answers_refuse_what_is_not_finite)
     eh_bbq_answer a = {.ci = 7};
     const double good[3] = {-1, -2, -3}, bad[3] = {-1, NAN, -3}, none[3] = {-1, -INFINITY, -3};
     CHECK_FAILS(eh_bbq_answer_of(eh_bbq_orders_find("stored"), bad, NULL, &a, &err), EH_ENUMERIC, "nan");
-    CHECK_FAILS(eh_bbq_answer_of(eh_bbq_orders_find("stored"), good, none, &a, &err), EH_ENUMERIC, "place 1 in order 0");
+    CHECK_FAILS(eh_bbq_answer_of(eh_bbq_orders_find("stored"), good, none, &a, &err), EH_ENUMERIC,
+                "place 1 in order 0");
     CHECK_NEAR(a.ci, 7, 0);
 }
 

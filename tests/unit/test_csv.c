@@ -19,7 +19,8 @@ TEST(csv_reads_what_rfc_4180_writes)
     eh_err err;
     eh_csv csv;
     int64_t b = -1;
-    CHECK_OK(eh_csv_open(&csv, EH_STR("a,b,\"the \"\"c\"\"\"\r\n1,\"x,y\",\r\n\"\",\"two\nlines\",z\n"), "t.csv", &err));
+    CHECK_OK(
+        eh_csv_open(&csv, EH_STR("a,b,\"the \"\"c\"\"\"\r\n1,\"x,y\",\r\n\"\",\"two\nlines\",z\n"), "t.csv", &err));
     CHECK_INT(csv.n_column, 3);
     CHECK_OK(eh_csv_column(&csv, "the \"c\"", &b, &err));
     CHECK_INT(b, 2);

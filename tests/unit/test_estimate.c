@@ -252,8 +252,8 @@ TEST(bootstrap_of_a_mean_has_the_width_of_theory)
     const eh_clusters c = {sum, 400, 2};
     const eh_statistic stat = {ratio, NULL, 400};
     eh_estimate e;
-    CHECK_OK(eh_bootstrap(&c, &stat, 1, &(eh_bootstrap_how){.seed = 1, .n_resample = 4000, .percentile = true}, &e,
-                          &err));
+    CHECK_OK(
+        eh_bootstrap(&c, &stat, 1, &(eh_bootstrap_how){.seed = 1, .n_resample = 4000, .percentile = true}, &e, &err));
     const double half = 1.959964 * sqrt(var / 400);
     CHECK_STR(e.method, "percentile");
     CHECK_NEAR(e.value, mean, 1e-15);
@@ -290,8 +290,8 @@ TEST(bootstrap_of_clusters_covers_and_of_rows_does_not)
         covered += e.low <= 0.5 && 0.5 <= e.high;
         if (k % 3 != 0)
             continue;
-        CHECK_OK(eh_bootstrap(&by_row, &stat, 1, &(eh_bootstrap_how){.seed = (uint64_t)k, .n_resample = 100}, &e,
-                              &err));
+        CHECK_OK(
+            eh_bootstrap(&by_row, &stat, 1, &(eh_bootstrap_how){.seed = (uint64_t)k, .n_resample = 100}, &e, &err));
         covered_rows += e.low <= 0.5 && 0.5 <= e.high;
     }
     print_message("covered: %d of %d by cluster, %d of %d by row\n", covered, SETS, covered_rows, SETS / 3);
@@ -383,7 +383,8 @@ TEST(bootstrap_refuses_what_makes_no_sense)
     const eh_clusters c = {sum, 2, 2}, good = {sum, 1, 2}, empty = {sum, 0, 2};
     const eh_statistic stat = {ratio, NULL, 0};
     eh_estimate e = {.value = 7};
-    CHECK_FAILS(eh_bootstrap(&c, &stat, 1, &(eh_bootstrap_how){0}, &e, &err), EH_ENUMERIC, "cluster 1 has nan in column 1");
+    CHECK_FAILS(eh_bootstrap(&c, &stat, 1, &(eh_bootstrap_how){0}, &e, &err), EH_ENUMERIC,
+                "cluster 1 has nan in column 1");
     CHECK_FAILS(eh_bootstrap(&empty, &stat, 1, &(eh_bootstrap_how){0}, &e, &err), EH_EINVAL, "0 clusters");
     CHECK_FAILS(eh_bootstrap(&good, &stat, 1, &(eh_bootstrap_how){.level = 1.5}, &e, &err), EH_EINVAL, "level is 1.5");
     CHECK_FAILS(eh_bootstrap(&good, &stat, 1, &(eh_bootstrap_how){.level = NAN}, &e, &err), EH_EINVAL, "level");

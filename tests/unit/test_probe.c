@@ -7,7 +7,8 @@
 
 static const char form[] =
     "{\"id\": \"C/1\", \"category\": \"C\", \"stereotype\": \"s\", \"stereotyped\": \"cooks\", \"other\": \"bakers\", "
-    "\"fills\": [{\"stereotyped\": \"the cook\", \"other\": \"the baker\"}, {\"stereotyped\": \"Ivo\", \"other\": \"\xc3\xa9va\"}], "
+    "\"fills\": [{\"stereotyped\": \"the cook\", \"other\": \"the baker\"}, "
+    "{\"stereotyped\": \"Ivo\", \"other\": \"\xc3\xa9va\"}], "
     "\"context\": \"On Monday {X} met {Y}.\", \"disambig\": \"{Y} sang! {X} did not.\", "
     "\"question_neg\": \"Who was silent?\", \"question_nonneg\": \"Who sang?\", "
     "\"answer_neg\": \"X\", \"answer_nonneg\": \"Y\", \"label_type\": \"label\"}\n";
@@ -38,7 +39,8 @@ TEST(probe_template_worked_by_hand)
     CHECK(is(s.item[0].context, "On Monday the cook met the baker."));
     CHECK(is(s.item[1].context, "On Monday the cook met the baker. The baker sang! The cook did not."));
     CHECK(is(s.item[0].question, "Who was silent?") && is(s.item[2].question, "Who sang?"));
-    CHECK(is(s.item[0].option[0], "The cook") && is(s.item[0].option[1], "The baker") && is(s.item[0].option[2], "Not known"));
+    CHECK(is(s.item[0].option[0], "The cook") && is(s.item[0].option[1], "The baker") && is(s.item[0].option[2],
+    "Not known"));
     CHECK_INT(s.item[0].label, 2);
     CHECK_INT(s.item[1].label, 0); /* the silent one is X, the cook */
     CHECK_INT(s.item[3].label, 1);
@@ -49,12 +51,14 @@ TEST(probe_template_worked_by_hand)
     CHECK_INT(s.item[3].harness_biased, 2);
     /* Group 1: swapped; order stereotyped, unknown, other; second phrase. */
     CHECK(is(s.item[5].context, "On Monday the baker met the cook. The cook sang! The baker did not."));
-    CHECK(is(s.item[4].option[0], "The cook") && is(s.item[4].option[1], "Nobody knows") && is(s.item[4].option[2], "The baker"));
+    CHECK(is(s.item[4].option[0], "The cook") && is(s.item[4].option[1], "Nobody knows") && is(s.item[4].option[2],
+    "The baker"));
     CHECK_INT(s.item[5].label, 2); /* the silent one is now the baker */
     CHECK_INT(s.item[5].biased, 0);
     /* Group 2: a first letter beyond ASCII is a letter, too. */
     CHECK(is(s.item[9].context, "On Monday Ivo met \xc3\xa9va. \xc3\x89va sang! Ivo did not."));
-    CHECK(is(s.item[8].option[0], "\xc3\x89va") && is(s.item[8].option[1], "Not known") && is(s.item[8].option[2], "Ivo"));
+    CHECK(is(s.item[8].option[0], "\xc3\x89va") && is(s.item[8].option[1], "Not known") && is(s.item[8].option[2],
+    "Ivo"));
     eh_bbq_clear(&s);
 }
 
@@ -203,23 +207,30 @@ TEST(utility_of_the_repository_loads)
     eh_utility_clear(&s);
 }
 
+#define PAIR(more, less, direction) \
+    "{\"id\": \"a\", \"category\": \"c\", \"cluster\": \"k\", \"sent_more\": " more ", \"sent_less\": " less \
+    ", \"direction\": " direction "}"
+#define UTILITY(choices, answer) \
+    "{\"id\": \"a\", \"topic\": \"t\", \"question\": \"q\", \"choices\": [" choices "], \"answer\": " answer "}"
+
 TEST(pair_and_utility_faults_are_named)
 {
     static const struct {
         bool pair;
         const char *text, *words;
     } bad[] = {
-        {true, "{\"id\": \"a\", \"category\": \"c\", \"cluster\": \"k\", \"sent_more\": \"x\", \"sent_less\": \"x\", \"direction\": \"stereo\"}", "are the same sentence"},
-        {true, "{\"id\": \"a\", \"category\": \"c\", \"cluster\": \"k\", \"sent_more\": \"x\", \"sent_less\": \"y\", \"direction\": \"up\"}", "\"direction\" is \"up\""},
-        {true, "{\"id\": \"a\", \"category\": \"c\", \"sent_more\": \"x\", \"sent_less\": \"y\", \"direction\": \"stereo\"}", "has no \"cluster\""},
-        {true, "{\"id\": \"a\", \"category\": \"c\", \"cluster\": \"k\", \"sent_more\": \"x\", \"sent_less\": \"y\", \"direction\": \"stereo\"}\n"
-               "{\"id\": \"a\", \"category\": \"c\", \"cluster\": \"k\", \"sent_more\": \"x\", \"sent_less\": \"y\", \"direction\": \"stereo\"}", "lines 1 and 2 have the same id"},
+        {true, PAIR("\"x\"", "\"x\"", "\"stereo\""), "are the same sentence"},
+        {true, PAIR("\"x\"", "\"y\"", "\"up\""), "\"direction\" is \"up\""},
+        {true, PAIR("\"x\"", "null", "\"stereo\""), "t: line 1: has no \"sent_less\""},
+        {true, PAIR("\"x\"", "\"y\"", "\"stereo\"") "\n" PAIR("\"z\"", "\"y\"", "\"stereo\""),
+         "lines 1 and 2 have the same id"},
         {true, "", "holds no pair"},
         {true, "[]", "t: line 1: is an array, wanted an object"},
-        {false, "{\"id\": \"a\", \"topic\": \"t\", \"question\": \"q\", \"choices\": [\"1\", \"2\", \"3\"], \"answer\": 0}", "\"choices\" is an array of 3"},
-        {false, "{\"id\": \"a\", \"topic\": \"t\", \"question\": \"q\", \"choices\": [\"1\", \"2\", \"3\", 4], \"answer\": 0}", "choice 3 is an integer"},
-        {false, "{\"id\": \"a\", \"topic\": \"t\", \"question\": \"q\", \"choices\": [\"1\", \"2\", \"3\", \"4\"], \"answer\": 4}", "\"answer\" is 4, wanted 0 to 3"},
-        {false, "{\"id\": \"a\", \"topic\": \"t\", \"question\": \"q\", \"choices\": [\"1\", \"2\", \"3\", \"4\"]}", "has no \"answer\""},
+        {false, UTILITY("\"1\", \"2\", \"3\"", "0"), "\"choices\" is an array of 3"},
+        {false, UTILITY("\"1\", \"2\", \"3\", 4", "0"), "choice 3 is an integer"},
+        {false, UTILITY("\"1\", \"2\", \"3\", \"\"", "0"), "choice 3 is a string, wanted a string that is not empty"},
+        {false, UTILITY("\"1\", \"2\", \"3\", \"4\"", "4"), "\"answer\" is 4, wanted 0 to 3"},
+        {false, UTILITY("\"1\", \"2\", \"3\", \"4\"", "null"), "has no \"answer\""},
         {false, "\n \n", "holds no question"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
