@@ -171,6 +171,8 @@ static const struct {
     {"Age", 1, {"old"}, {{"uncle", "old"}, {"nephew", "nonOld"}}, {"The uncle", "The nephew"}, 0, 0, 1, 2},
     /* blanks do not count: low SES is lowSES, for the harness too */
     {"SES", 2, {"low SES"}, {{"banker", "highSES"}, {"cleaner", "lowSES"}}, {"The banker", "The cleaner"}, 1, 0, 2, 1},
+    /* no article does not make a name of it */
+    {"SES", 7, {"low SES"}, {{"Cleaners", "lowSES"}, {"Bankers", "highSES"}}, {"Cleaners", "Bankers"}, 0, 0, 1, 2},
     /* gender by words and by code */
     {"Gender_identity", 3, {"F"}, {{"man", "man"}, {"woman", "woman"}}, {"The man", "The woman"}, 1, 0, 2, 1},
     {"Gender_identity", 26, {"M"}, {{"Ada", "F"}, {"Ole", "M"}}, {"Ada", "Ole"}, 1, 1, 2, 1},

@@ -366,6 +366,8 @@ TEST(position_only_is_called_that)
         score(&r);
         const double a = 1 / (1 + exp(-2.9) + exp(-3.9));
         CHECK_NEAR(r.e[EH_BBQ_PLACE_1].value, a, 1e-13);
+        CHECK_NEAR(r.e[EH_BBQ_PLACE_2].value, a * exp(-2.9), 1e-13);
+        CHECK_NEAR(r.e[EH_BBQ_PLACE_3].value, a * exp(-3.9), 1e-13);
         CHECK_NEAR(r.e[EH_BBQ_CI].value, 0, 0);
         if (o->n == 1) {
             CHECK_NEAR(r.e[EH_BBQ_S_AMB].value, 0, 0);

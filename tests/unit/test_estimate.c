@@ -147,6 +147,16 @@ TEST(bca_without_skew_is_the_percentile_interval)
     CHECK_NEAR(high, 9.1, 1e-12);
 }
 
+/* Two of four draws are the value itself: half of them counts as below, so z0 = 0 again. */
+TEST(bca_counts_ties_half)
+{
+    const double draw[4] = {1, 2, 2, 3}, jack[3] = {1, 2, 3};
+    double low, high;
+    CHECK(eh_bca_ends(draw, 4, 2, jack, 3, 0.8, &low, &high));
+    CHECK_NEAR(low, 1.3, 1e-12); /* position 0.3 of 0..3 */
+    CHECK_NEAR(high, 2.7, 1e-12);
+}
+
 /* Value 6.5: six of ten below, z0 = Phi^-1(0.6) = 0.2533471. Jackknife 1, 2, 6 about 3: d = 2, 1, -3,
  * sum d^3 = -18, sum d^2 = 14, a = -18 / (6 * 14^1.5) = -0.0572703. At 80 %, z = -+1.2815516:
  *   low   z0 + z = -1.0282045; / (1 - 0.0588856) = -1.0925384; + z0 = -0.8391913; Phi = 0.2006808
