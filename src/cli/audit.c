@@ -174,8 +174,9 @@ static void put_table(const args *a, const eh_score_row *row, int64_t n)
             cli_table_add(&t, cli_count(r->n));
             cli_table_add(&t, cli_count(r->n_cluster));
             cli_table_add(&t, better_word(r->better));
-            snprintf(text, sizeof text, r->note != NULL ? "(%d)" : "",
-                     r->note != NULL ? note_number(notes, &n_note, r->note) : 0);
+            text[0] = '\0';
+            if (r->note != NULL)
+                snprintf(text, sizeof text, "(%d)", note_number(notes, &n_note, r->note));
             cli_table_add(&t, text);
         }
         fputs(first > 0 ? "\n" : "", stdout);
