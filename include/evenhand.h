@@ -47,6 +47,7 @@ typedef struct eh_err {
 
 /* First words for a code ("out of memory"); never NULL. */
 EH_API const char *eh_error_name(int code);
+EH_API const char *eh_version(void); /* of the library: "0.1.0" */
 
 /* ======== Band 1: open and ask ============================================================== */
 

@@ -17,6 +17,11 @@ const char *eh_error_name(int code)
     }
 }
 
+const char *eh_version(void)
+{
+    return EH_VERSION;
+}
+
 static void mark_cut(char *text, size_t room, int wanted)
 {
     if (wanted >= 0 && (size_t)wanted >= room)

@@ -1,0 +1,429 @@
+/* evenhand audit: bias and utility benchmarks on the terminal. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "command.h"
+#include "stream.h"
+
+typedef struct args {
+    const char *model, *tasks, *data, *probes, *out, *answer, *orders, *categories, *fail_if;
+    cli_engine engine;
+    int64_t limit, rows, seed, resamples;
+    double confidence;
+    bool chat, resume, force, json;
+} args;
+
+/* ---- Gates: --fail-if 'bbq:|s_AMB|>0.2' ------------------------------------------------------ */
+
+typedef struct gate {
+    char *text, *task, *category, *score; /* category NULL: the score over all categories; "*": each */
+    bool absolute;
+    char compare[3]; /* "<", "<=", ">", ">=" */
+    double bound;
+} gate;
+
+static void gate_clear(gate *g)
+{
+    free(g->text);
+    free(g->task);
+    free(g->category);
+    free(g->score);
+}
+
+/* task:score>number or task:category:score>number, n bytes of text. */
+static int gate_read(const char *text, size_t n, gate *g)
+{
+    *g = (gate){.text = cli_printf("%.*s", (int)n, text)};
+    const char *const compare = g->text + strcspn(g->text, "<>"), *number = compare, *colon;
+    char *end;
+    while (*number != '\0' && strchr("<>=", *number) != NULL)
+        number++;
+    g->bound = strtod(number, &end);
+    const char *first = memchr(g->text, ':', (size_t)(compare - g->text)), *score = first;
+    while (score != NULL && (colon = memchr(score + 1, ':', (size_t)(compare - score - 1))) != NULL)
+        score = colon;
+    if (number == compare || number - compare > 2 || (number - compare == 2 && compare[1] != '=') || end == number ||
+        *end != '\0' || !isfinite(g->bound) || first == NULL)
+        return cli_fail(CLI_USAGE, "--fail-if \"%s\": task:score>number or task:category:score>number is wanted",
+                        g->text);
+    snprintf(g->compare, sizeof g->compare, "%.*s", (int)(number - compare), compare);
+    score++;
+    g->absolute = compare - score > 2 && score[0] == '|' && compare[-1] == '|';
+    g->task = cli_printf("%.*s", (int)(first - g->text), g->text);
+    g->score = cli_printf("%.*s", (int)(compare - score) - 2 * g->absolute, score + g->absolute);
+    if (score - 1 > first)
+        g->category = cli_printf("%.*s", (int)(score - 1 - first - 1), first + 1);
+    return CLI_DONE;
+}
+
+/* Reads the comma list into *gates [*n], the caller's to clear one by one and free. */
+static int gates_read(const char *list, gate **gates, int *n)
+{
+    int status = CLI_DONE;
+    *gates = NULL;
+    *n = 0;
+    while (list != NULL && *list != '\0' && status == CLI_DONE) {
+        const size_t len = strcspn(list, ",");
+        *gates = cli_resize(*gates, *n + 1, (int64_t)sizeof **gates);
+        status = gate_read(list, len, &(*gates)[(*n)++]);
+        list += len + (list[len] == ',');
+    }
+    return status;
+}
+
+static bool is_total(const char *category)
+{
+    return category == NULL || *category == '\0' || strcmp(category, "all") == 0 || strcmp(category, "ALL") == 0;
+}
+
+/* Tells of every row that a gate stops; a score that is not there or not defined cannot pass it. */
+static int gate_judge(const gate *g, const eh_score_row *row, int64_t n)
+{
+    int status = CLI_DONE;
+    bool found = false;
+    for (int64_t i = 0; i < n; i++) {
+        const bool total = is_total(row[i].category);
+        const bool meant = g->category == NULL             ? total
+                           : strcmp(g->category, "*") == 0 ? !total
+                                                           : !total && strcmp(g->category, row[i].category) == 0;
+        if (!meant || strcmp(g->task, row[i].task) != 0 || strcmp(g->score, row[i].score) != 0)
+            continue;
+        found = true;
+        if (!row[i].defined) {
+            if (status == CLI_DONE)
+                status = CLI_PARTLY;
+            cli_fail(CLI_PARTLY, "gate %s: the score is not defined on these items", g->text);
+            continue;
+        }
+        const double x = g->absolute ? fabs(row[i].value) : row[i].value;
+        if (g->compare[0] == '>' ? x > g->bound || (g->compare[1] == '=' && x >= g->bound)
+                                 : x < g->bound || (g->compare[1] == '=' && x <= g->bound))
+            status = cli_fail(CLI_GATE, "gate %s: it is %.4g%s%s", g->text, row[i].value, total ? "" : " in ",
+                              total ? "" : row[i].category);
+    }
+    return found ? status : cli_fail(CLI_PARTLY, "gate %s: this audit has no such score", g->text);
+}
+
+/* ---- Results ---------------------------------------------------------------------------------- */
+
+static const char *better_word(const char *better)
+{
+    if (better == NULL)
+        return "";
+    return strcmp(better, "0") == 0 ? "nearer 0" : strcmp(better, "50") == 0 ? "nearer 50" : better;
+}
+
+/* The number of a note in the list, which grows by the ones that are new. */
+static int note_number(const char **notes, int *n, const char *note)
+{
+    for (int i = 0; i < *n; i++)
+        if (strcmp(notes[i], note) == 0)
+            return i + 1;
+    notes[(*n)++] = note;
+    return *n;
+}
+
+static void add_number(cli_table *t, const char *format, double x)
+{
+    char text[64];
+    snprintf(text, sizeof text, format, x);
+    cli_table_add(t, text);
+}
+
+static const char *about_task(const char *name)
+{
+    int n;
+    const eh_benchmark *b = eh_benchmarks(&n);
+    for (int i = 0; i < n; i++)
+        if (strcmp(b[i].name, name) == 0)
+            return b[i].what;
+    return "";
+}
+
+static void put_table(const args *a, const eh_score_row *row, int64_t n)
+{
+    const char **notes = cli_new(n, (int64_t)sizeof *notes);
+    int n_note = 0;
+    char text[64];
+
+    for (int64_t first = 0, next; first < n; first = next) {
+        cli_table t = {.align = "llrrrrll"};
+        snprintf(text, sizeof text, "%.4g %% interval", 100 * a->confidence);
+        cli_table_add(&t, "category");
+        cli_table_add(&t, "score");
+        cli_table_add(&t, "value");
+        cli_table_add(&t, text);
+        cli_table_add(&t, "n");
+        cli_table_add(&t, "templates");
+        cli_table_add(&t, "better");
+        cli_table_add(&t, "note");
+        for (next = first; next < n && strcmp(row[next].task, row[first].task) == 0; next++) {
+            const eh_score_row *r = &row[next];
+            cli_table_add(&t, is_total(r->category) ? "all" : r->category);
+            cli_table_add(&t, r->score);
+            if (r->defined) {
+                add_number(&t, "%.3f", r->value);
+                snprintf(text, sizeof text, isfinite(r->low) && isfinite(r->high) ? "[%.3f, %.3f]" : "-", r->low,
+                         r->high);
+                cli_table_add(&t, text);
+            } else {
+                cli_table_add(&t, "undefined");
+                cli_table_add(&t, "-");
+            }
+            cli_table_add(&t, cli_count(r->n));
+            cli_table_add(&t, cli_count(r->n_cluster));
+            cli_table_add(&t, better_word(r->better));
+            text[0] = '\0';
+            if (r->note != NULL)
+                snprintf(text, sizeof text, "(%d)", note_number(notes, &n_note, r->note));
+            cli_table_add(&t, text);
+        }
+        fputs(first > 0 ? "\n" : "", stdout);
+        cli_put_coloured(stdout, CLI_BOLD, row[first].task);
+        printf(": %s\n", about_task(row[first].task));
+        cli_table_print(&t, true, stdout);
+        cli_table_clear(&t);
+    }
+    for (int i = 0; i < n_note; i++) {
+        fputs(i == 0 ? "\n" : "", stdout);
+        snprintf(text, sizeof text, "(%d) ", i + 1);
+        cli_put_coloured(stdout, CLI_YELLOW, text);
+        printf("%s\n", notes[i]);
+    }
+    free(notes);
+}
+
+static void put_json(const char *out, const eh_score_row *row, int64_t n, const char *notes)
+{
+    fputs("{\"out\":", stdout);
+    cli_put_text(stdout, out, (int64_t)strlen(out));
+    fputs(",\"rows\":[", stdout);
+    for (int64_t i = 0; i < n; i++) {
+        const eh_score_row *r = &row[i];
+        const struct {
+            const char *name, *text;
+        } texts[] = {{"task", r->task}, {"category", r->category}, {"score", r->score}, {"better", r->better},
+                     {"note", r->note}};
+        const struct {
+            const char *name;
+            double number;
+        } numbers[] = {{"value", r->value}, {"low", r->low}, {"high", r->high}};
+
+        fputs(i > 0 ? ",\n{" : "\n{", stdout);
+        for (size_t k = 0; k < sizeof texts / sizeof texts[0]; k++) {
+            printf("\"%s\":", texts[k].name);
+            if (texts[k].text != NULL)
+                cli_put_text(stdout, texts[k].text, (int64_t)strlen(texts[k].text));
+            else
+                fputs("null", stdout);
+            fputc(',', stdout);
+        }
+        for (size_t k = 0; k < sizeof numbers / sizeof numbers[0]; k++) {
+            printf("\"%s\":", numbers[k].name);
+            cli_put_double(stdout, r->defined ? numbers[k].number : NAN);
+            fputc(',', stdout);
+        }
+        printf("\"n\":%lld,\"n_cluster\":%lld}", (long long)r->n, (long long)r->n_cluster);
+    }
+    fputs("],\n\"notes\":[", stdout);
+    for (int i = 0; notes != NULL && *notes != '\0'; i++) {
+        const size_t len = strcspn(notes, "\n");
+        fputs(i > 0 ? "," : "", stdout);
+        cli_put_text(stdout, notes, (int64_t)len);
+        notes += len + (notes[len] == '\n');
+    }
+    fputs("]}\n", stdout);
+}
+
+/* ---- The command ------------------------------------------------------------------------------ */
+
+static const char *deal_benchmark(void *ctx)
+{
+    int n, *at = ctx;
+    const eh_benchmark *b = eh_benchmarks(&n);
+    return *at < n ? b[(*at)++].name : NULL;
+}
+
+static int check_tasks(const char *list)
+{
+    while (*list != '\0') {
+        char name[64];
+        int n, at = 0;
+        bool known = false;
+        const eh_benchmark *b = eh_benchmarks(&n);
+        const size_t len = strcspn(list, ",");
+        snprintf(name, sizeof name, "%.*s", (int)len, list);
+        for (int i = 0; i < n; i++)
+            known = known || strcmp(b[i].name, name) == 0;
+        const char *near = known ? NULL : cli_nearest(name, deal_benchmark, &at);
+        if (!known)
+            return near != NULL
+                       ? cli_fail(CLI_USAGE, "there is no benchmark \"%s\"; did you mean \"%s\"?", name, near)
+                       : cli_fail(CLI_USAGE, "there is no benchmark \"%s\"", name);
+        list += len + (list[len] == ',');
+    }
+    return CLI_DONE;
+}
+
+/* ./evenhand-audit-NAME, NAME being the model's last path part without .gguf. */
+static char *default_out(const char *model)
+{
+    size_t end = strlen(model);
+    while (end > 1 && model[end - 1] == '/')
+        end--;
+    size_t start = end;
+    while (start > 0 && model[start - 1] != '/')
+        start--;
+    if (end - start > 5 && memcmp(model + end - 5, ".gguf", 5) == 0)
+        end -= 5;
+    return cli_printf("evenhand-audit-%.*s", (int)(end - start), model + start);
+}
+
+static int progress_and_stop(void *ctx, const char *stage, int64_t done, int64_t total)
+{
+    cli_progress_show(ctx, stage, done, total);
+    return cli_interrupted();
+}
+
+static int run(const void *given)
+{
+    const args *a = given;
+    cli_progress progress = {.unit = "items"};
+    char *out = a->out != NULL ? cli_printf("%s", a->out) : default_out(a->model);
+    eh_model *m = NULL;
+    eh_audit *audit = NULL;
+    eh_err err;
+    gate *gates = NULL;
+    int n_gate = 0;
+    int status = check_tasks(a->tasks);
+
+    if (status == CLI_DONE && a->force && a->resume)
+        status = cli_fail(CLI_USAGE, "--resume goes on and --force starts over; choose one");
+    if (status == CLI_DONE)
+        status = gates_read(a->fail_if, &gates, &n_gate);
+    if (status == CLI_DONE)
+        status = cli_model_open(a->model, &a->engine, &m);
+    if (status != CLI_DONE)
+        goto done;
+
+    const eh_audit_options o = {
+        .tasks = a->tasks,
+        .data = a->data,
+        .probes = a->probes,
+        .out = out,
+        .answer = a->answer,
+        .orders = a->orders,
+        .categories = a->categories,
+        .limit = a->limit,
+        .rows = a->rows,
+        .chat = a->chat,
+        .seed = (uint64_t)a->seed,
+        .resamples = a->resamples,
+        .confidence = a->confidence,
+        .force = a->force,
+        .command = cli_command_line(),
+        .progress = progress_and_stop,
+        .progress_ctx = &progress,
+    };
+    cli_interrupt_catch();
+    if (eh_audit_run(m, &o, &audit, &err) < 0) {
+        if (err.code == EH_ESTOP)
+            status = cli_fail(CLI_INTERRUPTED, "stopped; what was done is kept in %s, where this goes on with it: %s",
+                              out, cli_command_line());
+        else
+            status = err.code == EH_EINVAL ? cli_fail(CLI_USAGE, "%s", err.text) : cli_fail_with(&err);
+        goto done;
+    }
+
+    int64_t n, n_item, n_computed;
+    const eh_score_row *row = eh_audit_rows(audit, &n);
+    const char *notes = eh_audit_notes(audit);
+    const double seconds = eh_audit_seconds(audit, &n_item, &n_computed);
+    cli_progress_end();
+    if (a->json)
+        put_json(out, row, n, notes);
+    else
+        put_table(a, row, n);
+    fflush(stdout);
+    if (!a->json && notes != NULL && *notes != '\0')
+        cli_say("\n%.*s", (int)strlen(notes) - (notes[strlen(notes) - 1] == '\n'), notes);
+    cli_say("\n%s items, %s of them computed now, in %.1f s; records are in %s", cli_count(n_item),
+            cli_count(n_computed), seconds, out);
+    for (int i = 0; i < n_gate; i++) {
+        const int judged = gate_judge(&gates[i], row, n);
+        if (judged == CLI_GATE || status == CLI_DONE)
+            status = judged;
+    }
+done:
+    for (int i = 0; i < n_gate; i++)
+        gate_clear(&gates[i]);
+    free(gates);
+    eh_audit_close(audit);
+    eh_model_close(m);
+    free(out);
+    return status;
+}
+
+static const cli_option options[] = {
+    CLI_MODEL(args),
+    {.name = "tasks", .kind = CLI_LIST, .value = "LIST", .initial = "probes", .at = offsetof(args, tasks),
+     .help = "benchmarks, parted by commas: probes, pairs and utility are evenhand's own; bbq and bbq_harness need "
+             "--data"},
+    {.name = "data", .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, data),
+     .help = "folder with the benchmarks' published files"},
+    {.name = "probes", .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, probes),
+     .help = "folder with a probe set of your own in evenhand's format"},
+    {.name = "out", .letter = 'o', .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, out),
+     .help = "folder for the records (default: evenhand-audit- and the model's name)"},
+    {.name = "answer", .kind = CLI_WORD, .value = "letters|text|text_pmi", .initial = "letters",
+     .at = offsetof(args, answer),
+     .help = "how an answer is read: the letter's log-probability, the option's text, or its text against the text "
+             "alone"},
+    {.name = "orders", .kind = CLI_WORD, .value = "stored|cyclic|all", .initial = "cyclic",
+     .at = offsetof(args, orders),
+     .help = "in which orders the options are shown (with letters): as stored, each in each place, or all six"},
+    {.name = "categories", .kind = CLI_LIST, .value = "LIST", .at = offsetof(args, categories),
+     .help = "only these categories, parted by commas"},
+    {.name = "limit", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1ll << 40, .at = offsetof(args, limit),
+     .help = "items of a category at most; whole templates are drawn by the seed. 0 for all"},
+    {.name = "rows", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1ll << 40, .at = offsetof(args, rows),
+     .help = "only the first rows of each category as stored (for speed tests). 0 for all"},
+    {.name = "chat", .kind = CLI_FLAG, .at = offsetof(args, chat),
+     .help = "wrap prompts in the model's chat template"},
+    {.name = "seed", .kind = CLI_COUNT, .value = "S", .initial = "0", .high = 9007199254740992,
+     .at = offsetof(args, seed), .help = "of draws and of the bootstrap"},
+    {.name = "resamples", .kind = CLI_COUNT, .value = "N", .initial = "2000", .low = 1, .high = 1e7,
+     .at = offsetof(args, resamples), .help = "of the bootstrap"},
+    {.name = "confidence", .kind = CLI_REAL, .value = "P", .initial = "0.95", .low = 0.5, .high = 0.9999,
+     .at = offsetof(args, confidence), .help = "of the intervals"},
+    {.name = "resume", .kind = CLI_FLAG, .at = offsetof(args, resume),
+     .help = "go on with what the out folder holds of this very audit; this is done anyway"},
+    {.name = "force", .kind = CLI_FLAG, .at = offsetof(args, force),
+     .help = "start over in a folder that holds another audit"},
+    {.name = "json", .kind = CLI_FLAG, .at = offsetof(args, json), .help = "scores and notes as one JSON object"},
+    {.name = "fail-if", .kind = CLI_LIST, .value = "GATE", .at = offsetof(args, fail_if),
+     .help = "exit with status 3 when task:score>number or task:category:score>number holds (also <, >=, <=; |score| "
+             "for its size; * for any category). May be given several times"},
+    CLI_ENGINE(args),
+    {.name = NULL},
+};
+
+const cli_command cli_audit = {
+    .name = "audit",
+    .what = "how biased a model is, with intervals",
+    .about = "Asks the model the questions of bias and utility benchmarks and prints a score for each category with "
+             "its interval (cluster bootstrap over templates), the number of items and templates behind it, and "
+             "where better lies. What must be said beside a number, such as a strong preference for one answer "
+             "position, stands as a note below.\n"
+             "\n"
+             "The out folder gets results.json (in lm-evaluation-harness' layout), samples_TASK.jsonl with "
+             "everything needed to compute each score again, and reproduce.json. Ctrl+C finishes the block in hand; "
+             "the same command goes on where it stopped.\n"
+             "\n"
+             "  evenhand audit SmolLM2.gguf\n"
+             "  evenhand audit ./model --tasks bbq,probes --data ./data --fail-if 'bbq:|s_AMB|>0.2'",
+    .option = options,
+    .size = sizeof(args),
+    .run = run,
+};

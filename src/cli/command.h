@@ -1,0 +1,130 @@
+/*
+ * Commands and their options, as tables. From them come parsing, EVENHAND_* variables, the config
+ * file, help, man pages and completions.
+ *
+ *     typedef struct args {
+ *         const char *model, *out;
+ *     } args;
+ *     static const cli_option options[] = {
+ *         CLI_MODEL(args),
+ *         {.name = "out", .letter = 'o', .kind = CLI_FILE, .value = "FILE", .at = offsetof(args, out),
+ *          .help = "..."},
+ *         {.name = NULL},
+ *     };
+ */
+#ifndef CLI_COMMAND_H
+#define CLI_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "evenhand.h"
+
+#include "term.h"
+
+typedef enum cli_kind {
+    CLI_FLAG,   /* bool */
+    CLI_TEXT,   /* const char * */
+    CLI_FILE,   /* const char *; completions offer files */
+    CLI_FOLDER, /* const char *; completions offer folders */
+    CLI_WORD,   /* const char *: one of the words of `value`, "auto|f32|bf16" */
+    CLI_LIST,   /* const char *: words parted by commas; given twice, the lists are joined */
+    CLI_COUNT,  /* int64_t */
+    CLI_SIZE,   /* int64_t: bytes, as 1048576, 512M or 1.5G */
+    CLI_REAL    /* double */
+} cli_kind;
+
+typedef struct cli_option {
+    const char *name;    /* "batch-tokens"; "MODEL" for an operand. NULL ends a table */
+    cli_kind kind;
+    bool operand;        /* stands on the command line without a name */
+    bool required;
+    char letter;         /* 'o' for -o; 0: none */
+    const char *value;   /* what the help calls the value: "FILE"; of a CLI_WORD, its words */
+    const char *initial; /* the default as one would write it; NULL: false, NULL or 0 */
+    double low, high;    /* bounds of a CLI_COUNT, CLI_SIZE or CLI_REAL */
+    size_t at;           /* where in the command's arguments */
+    const char *help;    /* starts small, ends without a full stop */
+} cli_option;
+
+typedef struct cli_command {
+    const char *name, *what; /* "score", and a line that says what it does */
+    const char *about;       /* paragraphs; lines that begin with blanks stay as they are */
+    const cli_option *option;
+    size_t size;             /* of its arguments */
+    int (*run)(const void *args);
+    bool plain; /* reads neither EVENHAND_* nor the config file */
+} cli_command;
+
+extern const cli_command *const cli_commands[]; /* NULL ends it */
+const cli_command *cli_command_named(const char *name); /* NULL when there is none */
+
+/* ---- Arguments ---------------------------------------------------------------------------- */
+
+typedef struct cli_arguments {
+    void *args;   /* the command's own struct */
+    bool help;    /* --help was among them; nothing else was looked at */
+    char *config; /* text of the config file, which args may point into */
+    char **joined; /* [n_joined] lists that were given in parts, by option */
+    int n_joined;
+} cli_arguments;
+
+/* Command line before environment before config file before default. argv begins after the
+ * command's name. Returns an exit status, the person told of what is wrong. */
+int cli_arguments_read(const cli_command *c, int argc, char **argv, cli_arguments *a);
+void cli_arguments_clear(cli_arguments *a);
+
+/* "EVENHAND_BATCH_TOKENS" for "batch-tokens"; out holds 64 bytes. */
+void cli_variable_name(const char *option, char *out);
+/* Which of the words "a|b|c" this is; -1 when none. */
+int cli_word_index(const char *words, const char *word);
+/* The nearest of the names that `next` deals out, when near enough to be meant; NULL otherwise. */
+typedef const char *cli_deal(void *ctx); /* NULL after the last */
+const char *cli_nearest(const char *word, cli_deal *next, void *ctx);
+
+/* The whole command line, quoted for a shell. */
+const char *cli_command_line(void);
+
+/* ---- Help, man pages, completions ------------------------------------------------------------ */
+
+void cli_help_overview(FILE *f);
+void cli_help_command(FILE *f, const cli_command *c);
+void cli_man_overview(FILE *f);
+void cli_man_command(FILE *f, const cli_command *c);
+void cli_completions_bash(FILE *f);
+void cli_completions_zsh(FILE *f);
+
+/* ---- What most commands share ------------------------------------------------------------------ */
+
+typedef struct cli_engine {
+    const char *precision;
+    int64_t threads, batch_tokens, memory;
+    bool no_prefix_sharing;
+} cli_engine;
+
+/* Rows for a table of options. They stand in the argument struct as `const char *model` and
+ * `cli_engine engine`. */
+#define CLI_MODEL(args) \
+    {.name = "MODEL", .kind = CLI_FILE, .operand = true, .required = true, .at = offsetof(args, model), \
+     .help = "a model folder (config.json and safetensors) or a GGUF file"}
+#define CLI_ENGINE(args) \
+    {.name = "precision", .kind = CLI_WORD, .value = "auto|f32|bf16", .initial = "auto", \
+     .at = offsetof(args, engine.precision), \
+     .help = "of matrix products; auto is f32 below 2 billion parameters, else bf16 where the processor has it"}, \
+    {.name = "threads", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1024, \
+     .at = offsetof(args, engine.threads), .help = "threads; 0 for every core this process may use"}, \
+    {.name = "batch-tokens", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1 << 24, \
+     .at = offsetof(args, engine.batch_tokens), \
+     .help = "tokens that go through a layer together; 0 for 4,096"}, \
+    {.name = "memory", .kind = CLI_SIZE, .value = "SIZE", .initial = "0", .high = 1ll << 50, \
+     .at = offsetof(args, engine.memory), \
+     .help = "room for packed weights that are kept between batches, such as 2G; the rest is packed anew for each. " \
+             "0 for 384M, and for all weights when generating"}, \
+    {.name = "no-prefix-sharing", .kind = CLI_FLAG, .at = offsetof(args, engine.no_prefix_sharing), \
+     .help = "compute a prefix again for each request that has it; slower, and the same numbers in f32"}
+
+int cli_model_open(const char *path, const cli_engine *engine, eh_model **m); /* an exit status */
+eh_options cli_engine_options(const cli_engine *engine);
+
+#endif

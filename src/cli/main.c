@@ -1,0 +1,109 @@
+/*
+ * The program: one command a call. What a command is stands in its file, beside its table of
+ * options; this file starts it and answers for standard output.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "stream.h"
+
+static char *command_line;
+
+const char *cli_command_line(void)
+{
+    return command_line;
+}
+
+static char *quote_all(int argc, char **argv)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
+    int64_t room = 1;
+    for (int i = 0; i < argc; i++)
+        room += 4 * (int64_t)strlen(argv[i]) + 3;
+    char *out = cli_new(room, 1), *p = out;
+    for (int i = 0; i < argc; i++) {
+        const bool quote = argv[i][0] == '\0' || argv[i][strspn(argv[i], plain)] != '\0';
+        if (i > 0)
+            *p++ = ' ';
+        if (quote)
+            *p++ = '\'';
+        for (const char *c = argv[i]; *c != '\0'; c++) {
+            if (*c == '\'') {
+                memcpy(p, "'\\''", 4);
+                p += 4;
+            } else {
+                *p++ = *c;
+            }
+        }
+        if (quote)
+            *p++ = '\'';
+    }
+    *p = '\0';
+    return out;
+}
+
+/* A standard stream that was closed would hand its number to the next file that is opened, and
+ * output would land there. Opened the wrong way round, its use fails as it should. */
+static void occupy_standard_streams(void)
+{
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd)
+            _exit(CLI_FAILED);
+}
+
+static const char *deal_command(void *ctx)
+{
+    const cli_command *const **at = ctx;
+    return **at != NULL ? (*(*at)++)->name : NULL;
+}
+
+static int run(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : NULL;
+    if (name == NULL) {
+        cli_help_overview(stderr);
+        return CLI_USAGE;
+    }
+    if (strcmp(name, "--version") == 0) {
+        printf("evenhand %s\n", eh_version());
+        return CLI_DONE;
+    }
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+        name = "help";
+
+    const cli_command *c = cli_command_named(name);
+    if (c == NULL) {
+        const cli_command *const *at = cli_commands;
+        const char *near = cli_nearest(name, deal_command, &at);
+        return near != NULL ? cli_fail(CLI_USAGE, "there is no command \"%s\"; did you mean \"%s\"?", name, near)
+                            : cli_fail(CLI_USAGE, "there is no command \"%s\"; \"evenhand help\" lists them", name);
+    }
+    cli_arguments a;
+    int status = cli_arguments_read(c, argc - 2, argv + 2, &a);
+    if (status == CLI_DONE && a.help)
+        cli_help_command(stdout, c);
+    else if (status == CLI_DONE)
+        status = c->run(a.args);
+    cli_arguments_clear(&a);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    occupy_standard_streams();
+    /* A reader that went away is an error to report, not a silent death. */
+    signal(SIGPIPE, SIG_IGN);
+    command_line = quote_all(argc, argv);
+
+    int status = run(argc, argv);
+    cli_out standard = {.stream = stdout};
+    if ((status == CLI_DONE || status == CLI_PARTLY) && cli_out_check(&standard) != CLI_DONE)
+        status = CLI_FAILED;
+    free(command_line);
+    return status;
+}
