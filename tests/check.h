@@ -28,7 +28,7 @@ void check_register(const char *name, void (*body)(void));
     __attribute__((constructor)) static void register_##name(void) { check_register(#name, name); } \
     static void name(void)
 
-#define CHECK(what) _assert_true((what) ? 1 : 0, #what, __FILE__, __LINE__)
+#define CHECK(what) _assert_true((what) ? 1u : 0u, #what, __FILE__, __LINE__)
 #define CHECK_INT(got, want) check_int((int64_t)(got), (int64_t)(want), #got, __FILE__, __LINE__)
 #define CHECK_STR(got, want) check_str((got), (want), #got, __FILE__, __LINE__)
 /* |got - want| <= tolerance; NaN fails. */

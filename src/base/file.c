@@ -137,6 +137,8 @@ bool eh_dir_exists(const char *path)
 
 int eh_dir_make(const char *path, eh_err *err)
 {
+    if (path[0] == '\0')
+        return eh_fail(err, EH_EINVAL, "a folder with no name cannot be made");
     char *part = eh_strdup(path);
     if (part == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for the path %s", path);
