@@ -202,7 +202,7 @@ int eh_outfile_open(eh_outfile *f, const char *path, eh_err *err)
 
 int eh_outfile_put(eh_outfile *f, const void *p, int64_t n, eh_err *err)
 {
-    if (eh_file_told_to_fail() || fwrite(p, 1, (size_t)n, f->stream) != (size_t)n)
+    if (eh_file_told_to_fail() || (n > 0 && fwrite(p, 1, (size_t)n, f->stream) != (size_t)n))
         return fail_errno(err, "write", f->path);
     return EH_OK;
 }

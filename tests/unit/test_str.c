@@ -47,6 +47,19 @@ TEST(a_buffer_grows_and_stays_terminated)
     CHECK(b.p == NULL);
 }
 
+/* Each length at once, so that the room it needs lies on either side of every size the buffer takes. */
+TEST(a_buffer_takes_any_length_at_once)
+{
+    static const char bytes[300] = {1};
+    for (int64_t n = 0; n <= 300; n++) {
+        eh_buf b = {0};
+        eh_buf_bytes(&b, bytes, n);
+        CHECK_INT(b.n, n);
+        CHECK(b.room > n);
+        eh_buf_clear(&b);
+    }
+}
+
 /* The ceiling is a ceiling to the byte; the first failure is kept, and nothing is appended after it. */
 TEST(a_buffer_stops_at_its_limit_and_remembers)
 {
