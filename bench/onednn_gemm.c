@@ -1,8 +1,8 @@
 /*
  * onednn_gemm - how oneDNN's matmul behaves on the products of a language model
  *
- * Build  gcc -O2 -std=c11 -fopenmp bench/onednn_gemm.c -ldnnl -lm -o build/onednn_gemm
- * Use    onednn_gemm SECTION...     sections: peak speed pack small runtime bits every omp
+ * Build  gcc -O2 -std=c11 -fopenmp -ffp-contract=off bench/onednn_gemm.c -ldnnl -lm -o build/onednn_gemm
+ * Use    onednn_gemm SECTION...     sections: peak speed pack strips small runtime bits every fixed omp
  *        OMP_NUM_THREADS decides the threads of `peak` .. `runtime`; `bits` sets its own.
  *
  * Products are  dst[M,N] = src[M,K] * W^T,  W stored as models store it: [N out, K in], row-major,
@@ -11,6 +11,7 @@
 #define _GNU_SOURCE
 #include <dnnl.h>
 #include <immintrin.h>
+#include <math.h>
 #include <omp.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -184,7 +185,7 @@ static double product_time(product *p, const void *src, const void *w, void *dst
     double best = 1e30, spent = 0;
 
     product_run(p, src, w, dst);
-    for (int i = 0; i < 3 || (spent < budget && i < 2000); i++) {
+    for (int i = 0; i == 0 || (spent < budget && i < 2000); i++) {
         const double t0 = now();
         product_run(p, src, w, dst);
         const double s = now() - t0;
@@ -327,7 +328,7 @@ static void speed_of(const char *model, const shape *sh, int n_sh, dnnl_data_typ
                 layout(&p.w_md, lay[way]);
                 if (way == 1)
                     strcpy(forced_impl, p.impl);
-                rate[way] = flop / product_time(&p, src, use[way], dst, 0.12) / 1e9;
+                rate[way] = flop / product_time(&p, src, use[way], dst, 0.2) / 1e9;
                 product_free(&p);
                 free(mine);
             }
@@ -418,6 +419,67 @@ static void section_pack(void)
         }
 }
 
+/*
+ * The same packing in strips of 64 outputs: the packed layout's outer dimension is N / 64, so a strip
+ * is contiguous on both sides, fits the cache, and strips are independent. Needs N a multiple of 64.
+ */
+static void section_strips(void)
+{
+    const shape sh[] = {{"gate", 576, 1536}, {"down", 1536, 576}, {"head", 576, 49152},
+                        {"8b q/o", 4096, 4096}, {"8b gate", 4096, 14336}, {"8b down", 14336, 4096}};
+    printf("# packing in strips: GB/s of stored weights read, ms\n");
+    for (int i = 0; i < COUNT(sh); i++)
+        for (int way = 0; way < 4; way++) {
+            const dnnl_data_type_t from = way & 1 ? dnnl_bf16 : dnnl_f32;
+            const dnnl_data_type_t to = way & 2 ? dnnl_bf16 : dnnl_f32;
+            const int k = sh[i].k, n = sh[i].n;
+            const dnnl_memory_desc_t stored = md2(k, n, from, dnnl_ba), a = md2(k, 64, from, dnnl_ba);
+            const dnnl_memory_desc_t b = md2(k, 64, to, to == dnnl_f32 ? dnnl_BA16a64b : dnnl_BA16a64b2a);
+            const size_t a_size = dnnl_memory_desc_get_size(&a), b_size = dnnl_memory_desc_get_size(&b);
+            char *w = filled(from, (size_t)k * (size_t)n, 7);
+            char *strips = aligned_alloc(64, b_size * (size_t)(n / 64));
+            double best = 1e30;
+            dnnl_primitive_desc_t pd;
+            dnnl_primitive_t prim;
+            product p;
+
+            product_make(&p, 512, k, n, to, NULL, dnnl_f32);
+            void *whole = repack(w, &stored, &p.w_md, NULL, NULL, NULL);
+            omp_set_num_threads(1);                 /* each strip is one thread's */
+            check(dnnl_reorder_primitive_desc_create(&pd, &a, engine, &b, engine, NULL), "strip");
+            check(dnnl_primitive_create(&prim, pd), "strip");
+            dnnl_primitive_desc_destroy(pd);
+            omp_set_num_threads(2);
+            for (int r = 0; r < 4; r++) {
+                const double t0 = now();
+#pragma omp parallel
+                {
+                    dnnl_stream_t st;
+                    dnnl_memory_t ma, mb;
+                    dnnl_stream_create(&st, engine, dnnl_stream_default_flags);
+                    dnnl_memory_create(&ma, &a, engine, DNNL_MEMORY_NONE);
+                    dnnl_memory_create(&mb, &b, engine, DNNL_MEMORY_NONE);
+                    const dnnl_exec_arg_t arg[] = {{DNNL_ARG_FROM, ma}, {DNNL_ARG_TO, mb}};
+#pragma omp for schedule(static)
+                    for (int j = 0; j < n / 64; j++) {
+                        dnnl_memory_set_data_handle(ma, w + (size_t)j * a_size);
+                        dnnl_memory_set_data_handle(mb, strips + (size_t)j * b_size);
+                        dnnl_primitive_execute(prim, st, 2, arg);
+                    }
+                    dnnl_memory_destroy(ma), dnnl_memory_destroy(mb), dnnl_stream_destroy(st);
+                }
+                if (now() - t0 < best)
+                    best = now() - t0;
+            }
+            printf("%-8s %-4s -> %-4s %6.2f GB/s %9.3f ms  %s\n", sh[i].name, type_name(from), type_name(to),
+                   (double)k * n * (double)type_size(from) / best / 1e9, best * 1e3,
+                   memcmp(whole, strips, dnnl_memory_desc_get_size(&p.w_md)) ? "NOT the whole's bytes" : "same bytes");
+            dnnl_primitive_destroy(prim);
+            product_free(&p);
+            free(w), free(strips), free(whole);
+        }
+}
+
 /* M left open until the run: does it take packed weights, and what does it cost? */
 static void section_runtime(void)
 {
@@ -489,6 +551,38 @@ static const int some_m[] = {1, 2, 3, 4, 5, 7, 8, 12, 13, 15, 16, 17, 23, 31, 32
     49, 63, 64, 65, 96, 100, 127, 128, 129, 192, 200, 255, 256, 257, 300, 384, 500, 511, 512, 513,
     600, 777, 1000, 1023, 1024, 1025, 1300, 1500, 1777, 2000, 2047, 2048};
 
+static float as_float(const void *p, dnnl_data_type_t t, size_t i)
+{
+    float f;
+    const uint32_t u = t == dnnl_f32 ? 0 : (uint32_t)((const uint16_t *)p)[i] << 16;
+
+    memcpy(&f, &u, 4);
+    return t == dnnl_f32 ? ((const float *)p)[i] : f;
+}
+
+/* Share of 8 rows' values equal to one chain of fused multiply-adds over k = 0.., restarted and
+   added to the total each `chunk`; also shows that `bits` can tell orders apart. */
+static double like_chain(const float *got, const void *src, const void *w, dnnl_data_type_t t, int k,
+                         int n, int chunk)
+{
+    int64_t same = 0;
+
+    for (int i = 0; i < 8; i++)
+        for (int j = 0; j < n; j++) {
+            float total = 0, part = 0;
+            for (int c = 0; c < k; c++) {
+                part = fmaf(as_float(src, t, (size_t)i * (size_t)k + (size_t)c),
+                            as_float(w, t, (size_t)j * (size_t)k + (size_t)c), part);
+                if ((c + 1) % chunk == 0 || c + 1 == k) {
+                    total += part;
+                    part = 0;
+                }
+            }
+            same += total == got[(size_t)i * (size_t)n + (size_t)j];
+        }
+    return 100.0 * (double)same / (8.0 * n);
+}
+
 /* Rows of M = 2048, 1 thread, layout of 512, against every other M, offset, thread count, layout. */
 static void bits_of(const shape *s, dnnl_data_type_t t, bool every)
 {
@@ -515,8 +609,8 @@ static void bits_of(const shape *s, dnnl_data_type_t t, bool every)
         char last[64] = "", all[256] = "";
         for (int th = 1; th <= 2; th++) {
             omp_set_num_threads(th);
-            const int n_m = every ? top : COUNT(some_m);
-            for (int j = n_m - 1; j >= 0; j--) {
+            const int n_m = every ? top : COUNT(some_m), step = (int64_t)k * n > 4000000 ? 3 : 1;
+            for (int j = n_m - 1; j >= 0; j -= step) {
                 const int m = every ? j + 1 : some_m[j];
                 const int offset[] = {0, 1, 37, top - m};
                 product_make(&p, m, k, n, t, lay[way], dnnl_f32);
@@ -525,7 +619,7 @@ static void bits_of(const shape *s, dnnl_data_type_t t, bool every)
                 strcpy(last, p.impl);
                 void *mine = way == 1 ? repack(w, &stored, &p.w_md, NULL, NULL, NULL) : NULL;
                 const void *use[] = {packed, mine, w, w_ab};
-                for (int o = 0; o < (every ? 1 : 4); o++) {
+                for (int o = 0; o < (every || step > 1 ? 1 : 4); o++) {
                     if (offset[o] + m > top || (m == top && o > 0))
                         continue;
                     const size_t at = (size_t)offset[o];
@@ -551,7 +645,9 @@ static void bits_of(const shape *s, dnnl_data_type_t t, bool every)
                 printf("%dT: %lld same ", th + 1, (long long)v[th].runs);
         fflush(stdout);
     }
-    printf("| layouts among themselves: %s\n", across.bad ? "differ" : "same");
+    printf("| layouts among themselves: %s | values equal to one fma chain: %.1f %%, in chunks of 64: %.1f %%\n",
+           across.bad ? "differ" : "same", like_chain(first, src, w, t, k, n, k),
+           like_chain(first, src, w, t, k, n, 64));
     fflush(stdout);
     product_free(&p512);
     free(w), free(w_ab), free(src), free(ref), free(dst), free(first), free(packed);
@@ -564,13 +660,49 @@ static void section_bits(bool every, const char *only)
 
     for (int t = 0; t < 2; t++) {
         for (int i = 0; i < COUNT(smollm2); i++)
-            if (strstr(only, "smol") && smollm2[i].n < 40000 && (!every || smollm2[i].n < 600))
+            if (strstr(only, "smol") && smollm2[i].n < 40000 && (!every || smollm2[i].n < 200))
                 bits_of(&smollm2[i], t ? dnnl_bf16 : dnnl_f32, every);
         for (int i = 0; i < COUNT(big) && !every; i++)
             if (strstr(only, "llama"))
                 bits_of(&big[i], t ? dnnl_bf16 : dnnl_f32, false);
     }
     omp_set_num_threads(threads);
+}
+
+/* If M is always the same (the last block padded), does a row still depend on where it stands? */
+static void section_fixed(void)
+{
+    const int fixed[] = {32, 64, 128, 256, 512}, top = 1024;
+    const shape sh[] = {{"k/v", 576, 192}, {"q/o", 576, 576}, {"gate", 576, 1536}, {"down", 1536, 576}};
+
+    for (int t = 0; t < 2; t++)
+        for (int i = 0; i < COUNT(sh); i++) {
+            const dnnl_data_type_t ty = t ? dnnl_bf16 : dnnl_f32;
+            const int k = sh[i].k, n = sh[i].n;
+            const dnnl_memory_desc_t stored = md2(k, n, ty, dnnl_ba);
+            void *w = filled(ty, (size_t)k * (size_t)n, 7);
+            char *src = filled(ty, (size_t)top * (size_t)k, 3);
+            float *ref = aligned_alloc(64, (size_t)top * (size_t)n * 4);
+            float *dst = aligned_alloc(64, (size_t)top * (size_t)n * 4);
+            for (int j = 0; j < COUNT(fixed); j++) {
+                const int m = fixed[j];
+                verdict v = {0};
+                product p;
+                if (!product_make(&p, m, k, n, ty, &stored, dnnl_f32))
+                    continue;
+                for (int at = 0; at < top; at += m)
+                    product_run(&p, src + (size_t)at * (size_t)k * type_size(ty), w, ref + (size_t)at * (size_t)n);
+                for (int at = 1; at + m <= top; at += 37) {
+                    product_run(&p, src + (size_t)at * (size_t)k * type_size(ty), w, dst);
+                    compare(dst, ref + (size_t)at * (size_t)n, (size_t)m * (size_t)n, m, &v);
+                }
+                printf("%-5s %-4s M always %3d, %s: %lld of %lld differ; %.0f GFLOP/s\n", sh[i].name, type_name(ty),
+                       m, p.impl, (long long)v.bad, (long long)v.runs,
+                       2.0 * m * k * n / product_time(&p, src, w, dst, 0.03) / 1e9);
+                product_free(&p);
+            }
+            free(w), free(src), free(ref), free(dst);
+        }
 }
 
 /* Called from inside a parallel region, each thread its own rows, one shared primitive. */
@@ -628,7 +760,7 @@ int main(int argc, char **argv)
     const char *models = getenv("MODELS") ? getenv("MODELS") : "smol llama";
 
     if (argc < 2) {
-        fprintf(stderr, "usage: onednn_gemm peak|speed|pack|small|runtime|bits|every|omp ...\n"
+        fprintf(stderr, "usage: onednn_gemm peak|speed|pack|strips|small|runtime|bits|every|fixed|omp ...\n"
                         "       MODELS=smol or MODELS=llama narrows speed and bits\n");
         return 2;
     }
@@ -642,12 +774,16 @@ int main(int argc, char **argv)
             section_speed(models);
         else if (strcmp(s, "pack") == 0)
             section_pack();
+        else if (strcmp(s, "strips") == 0)
+            section_strips();
         else if (strcmp(s, "small") == 0)
             section_small();
         else if (strcmp(s, "runtime") == 0)
             section_runtime();
         else if (strcmp(s, "bits") == 0 || strcmp(s, "every") == 0)
             section_bits(s[0] == 'e', models);
+        else if (strcmp(s, "fixed") == 0)
+            section_fixed();
         else if (strcmp(s, "omp") == 0)
             section_omp();
         else

@@ -48,4 +48,277 @@ typedef struct eh_err {
 /* First words for a code ("out of memory"); never NULL. */
 EH_API const char *eh_error_name(int code);
 
+/* ======== Band 1: open and ask ============================================================== */
+
+typedef enum eh_precision {
+    EH_AUTO, /* f32 below 2 billion parameters, else bf16 where the processor has it */
+    EH_F32,  /* products in float32 */
+    EH_BF16  /* products in bfloat16 with float32 sums; all else in float32 */
+} eh_precision;
+
+typedef struct eh_options {
+    eh_precision precision;
+    int threads;            /* 0: all cores this process may use */
+    int64_t batch_tokens;   /* distinct tokens that go through a layer together; 0: 4096 */
+    int64_t memory;         /* bytes of packed weights kept between batches; the rest is packed anew
+                               for each batch. 0: 384 MiB for scoring, all for generation */
+    bool no_prefix_sharing; /* compute a prefix again for each request that has it */
+    const char *product;    /* "onednn", "reference"; NULL: the best there is */
+} eh_options;
+
+typedef struct eh_model eh_model;
+
+/*
+ * eh_model_open - a model folder (config.json, safetensors) or a GGUF file
+ *
+ * in   path, options   options may be NULL: all defaults
+ * out  m               to be closed by eh_model_close; written on success only
+ *
+ * Weights are mapped, not read; layers are packed when first used. The tokenizer is opened when
+ * the files hold one; a model without scores token ids only.
+ * Errors   EH_ENOENT no such file; EH_EFORMAT a file is damaged; EH_ENOSUP a family, type or
+ *          tokenizer that is not supported; EH_ENOMEM
+ */
+EH_API int eh_model_open(const char *path, const eh_options *options, eh_model **m, eh_err *err);
+EH_API void eh_model_close(eh_model *m); /* NULL is fine */
+
+typedef struct eh_info {
+    const char *path, *format, *family, *dtype, *tokenizer; /* dtype: of most weights; tokenizer: NULL if none */
+    const char *tokenizer_trouble;                          /* why there is none, or NULL */
+    const char *product, *simd, *features;                  /* backend; kernels; the processor's names for them */
+    int64_t n_layer, d_model, n_head, n_kv, d_head, d_ff, n_vocab, n_ctx;
+    int64_t n_param, n_byte; /* parameters; bytes of the weight files */
+    bool tied;
+    eh_precision precision; /* as resolved: never EH_AUTO */
+    int threads;
+    int64_t batch_tokens;
+    int64_t packed_bytes; /* all layers and the head, packed */
+    int64_t kept_bytes;   /* of which kept between batches */
+    int64_t batch_bytes;  /* working memory for a full batch, about */
+    int32_t bos, eos;     /* -1: none */
+} eh_info;
+
+EH_API void eh_model_info(const eh_model *m, eh_info *info); /* pointers live as long as m */
+/* A fingerprint of the weights (headers and the start of every tensor), 64 hex digits and a NUL. */
+EH_API int eh_model_fingerprint(const eh_model *m, char out[65], eh_err *err);
+
+/* ---- Requests: tokens, and what to score of them --------------------------------------------- */
+
+typedef struct eh_request {
+    const int32_t *tok;  /* [n_tok], n_tok >= 1 */
+    int64_t n_tok;
+    int64_t from;        /* scores log p(tok[i] | tok[0..i-1]) for i in from..n_tok-1; 1 <= from <= n_tok */
+    const int32_t *cand; /* [n_cand] candidates for the token after the last */
+    int64_t n_cand;
+} eh_request;
+
+typedef struct eh_answer {
+    float *token_logprob; /* [n_tok - from], nats; the caller's room */
+    float *cand_logprob;  /* [n_cand], nats; the caller's room */
+    bool is_greedy;       /* every scored token was the likeliest of the vocabulary */
+} eh_answer;
+
+/*
+ * eh_score - the log-probabilities that requests ask for
+ *
+ * in   request [n]
+ * out  answer  [n]   in the order of the requests; written on success only in full
+ *
+ * In f32 an answer depends on its request alone: not on what shares its batch, on prefix sharing
+ * or on the number of threads (docs/numerics.md says on which machines that is bit for bit).
+ * Errors   EH_EINVAL a request that is malformed or names a token outside the vocabulary;
+ *          EH_ERANGE longer than the model's context; EH_ENUMERIC a value stopped being finite,
+ *          with layer and site; EH_ENOMEM
+ * Threads  uses the library's own; one call at a time per model.
+ */
+EH_API int eh_score(eh_model *m, const eh_request *request, int64_t n, eh_answer *answer, eh_err *err);
+
+/* Tokens that went through the layers since opening, and tokens that requests asked for: the
+ * difference is what prefix sharing saved. */
+EH_API void eh_model_counts(const eh_model *m, int64_t *computed, int64_t *asked);
+
+/* ---- Text ------------------------------------------------------------------------------------ */
+
+/* All text is UTF-8 with its length; arrays that come back are the caller's to eh_release. */
+enum {
+    EH_TEXT_SPECIAL = 1, /* special tokens written in the text are recognised */
+    EH_TEXT_DEFAULT = 2  /* with the model's own BOS/EOS policy */
+};
+EH_API int eh_tokenize(const eh_model *m, const char *text, int64_t n, unsigned flags, int32_t **id, int64_t *n_id,
+                       eh_err *err);
+EH_API int eh_detokenize(const eh_model *m, const int32_t *id, int64_t n, bool skip_special, char **text,
+                         int64_t *n_text, eh_err *err);
+/* Context and continuation by the rule of lm-evaluation-harness: trailing blanks of the context
+ * move to the continuation, both are encoded together and cut at the length of the context encoded
+ * alone; an empty context becomes BOS (EOS if there is none). Too long: cut on the left.
+ * The request's arrays are one allocation that *id points to. */
+EH_API int eh_encode_pair(const eh_model *m, const char *context, int64_t n_context, const char *continuation,
+                          int64_t n_continuation, int32_t **id, int64_t *n_id, int64_t *from, eh_err *err);
+EH_API void eh_release(void *p);
+
+/* ---- Generation ------------------------------------------------------------------------------ */
+
+typedef struct eh_sampling {
+    double temperature; /* 0: greedy */
+    double top_p;       /* 0 or 1: off */
+    int64_t top_k;      /* 0: off */
+    int64_t max_new;    /* tokens at most */
+    bool ignore_eos;
+    uint64_t seed; /* a text depends on (seed, prompt index, sample index) alone, not on the batch */
+} eh_sampling;
+
+typedef struct eh_generated {
+    int32_t *tok; /* [n_tok] new tokens (an end-of-text token is not among them); eh_release */
+    int64_t n_tok;
+    bool ended; /* by an end-of-text token */
+    double logprob; /* of the new tokens under the model at temperature 1, nats */
+} eh_generated;
+
+/*
+ * eh_generate - continuations of prompts, in batches, with a key/value cache
+ *
+ * in   prompt [n_prompt] (tok and n_tok are used); n_sample continuations of each
+ * out  out    [n_prompt * n_sample], prompt by prompt; release each tok, on success only
+ * see  called for every new token as it comes (may be NULL); a non-zero return stops with EH_ESTOP
+ */
+typedef int eh_token_see(void *ctx, int64_t prompt, int64_t sample, int32_t tok);
+EH_API int eh_generate(eh_model *m, const eh_request *prompt, int64_t n_prompt, int64_t n_sample,
+                       const eh_sampling *sampling, eh_token_see *see, void *ctx, eh_generated *out, eh_err *err);
+
+/* ---- Perplexity ------------------------------------------------------------------------------ */
+
+typedef enum eh_perplexity_kind {
+    EH_PPL_BLOCKS,  /* "wanda": disjoint blocks of `window`, tail dropped, mean over blocks */
+    EH_PPL_SLIDING, /* each token once, with at least window - stride tokens before it */
+    EH_PPL_ROLLING  /* "harness": by document, every token scored once, first after BOS/EOS */
+} eh_perplexity_kind;
+
+typedef struct eh_perplexity {
+    int64_t n_tok;    /* tokens scored */
+    int64_t n_window; /* blocks or windows */
+    double nll;       /* sum, nats */
+    double nll_mean;  /* nats per token; for EH_PPL_BLOCKS the mean of the blocks' means */
+    double perplexity; /* exp(nll_mean) */
+    int64_t n_word, n_byte;                                  /* rolling only */
+    double word_perplexity, byte_perplexity, bits_per_byte; /* rolling only */
+} eh_perplexity;
+
+typedef struct eh_perplexity_options {
+    eh_perplexity_kind kind;
+    int64_t window;      /* 0: 2048, or the model's context if that is smaller */
+    int64_t stride;      /* EH_PPL_SLIDING; 0: 512 */
+    int64_t max_windows; /* 0: all */
+    bool wikitext_page;  /* the text is a page of tokenised WikiText: it is scored as
+                            lm-evaluation-harness detokenises it, words and bytes are the page's */
+} eh_perplexity_options;
+
+/* The text is tokenised once; for EH_PPL_ROLLING it is one document. Source: docs/methods/perplexity.md.
+ * Errors: EH_EDOM the text is shorter than one window needs; those of eh_score. */
+EH_API int eh_perplexity_of(eh_model *m, const char *text, int64_t n, const eh_perplexity_options *options,
+                            eh_perplexity *out, eh_err *err);
+
+/* ======== Band 2: run a study =================================================================== */
+
+/* Called now and then by long calls. A non-zero return asks to stop: the block in hand is finished
+ * and recorded, then the call returns EH_ESTOP. */
+typedef int eh_progress(void *ctx, const char *stage, int64_t done, int64_t total);
+
+typedef struct eh_audit_options {
+    const char *tasks;      /* comma list of benchmarks (eh_benchmarks); NULL: "probes" */
+    const char *data;       /* folder with the benchmarks' files; NULL: only our own probes can run */
+    const char *probes;     /* folder of our probe set; NULL: $EVENHAND_PROBES, the installed one, the source tree's */
+    const char *out;        /* out folder; made when it is not there. Required */
+    const char *answer;     /* "letters", "text", "text_pmi"; NULL: letters */
+    const char *orders;     /* "stored", "cyclic", "all"; NULL: cyclic (letters only) */
+    const char *categories; /* comma list; NULL: all */
+    int64_t limit;          /* items of a category at most, whole templates drawn by seed; 0: all */
+    int64_t rows;           /* the first rows of each category in stored order (for speed tests); 0: all */
+    bool chat;              /* wrap prompts in the model's chat template */
+    uint64_t seed;          /* of draws and of the bootstrap */
+    int64_t resamples;      /* bootstrap; 0: 2,000 */
+    double confidence;      /* 0: 0.95 */
+    bool force;             /* start over in a folder that holds another run's files */
+    const char *command;    /* the command line, kept in reproduce.json; may be NULL */
+    eh_progress *progress;  /* may be NULL */
+    void *progress_ctx;
+} eh_audit_options;
+
+typedef struct eh_score_row {
+    const char *task, *category, *score; /* "bbq", "Age", "s_AMB" */
+    double value, low, high;             /* NaN when !defined */
+    bool defined;
+    int64_t n, n_cluster;  /* items and templates behind it */
+    const char *better;    /* "0", "higher", "lower", "50": where better lies */
+    const char *note;      /* NULL, or what must be said beside it (position effect, few templates) */
+} eh_score_row;
+
+typedef struct eh_audit eh_audit;
+
+/*
+ * eh_audit_run - bias and utility benchmarks with intervals; docs/methods/
+ *
+ * Writes to options->out: samples_<task>.jsonl, results.json (lm-evaluation-harness layout),
+ * reproduce.json, journal.jsonl. The same call in the same folder resumes: blocks that the journal
+ * holds are not computed again. EH_ESTOP: stopped on request, everything done is kept.
+ * EH_ENOENT: a data file is missing; the message says which, where it was looked for, where it is
+ * published.
+ */
+EH_API int eh_audit_run(eh_model *m, const eh_audit_options *options, eh_audit **audit, eh_err *err);
+EH_API const eh_score_row *eh_audit_rows(const eh_audit *a, int64_t *n);
+/* Sentences to show: warnings (position effect above 50 %, regenerated data, ...) one a line. */
+EH_API const char *eh_audit_notes(const eh_audit *a);
+EH_API double eh_audit_seconds(const eh_audit *a, int64_t *n_item, int64_t *n_computed); /* of this call */
+EH_API void eh_audit_close(eh_audit *a); /* NULL is fine */
+
+typedef struct eh_benchmark {
+    const char *name, *what, *licence, *source, *published, *better;
+} eh_benchmark;
+EH_API const eh_benchmark *eh_benchmarks(int *n);
+
+typedef struct eh_check {
+    const char *name;   /* "prefix sharing" */
+    bool passed, skipped;
+    char text[200];     /* what was found: "largest difference 0 over 96 requests" */
+} eh_check;
+/* Parity checks on the user's own model: finite values, prefix sharing against none, thread counts,
+ * batch sizes, reference product, f32 against bf16, tokenizer round trips; `against` (may be NULL)
+ * a JSON file with reference logits (docs/formats.md). check has room for *n (>= 16); *n is set. */
+EH_API int eh_selftest(const char *path, const eh_options *options, const char *against, eh_check *check, int *n,
+                       eh_err *err);
+
+/* ======== Band 3: look inside ================================================================ */
+
+/* Full logits [n_tok, n_vocab] of one token sequence. out is the caller's. */
+EH_API int eh_logits(eh_model *m, const int32_t *tok, int64_t n_tok, float *out, eh_err *err);
+
+/* Named places in a layer. Rows are tokens of the batch; width says how many numbers a row has. */
+typedef enum eh_site {
+    EH_SITE_RESID,    /* residual stream after the layer: d_model; layer -1: the embeddings */
+    EH_SITE_HEAD_OUT, /* input of the output projection: n_head * d_head */
+    EH_SITE_NEURON,   /* input of the down projection: d_ff */
+    EH_SITE_PROB      /* attention probabilities of one token and head, by position */
+} eh_site;
+
+typedef struct eh_block {
+    eh_site site;
+    int64_t layer;
+    int64_t first, n_row; /* the batch's rows this block holds */
+    int64_t width;
+    float *value;         /* [n_row, width]; an observer may overwrite (a patch), but not at EH_SITE_PROB */
+    int64_t head;         /* EH_SITE_PROB: which; n_row is 1, width the number of positions */
+    const int32_t *tok;   /* [n_row] the rows' tokens */
+    const int32_t *depth; /* [n_row] their positions */
+    int worker;           /* the thread: 0..threads-1; blocks of EH_SITE_PROB come from several at once */
+} eh_block;
+
+typedef struct eh_observer {
+    unsigned sites; /* bits 1 << eh_site */
+    int (*see)(void *ctx, const eh_block *block, eh_err *err);
+    void *ctx;
+} eh_observer;
+
+/* eh_score with observers; each sees every block of its sites, layer after layer. */
+EH_API int eh_score_observed(eh_model *m, const eh_request *request, int64_t n, eh_answer *answer,
+                             const eh_observer *observer, int n_observer, eh_err *err);
+
 #endif

@@ -40,8 +40,7 @@ static int fail_errno(eh_err *err, const char *what, const char *path)
 int eh_map_open(const char *path, eh_map *map, eh_err *err)
 {
     struct stat st;
-    /* Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever. */
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe is refused below, not waited for */
     if (fd < 0)
         return fail_errno(err, "open", path);
     int rc = EH_OK;

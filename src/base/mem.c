@@ -62,6 +62,14 @@ void *eh_realloc(void *p, int64_t n, int64_t size)
     return realloc(p, bytes > 0 ? (size_t)bytes : 1);
 }
 
+void *eh_alloc_aligned(int64_t n_byte)
+{
+    const int64_t bytes = product(n_byte, 1);
+    if (bytes < 0 || told_to_fail())
+        return NULL;
+    return aligned_alloc(ALIGN, (size_t)((bytes + ALIGN) / ALIGN * ALIGN));
+}
+
 void eh_free(void *p)
 {
     free(p);
@@ -91,9 +99,7 @@ static void *chunk_bytes(eh_arena_chunk *c)
 
 static eh_arena_chunk *chunk_new(int64_t room)
 {
-    if (told_to_fail())
-        return NULL;
-    eh_arena_chunk *c = aligned_alloc(ALIGN, (size_t)(room + ALIGN));
+    eh_arena_chunk *c = eh_alloc_aligned(room + ALIGN);
     if (c != NULL)
         *c = (eh_arena_chunk){.room = room};
     return c;

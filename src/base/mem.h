@@ -21,6 +21,7 @@
 void *eh_alloc(int64_t n, int64_t size);            /* not zeroed */
 void *eh_calloc(int64_t n, int64_t size);           /* zeroed */
 void *eh_realloc(void *p, int64_t n, int64_t size); /* p stays valid when NULL comes back */
+void *eh_alloc_aligned(int64_t n_byte);              /* on a 64-byte boundary, not zeroed; eh_free it */
 void eh_free(void *p);                              /* NULL is fine */
 char *eh_strdup(const char *s);
 

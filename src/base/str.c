@@ -233,6 +233,12 @@ int eh_utf8_next(eh_str s, int64_t at, int32_t *code)
     return len;
 }
 
+bool eh_is_space(int32_t c)
+{
+    return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 || c == 0x1680 ||
+           (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+}
+
 int eh_utf8_put(int32_t code, char out[4])
 {
     if (code < 0x80) {

@@ -60,6 +60,8 @@ eh_str eh_buf_get(const eh_buf *b);
 /* Length (1..4) of the UTF-8 character at s.p[at], or 0 where the bytes there are not one
  * (overlong, surrogate, beyond U+10FFFF, cut off). *code, when not NULL, gets the code point. */
 int eh_utf8_next(eh_str s, int64_t at, int32_t *code);
+/* White space as Python's str.isspace has it. */
+bool eh_is_space(int32_t code);
 /* Writes code point (1..4 bytes) to out; returns the length. */
 int eh_utf8_put(int32_t code, char out[4]);
 

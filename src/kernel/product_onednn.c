@@ -1,0 +1,301 @@
+/*
+ * The product by oneDNN's matmul primitive, C API. What was measured to decide the following is in
+ * docs/numerics.md and bench/onednn_gemm.c.
+ *
+ * - The packed layout is the one oneDNN asks for at m = 512; it serves every other m as well.
+ * - Rows go through in blocks of 512: source and result stay in the cache, and there are only two
+ *   primitives to a weight and batch, the block's and the tail's.
+ * - Below AVX-512 oneDNN's rows depend on how many there are, except at exactly 64: there, blocks
+ *   have 64 rows and the tail is padded.
+ * - Scratch is ours: oneDNN's own belongs to the thread that made the primitive, and another
+ *   thread that runs it gets garbage.
+ */
+#include <dnnl.h>
+#include <dnnl_debug.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/par.h"
+#include "kernel/product.h"
+
+#define M_BLOCK 512
+#define M_BLOCK_OLD 64 /* below AVX-512 */
+#define KEPT 3         /* primitives kept per weight: the block's, the tail's, and one more tail */
+
+typedef struct kept_primitive {
+    dnnl_primitive_t primitive;
+    dnnl_memory_desc_t scratch;
+    int64_t m;
+    int n_thread; /* read when a primitive is made, not when it runs */
+    int64_t used; /* a counter: the least is replaced */
+} kept_primitive;
+
+typedef struct onednn_packed {
+    eh_packed head;
+    dnnl_memory_desc_t desc;
+    dnnl_memory_t memory;
+    void *bytes; /* the packed weight; 64-byte aligned */
+    kept_primitive kept[KEPT];
+    int64_t clock;
+} onednn_packed;
+
+extern const eh_product eh_product_onednn;
+
+static dnnl_engine_t engine;
+static dnnl_stream_t stream;
+static dnnl_primitive_attr_t attr;
+static bool is_old; /* below AVX-512 */
+static dnnl_status_t made = dnnl_runtime_error;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void make_engine(void)
+{
+    made = dnnl_engine_create(&engine, dnnl_cpu, 0);
+    if (made == dnnl_success)
+        made = dnnl_stream_create(&stream, engine, dnnl_stream_default_flags);
+    if (made == dnnl_success)
+        made = dnnl_primitive_attr_create(&attr);
+    if (made == dnnl_success)
+        made = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
+    is_old = dnnl_get_effective_cpu_isa() < dnnl_cpu_isa_avx512_core;
+}
+
+/* One product runs at a time (it uses all the threads it is given), in one scratch that grows. */
+static pthread_mutex_t running = PTHREAD_MUTEX_INITIALIZER;
+static void *scratch_bytes;
+static size_t scratch_size;
+
+static dnnl_status_t need_scratch(size_t size)
+{
+    if (size > scratch_size) {
+        eh_free(scratch_bytes);
+        scratch_bytes = eh_alloc_aligned((int64_t)size);
+        scratch_size = scratch_bytes != NULL ? size : 0;
+    }
+    return size == 0 || scratch_bytes != NULL ? dnnl_success : dnnl_out_of_memory;
+}
+
+static int fail(eh_err *err, dnnl_status_t status, const char *what, int64_t n_out, int64_t n_in)
+{
+    return eh_fail(err, status == dnnl_out_of_memory ? EH_ENOMEM : EH_ENOSUP,
+                   "oneDNN could not %s for a %lld x %lld weight: %s", what, (long long)n_out, (long long)n_in,
+                   dnnl_status2str(status));
+}
+
+static dnnl_data_type_t type_of(eh_precision precision)
+{
+    return precision == EH_BF16 ? dnnl_bf16 : dnnl_f32;
+}
+
+/* Describes out[m, n_out] = x[m, n_in] * w, with w as given. */
+static dnnl_status_t describe(const dnnl_memory_desc_t *w, dnnl_data_type_t type, int64_t m, int64_t n_out,
+                              int64_t n_in, dnnl_primitive_desc_t *pd)
+{
+    const dnnl_dims_t x_dims = {m, n_in}, y_dims = {m, n_out};
+    dnnl_memory_desc_t x, y;
+    dnnl_matmul_desc_t d;
+    dnnl_status_t s = dnnl_memory_desc_init_by_tag(&x, 2, x_dims, type, dnnl_ab);
+    if (s == dnnl_success)
+        s = dnnl_memory_desc_init_by_tag(&y, 2, y_dims, dnnl_f32, dnnl_ab);
+    if (s == dnnl_success)
+        s = dnnl_matmul_desc_init(&d, &x, w, NULL, &y);
+    if (s == dnnl_success)
+        s = dnnl_primitive_desc_create(pd, &d, attr, engine, NULL);
+    return s;
+}
+
+static void onednn_drop(eh_packed *packed)
+{
+    onednn_packed *p = (onednn_packed *)packed;
+    for (int i = 0; i < KEPT; i++)
+        if (p->kept[i].primitive != NULL)
+            dnnl_primitive_destroy(p->kept[i].primitive);
+    if (p->memory != NULL)
+        dnnl_memory_destroy(p->memory);
+    eh_free(p->bytes);
+    eh_free(p);
+}
+
+/* Reorders w into p->desc. */
+static dnnl_status_t reorder(onednn_packed *p, const void *w, bool is_bf16)
+{
+    const dnnl_dims_t dims = {p->head.n_in, p->head.n_out};
+    dnnl_memory_desc_t from_desc;
+    dnnl_memory_t from = NULL;
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_primitive_t primitive = NULL;
+
+    dnnl_status_t s = dnnl_memory_desc_init_by_tag(&from_desc, 2, dims, is_bf16 ? dnnl_bf16 : dnnl_f32, dnnl_ba);
+    if (s == dnnl_success)
+        s = dnnl_memory_create(&from, &from_desc, engine, (void *)(uintptr_t)w);
+    if (s == dnnl_success)
+        s = dnnl_reorder_primitive_desc_create(&pd, &from_desc, engine, &p->desc, engine, NULL);
+    if (s == dnnl_success)
+        s = dnnl_primitive_create(&primitive, pd);
+    if (s == dnnl_success) {
+        const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, p->memory}};
+        s = dnnl_primitive_execute(primitive, stream, 2, args);
+    }
+    if (s == dnnl_success)
+        s = dnnl_stream_wait(stream);
+    if (primitive != NULL)
+        dnnl_primitive_destroy(primitive);
+    if (pd != NULL)
+        dnnl_primitive_desc_destroy(pd);
+    if (from != NULL)
+        dnnl_memory_destroy(from);
+    return s;
+}
+
+static int onednn_pack(eh_precision precision, const void *w, bool is_bf16, int64_t n_out, int64_t n_in,
+                       int n_thread, eh_packed **packed, eh_err *err)
+{
+    pthread_once(&once, make_engine);
+    if (made != dnnl_success)
+        return fail(err, made, "start", n_out, n_in);
+    if (precision == EH_BF16 && is_old)
+        return eh_fail(err, EH_ENOSUP, "bfloat16 products need a processor with AVX-512; use f32");
+    eh_par_set_library_threads(n_thread);
+
+    onednn_packed *p = eh_calloc(1, (int64_t)sizeof *p);
+    if (p == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for a packed weight");
+    p->head = (eh_packed){&eh_product_onednn, precision, n_out, n_in, 0};
+
+    const dnnl_dims_t dims = {n_in, n_out};
+    dnnl_memory_desc_t any;
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_status_t s = dnnl_memory_desc_init_by_tag(&any, 2, dims, type_of(precision), dnnl_format_tag_any);
+    if (s == dnnl_success)
+        s = describe(&any, type_of(precision), is_old ? M_BLOCK_OLD : M_BLOCK, n_out, n_in, &pd);
+    if (s == dnnl_success) {
+        p->desc = *dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
+        p->head.n_byte = (int64_t)dnnl_memory_desc_get_size(&p->desc);
+        dnnl_primitive_desc_destroy(pd);
+        p->bytes = eh_alloc_aligned(p->head.n_byte);
+        if (p->bytes == NULL)
+            s = dnnl_out_of_memory;
+    }
+    if (s == dnnl_success)
+        s = dnnl_memory_create(&p->memory, &p->desc, engine, p->bytes);
+    if (s == dnnl_success)
+        s = reorder(p, w, is_bf16);
+    if (s != dnnl_success) {
+        onednn_drop(&p->head);
+        return fail(err, s, "pack", n_out, n_in);
+    }
+    *packed = &p->head;
+    return EH_OK;
+}
+
+/* The primitive for m rows: one kept from before, or a new one in place of the one unused longest. */
+static dnnl_status_t primitive_for(onednn_packed *p, int64_t m, int n_thread, kept_primitive **found)
+{
+    kept_primitive *oldest = &p->kept[0];
+    for (int i = 0; i < KEPT; i++) {
+        kept_primitive *k = &p->kept[i];
+        if (k->primitive != NULL && k->m == m && k->n_thread == n_thread) {
+            k->used = ++p->clock;
+            *found = k;
+            return dnnl_success;
+        }
+        if (k->used < oldest->used)
+            oldest = k;
+    }
+    kept_primitive fresh = {.m = m, .n_thread = n_thread, .used = ++p->clock};
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_status_t s = describe(&p->desc, type_of(p->head.precision), m, p->head.n_out, p->head.n_in, &pd);
+    if (s != dnnl_success)
+        return s;
+    fresh.scratch = *dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
+    s = dnnl_primitive_create(&fresh.primitive, pd);
+    dnnl_primitive_desc_destroy(pd);
+    if (s != dnnl_success)
+        return s;
+    if (oldest->primitive != NULL)
+        dnnl_primitive_destroy(oldest->primitive);
+    *oldest = fresh;
+    *found = oldest;
+    return dnnl_success;
+}
+
+static dnnl_status_t memory_of(dnnl_memory_t *memory, int64_t rows, int64_t cols, dnnl_data_type_t type, void *bytes)
+{
+    const dnnl_dims_t dims = {rows, cols};
+    dnnl_memory_desc_t desc;
+    const dnnl_status_t s = dnnl_memory_desc_init_by_tag(&desc, 2, dims, type, dnnl_ab);
+    return s == dnnl_success ? dnnl_memory_create(memory, &desc, engine, bytes) : s;
+}
+
+/* m rows in one call of the primitive. */
+static dnnl_status_t run_block(onednn_packed *p, const void *x, int64_t m, float *out, int n_thread)
+{
+    dnnl_memory_t x_mem = NULL, y_mem = NULL, scratch_mem = NULL;
+    kept_primitive *k = NULL;
+    dnnl_status_t s = primitive_for(p, m, n_thread, &k);
+    if (s == dnnl_success)
+        s = need_scratch(dnnl_memory_desc_get_size(&k->scratch));
+    if (s == dnnl_success)
+        s = dnnl_memory_create(&scratch_mem, &k->scratch, engine, scratch_bytes);
+    if (s == dnnl_success)
+        s = memory_of(&x_mem, m, p->head.n_in, type_of(p->head.precision), (void *)(uintptr_t)x);
+    if (s == dnnl_success)
+        s = memory_of(&y_mem, m, p->head.n_out, dnnl_f32, out);
+    if (s == dnnl_success) {
+        const dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, x_mem},
+                                        {DNNL_ARG_WEIGHTS, p->memory},
+                                        {DNNL_ARG_DST, y_mem},
+                                        {DNNL_ARG_SCRATCHPAD, scratch_mem}};
+        s = dnnl_primitive_execute(k->primitive, stream, 4, args);
+    }
+    if (s == dnnl_success)
+        s = dnnl_stream_wait(stream);
+    if (x_mem != NULL)
+        dnnl_memory_destroy(x_mem);
+    if (y_mem != NULL)
+        dnnl_memory_destroy(y_mem);
+    if (scratch_mem != NULL)
+        dnnl_memory_destroy(scratch_mem);
+    return s;
+}
+
+/* The tail of an old machine's product, padded to the one block size whose rows do not depend on
+ * their number. */
+static dnnl_status_t run_padded(onednn_packed *p, const void *x, int64_t m, float *out, int n_thread)
+{
+    const int64_t size = p->head.precision == EH_BF16 ? 2 : 4;
+    char *x_pad = eh_calloc(M_BLOCK_OLD * p->head.n_in, size);
+    float *out_pad = eh_alloc(M_BLOCK_OLD * p->head.n_out, (int64_t)sizeof *out_pad);
+    dnnl_status_t s = dnnl_out_of_memory;
+    if (x_pad != NULL && out_pad != NULL) {
+        memcpy(x_pad, x, (size_t)(m * p->head.n_in * size));
+        s = run_block(p, x_pad, M_BLOCK_OLD, out_pad, n_thread);
+        memcpy(out, out_pad, (size_t)(m * p->head.n_out) * sizeof *out);
+    }
+    eh_free(x_pad);
+    eh_free(out_pad);
+    return s;
+}
+
+static int onednn_run(eh_packed *packed, const void *x, int64_t m, float *out, int n_thread, eh_err *err)
+{
+    onednn_packed *p = (onednn_packed *)packed;
+    const int64_t size = packed->precision == EH_BF16 ? 2 : 4;
+    const int64_t block = is_old ? M_BLOCK_OLD : M_BLOCK;
+    dnnl_status_t s = dnnl_success;
+
+    pthread_mutex_lock(&running);
+    eh_par_set_library_threads(n_thread);
+    for (int64_t at = 0; at < m && s == dnnl_success; at += block) {
+        const int64_t n = m - at < block ? m - at : block;
+        const char *from = (const char *)x + at * packed->n_in * size;
+        float *to = out + at * packed->n_out;
+        s = is_old && n < block ? run_padded(p, from, n, to, n_thread) : run_block(p, from, n, to, n_thread);
+    }
+    pthread_mutex_unlock(&running);
+    return s == dnnl_success ? EH_OK : fail(err, s, "multiply", packed->n_out, packed->n_in);
+}
+
+const eh_product eh_product_onednn = {"onednn", onednn_pack, onednn_run, onednn_drop};

@@ -28,10 +28,11 @@ typedef enum eh_dtype {
     EH_DTYPE_Q4_K,
     EH_DTYPE_Q5_K,
     EH_DTYPE_Q6_K,
-    EH_DTYPE_F64, /* safetensors only */
+    EH_DTYPE_F64,
     EH_DTYPE_I32,
     EH_DTYPE_I64,
-    EH_DTYPE_U8,
+    EH_DTYPE_U8,   /* safetensors only, as BOOL */
+    EH_DTYPE_BOOL, /* a byte, 0 or 1; older GPT-2 files keep their causal mask this way */
     EH_DTYPE_COUNT
 } eh_dtype;
 
@@ -50,12 +51,14 @@ bool eh_dtype_of_safetensors(eh_str name, eh_dtype *t);
 /* The ggml name of a type number we may not be able to read ("IQ2_XXS"), for messages; "type 99". */
 const char *eh_dtype_gguf_name(uint32_t number, char room[16]);
 
-/* n numbers (whole blocks) from stored bytes; any alignment. Integer types are converted. */
+/* n numbers (whole blocks) from stored bytes; any alignment. Exact for every type but F64, I32 and
+ * I64, which are rounded to the nearest. In blocks the scale is multiplied in f32 first, then the
+ * minimum added or taken away: the order of ggml, so the same bits as gguf-py gives. */
 void eh_dtype_to_f32(eh_dtype t, const void *stored, int64_t n, float *out);
-/* n floats to bfloat16, rounded to nearest even; NaN stays NaN. */
+/* n floats to bfloat16, rounded to nearest even; NaN stays NaN (a quiet one). */
 void eh_f32_to_bf16(const float *x, int64_t n, uint16_t *out);
 void eh_bf16_to_f32(const uint16_t *x, int64_t n, float *out);
 float eh_f16_to_f32_one(uint16_t h);
-uint16_t eh_f32_to_f16_one(float x); /* nearest even */
+uint16_t eh_f32_to_f16_one(float x); /* nearest even; beyond 65520: infinity; NaN stays NaN */
 
 #endif

@@ -35,6 +35,7 @@ typedef struct eh_ids {
     int64_t room;
 } eh_ids;
 
+int eh_ids_push(eh_ids *ids, int32_t id, int64_t start, int64_t end, eh_err *err);
 void eh_ids_clear(eh_ids *ids);
 
 enum {

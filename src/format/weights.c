@@ -1,0 +1,276 @@
+#include "format/weights.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "format/source.h"
+
+/* ---- For the readers ----------------------------------------------------------------------- */
+
+int eh_source_map(eh_weights *w, int file, const char *path, eh_err *err)
+{
+    eh_weight_file *f = &w->file[file];
+    f->path = eh_arena_text(&w->arena, path, (int64_t)strlen(path));
+    if (f->path == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for the path %s", path);
+    return eh_map_open(f->path, &f->map, err);
+}
+
+int eh_source_grow(eh_weights *w, int64_t n, eh_err *err)
+{
+    eh_tensor *t = eh_realloc(w->tensor, w->n_tensor + n, (int64_t)sizeof *t);
+    if (t == NULL)
+        return eh_fail(err, EH_ENOMEM, "%s: no memory for the table of %lld tensors", w->path,
+                       (long long)(w->n_tensor + n));
+    w->tensor = t;
+    return EH_OK;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp((*(const eh_tensor *const *)a)->name, (*(const eh_tensor *const *)b)->name);
+}
+
+int eh_source_index(eh_weights *w, eh_err *err)
+{
+    const eh_tensor **sorted = eh_new_raw(&w->arena, const eh_tensor *, w->n_tensor);
+    if (sorted == NULL)
+        return eh_fail(err, EH_ENOMEM, "%s: no memory to sort %lld names", w->path, (long long)w->n_tensor);
+    for (int64_t i = 0; i < w->n_tensor; i++)
+        sorted[i] = &w->tensor[i];
+    qsort(sorted, (size_t)w->n_tensor, sizeof *sorted, by_name);
+    for (int64_t i = 1; i < w->n_tensor; i++) {
+        const eh_tensor *a = sorted[i - 1], *b = sorted[i];
+        if (strcmp(a->name, b->name) == 0)
+            return eh_fail(err, EH_EFORMAT, "%s: tensor %s is there twice: at byte %lld of %s and at byte %lld of %s",
+                           w->path, a->name, (long long)a->offset, w->file[a->file].path, (long long)b->offset,
+                           w->file[b->file].path);
+    }
+    w->by_name = sorted;
+    return EH_OK;
+}
+
+bool eh_source_name_good(eh_str name)
+{
+    if (name.n < 1 || name.n > EH_NAME_MAX)
+        return false;
+    for (int64_t i = 0; i < name.n;) {
+        const unsigned char c = (unsigned char)name.p[i];
+        const int len = eh_utf8_next(name, i, NULL);
+        if (len == 0 || c < 0x20 || c == 0x7f)
+            return false;
+        i += len;
+    }
+    return true;
+}
+
+bool eh_source_bytes(const eh_tensor *t, int64_t *n_byte)
+{
+    const eh_dtype_info *type = eh_dtype_get(t->dtype);
+    int64_t n = t->n_dim > 0 ? t->dim[t->n_dim - 1] : 1;
+    bool empty = n == 0;
+    if (n % type->block != 0)
+        return false;
+    n = n / type->block + empty; /* blocks in a row; an empty one counts as one until the end */
+    for (int i = 0; i + 1 < t->n_dim; i++) {
+        empty = empty || t->dim[i] == 0;
+        if (__builtin_mul_overflow(n, t->dim[i] > 0 ? t->dim[i] : 1, &n))
+            return false;
+    }
+    /* The count of numbers must fit as well as that of bytes; no type has more than 8 bytes a number. */
+    int64_t count;
+    if (__builtin_mul_overflow(n, type->block, &count) || __builtin_mul_overflow(n, type->bytes, &n))
+        return false;
+    *n_byte = empty ? 0 : n;
+    return true;
+}
+
+const char *eh_source_shape(const eh_tensor *t, char room[EH_SHAPE_TEXT])
+{
+    int n = snprintf(room, EH_SHAPE_TEXT, "[");
+    for (int i = 0; i < t->n_dim; i++)
+        n += snprintf(room + n, EH_SHAPE_TEXT - (size_t)n, i == 0 ? "%lld" : ", %lld", (long long)t->dim[i]);
+    snprintf(room + n, EH_SHAPE_TEXT - (size_t)n, "]");
+    return room;
+}
+
+const char *eh_source_guess(eh_str bytes)
+{
+    static const struct {
+        eh_str start;
+        const char *what;
+    } known[] = {
+        {{"version https://git-lfs", 23}, "a Git LFS pointer, not the file itself: fetch it with `git lfs pull`"},
+        {{"PK\x03\x04", 4}, "a zip archive, perhaps a PyTorch checkpoint: convert it to safetensors"},
+        {{"\x80\x02", 2}, "a Python pickle, perhaps a PyTorch checkpoint: convert it to safetensors"},
+        {{"tjgg", 4}, "a ggjt file of before August 2023: convert the model to GGUF again"},
+        {{"fmgg", 4}, "a ggmf file of before August 2023: convert the model to GGUF again"},
+        {{"lmgg", 4}, "a ggml file of before August 2023: convert the model to GGUF again"},
+        {{"\x89HDF", 4}, "an HDF5 file, perhaps Keras weights: convert it to safetensors"},
+        {{"\x1f\x8b", 2}, "gzip-compressed: unpack it first"},
+        {{"<!DOCTYPE", 9}, "a web page, perhaps the error page of a download"},
+        {{"<html", 5}, "a web page, perhaps the error page of a download"},
+        {{"{", 1}, "JSON text: give the folder it lies in"},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (eh_str_starts(bytes, known[i].start))
+            return known[i].what;
+    return NULL;
+}
+
+/* ---- Opening and closing ------------------------------------------------------------------- */
+
+/* A GGUF file is known by its magic, whatever its name. */
+static int read_file(eh_weights *w, eh_err *err)
+{
+    w->kind = EH_WEIGHTS_GGUF;
+    w->file = eh_new(&w->arena, eh_weight_file, 1);
+    if (w->file == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory to open %s", w->path);
+    w->n_file = 1;
+    const int rc = eh_source_map(w, 0, w->path, err);
+    if (rc < 0)
+        return rc;
+    const eh_str bytes = {w->file[0].map.p, w->file[0].map.n};
+    if (eh_str_starts(bytes, EH_STR("GGUF")))
+        return eh_gguf_read(w, err);
+
+    const char *guess = bytes.n == 0 ? "empty" : eh_source_guess(bytes);
+    if (guess == NULL && bytes.n > 8 && bytes.p[8] == '{')
+        guess = "perhaps a safetensors file: give the folder that holds it with its config.json";
+    if (guess != NULL)
+        return eh_fail(err, EH_EFORMAT, "%s: is not a GGUF file; it is %s (wanted a GGUF file or a Hugging Face folder)",
+                       w->path, guess);
+    char first[4 * 3 + 1] = "";
+    for (int i = 0; i < 4 && i < bytes.n; i++)
+        snprintf(first + 3 * i, 4, " %02x", (unsigned char)bytes.p[i]);
+    return eh_fail(err, EH_EFORMAT,
+                   "%s: is not a GGUF file: it starts with%s, not with \"GGUF\" (wanted a GGUF file or a Hugging Face "
+                   "folder)",
+                   w->path, first);
+}
+
+int eh_weights_open(const char *path, eh_weights **out, eh_err *err)
+{
+    eh_weights *w = eh_calloc(1, (int64_t)sizeof *w);
+    if (w == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory to open %s", path);
+    int rc;
+    w->path = eh_arena_text(&w->arena, path, (int64_t)strlen(path));
+    if (w->path == NULL)
+        rc = eh_fail(err, EH_ENOMEM, "no memory to open %s", path);
+    else
+        rc = eh_dir_exists(path) ? eh_folder_read(w, err) : read_file(w, err);
+    if (rc < 0)
+        eh_weights_close(w);
+    else
+        *out = w;
+    return rc;
+}
+
+void eh_weights_close(eh_weights *w)
+{
+    if (w == NULL)
+        return;
+    json_decref(w->config);
+    json_decref(w->generation);
+    for (int i = 0; i < w->n_file; i++)
+        eh_map_close(&w->file[i].map);
+    eh_free(w->tensor);
+    eh_arena_clear(&w->arena);
+    eh_free(w);
+}
+
+/* ---- Answering ----------------------------------------------------------------------------- */
+
+eh_weights_kind eh_weights_kind_of(const eh_weights *w)
+{
+    return w->kind;
+}
+
+const char *eh_weights_path(const eh_weights *w)
+{
+    return w->path;
+}
+
+int64_t eh_weights_count(const eh_weights *w)
+{
+    return w->n_tensor;
+}
+
+const eh_tensor *eh_weights_at(const eh_weights *w, int64_t i)
+{
+    return &w->tensor[i];
+}
+
+const eh_tensor *eh_weights_find(const eh_weights *w, const char *name)
+{
+    int64_t low = 0, high = w->n_tensor;
+    while (low < high) {
+        const int64_t middle = low + (high - low) / 2;
+        const int order = strcmp(name, w->by_name[middle]->name);
+        if (order == 0)
+            return w->by_name[middle];
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return NULL;
+}
+
+int eh_weights_n_file(const eh_weights *w)
+{
+    return w->n_file;
+}
+
+const char *eh_weights_file_path(const eh_weights *w, int file)
+{
+    return w->file[file].path;
+}
+
+const eh_map *eh_weights_file_map(const eh_weights *w, int file)
+{
+    return &w->file[file].map;
+}
+
+void eh_weights_will_need(const eh_weights *w, const eh_tensor *t)
+{
+    eh_map_will_need(&w->file[t->file].map, t->offset, t->n_byte);
+}
+
+const json_t *eh_weights_config(const eh_weights *w)
+{
+    return w->config;
+}
+
+const json_t *eh_weights_generation_config(const eh_weights *w)
+{
+    return w->generation;
+}
+
+int eh_weights_sha256(const eh_weights *w, char out[65], eh_err *err)
+{
+    eh_sha256 h;
+    eh_sha256_begin(&h);
+    for (int i = 0; i < w->n_file; i++)
+        eh_sha256_add(&h, w->file[i].map.p, w->file[i].map.n);
+    return eh_sha256_end(&h, out, err);
+}
+
+int eh_weights_fingerprint(const eh_weights *w, char out[65], eh_err *err)
+{
+    eh_sha256 h;
+    eh_sha256_begin(&h);
+    for (int i = 0; i < w->n_file; i++) {
+        eh_sha256_add(&h, &w->file[i].map.n, (int64_t)sizeof w->file[i].map.n);
+        eh_sha256_add(&h, w->file[i].map.p, w->file[i].header);
+    }
+    for (int64_t i = 0; i < w->n_tensor; i++) {
+        const eh_tensor *t = &w->tensor[i];
+        eh_sha256_add(&h, t->data, t->n_byte < 65536 ? t->n_byte : 65536);
+    }
+    return eh_sha256_end(&h, out, err);
+}

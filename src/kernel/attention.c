@@ -1,0 +1,181 @@
+#include "kernel/attention.h"
+
+#include <string.h>
+
+#include "base/par.h"
+
+/* Queries of one work item: enough that gathering the keys costs little beside using them. */
+#define ITEM_QUERIES 64
+
+typedef struct item {
+    int64_t first, end; /* rows of its queries, within one run */
+} item;
+
+/* What a worker needs; sized for the deepest token of the batch. */
+typedef struct scratch {
+    float *kt;    /* [n_panel, d_head, EH_ATTN_PANEL] keys, transposed within panels */
+    float *v;     /* [n_panel * EH_ATTN_PANEL, d_pad] */
+    float *s;     /* [EH_ATTN_ROWS, n_panel * EH_ATTN_PANEL] scores, then probabilities */
+    float *q;     /* [EH_ATTN_ROWS, d_head] */
+    float *o;     /* [EH_ATTN_ROWS, d_pad] */
+    int64_t *row; /* [n_panel * EH_ATTN_PANEL] the batch's row of each position */
+} scratch;
+
+typedef struct job {
+    const eh_attention *a;
+    const item *items;
+    scratch *scratch; /* [n_thread] */
+    int64_t d_pad;
+} job;
+
+static int64_t depth_of(const eh_attention *a, int64_t tok)
+{
+    const eh_run *r = &a->run[a->run_of[tok]];
+    return r->depth + (tok - r->first);
+}
+
+/* Copies one position's key and value of head `kv` into place `at` of the gathered block. */
+static void gather_one(const eh_attention *a, const scratch *w, int64_t d_pad, int64_t at, const float *k,
+                       const float *v)
+{
+    const int64_t d = a->d_head;
+    float *kt = w->kt + at / EH_ATTN_PANEL * d * EH_ATTN_PANEL + at % EH_ATTN_PANEL;
+    for (int64_t c = 0; c < d; c++)
+        kt[c * EH_ATTN_PANEL] = k[c];
+    float *to = w->v + at * d_pad;
+    memcpy(to, v, (size_t)d * sizeof *to);
+    for (int64_t c = d; c < d_pad; c++)
+        to[c] = 0.0f;
+}
+
+/* Gathers keys and values of positions base..depth(last) along last's path. */
+static void gather(const job *j, const scratch *w, int64_t last, int64_t kv, int64_t base)
+{
+    const eh_attention *a = j->a;
+    const int64_t d = a->d_head;
+    int64_t row = last;
+    int64_t pos = depth_of(a, last);
+    const int64_t end = (pos - base) / EH_ATTN_PANEL * EH_ATTN_PANEL + EH_ATTN_PANEL;
+
+    for (int64_t at = pos - base + 1; at < end; at++) { /* the rest of the last panel */
+        float *kt = w->kt + at / EH_ATTN_PANEL * d * EH_ATTN_PANEL + at % EH_ATTN_PANEL;
+        for (int64_t c = 0; c < d; c++)
+            kt[c * EH_ATTN_PANEL] = 0.0f;
+    }
+    while (pos >= base) {
+        const eh_run *r = &a->run[a->run_of[row]];
+        for (; row >= r->first && pos >= base; row--, pos--) {
+            gather_one(a, w, j->d_pad, pos - base, a->k + row * a->ld + kv * d, a->v + row * a->ld + kv * d);
+            w->row[pos - base] = row;
+        }
+        if (pos < base)
+            break;
+        if (r->cache >= 0) {
+            const float *ck = a->cache_k[r->cache] + kv * d;
+            const float *cv = a->cache_v[r->cache] + kv * d;
+            for (; pos >= base; pos--) {
+                gather_one(a, w, j->d_pad, pos - base, ck + pos * a->n_kv * d, cv + pos * a->n_kv * d);
+                w->row[pos - base] = -1;
+            }
+            break;
+        }
+        row = r->parent;
+    }
+}
+
+static void do_item(void *ctx, int64_t i, int worker)
+{
+    const job *j = ctx;
+    const eh_attention *a = j->a;
+    const scratch *w = &j->scratch[worker];
+    const item *it = &j->items[i / a->n_kv];
+    const int64_t kv = i % a->n_kv;
+    const int64_t group = a->n_head / a->n_kv;
+    const int64_t d = a->d_head, d_pad = j->d_pad;
+
+    /* With a window, positions before the first query's are not needed; whole panels, so that a
+     * position's place in its tile stays what it is without one. */
+    int64_t base = 0;
+    if (a->window > 0 && depth_of(a, it->first) - a->window + 1 > 0)
+        base = (depth_of(a, it->first) - a->window + 1) / EH_ATTN_PANEL * EH_ATTN_PANEL;
+    gather(j, w, it->end - 1, kv, base);
+
+    const int64_t n_row = (it->end - it->first) * group; /* (query, head of the group) */
+    for (int64_t r0 = 0; r0 < n_row; r0 += EH_ATTN_ROWS) {
+        const int64_t n = n_row - r0 < EH_ATTN_ROWS ? n_row - r0 : EH_ATTN_ROWS;
+        for (int64_t r = 0; r < EH_ATTN_ROWS; r++) {
+            if (r < n) {
+                const int64_t tok = it->first + (r0 + r) / group, head = kv * group + (r0 + r) % group;
+                memcpy(w->q + r * d, a->q + tok * a->ld + head * d, (size_t)d * sizeof *w->q);
+            } else {
+                memset(w->q + r * d, 0, (size_t)d * sizeof *w->q);
+            }
+        }
+        const int64_t deepest = depth_of(a, it->first + (r0 + n - 1) / group) - base;
+        const int64_t n_panel = deepest / EH_ATTN_PANEL + 1;
+        const int64_t ld = n_panel * EH_ATTN_PANEL;
+        a->simd->scores(w->q, w->kt, n_panel, d, w->s);
+        for (int64_t r = 0; r < EH_ATTN_ROWS; r++) {
+            const int64_t depth = r < n ? depth_of(a, it->first + (r0 + r) / group) : base;
+            int64_t from = base;
+            if (a->window > 0 && depth - a->window + 1 > base)
+                from = depth - a->window + 1;
+            a->simd->softmax(w->s + r * ld, ld, from - base, depth - base, a->scale);
+        }
+        a->simd->mix(w->s, ld, w->v, 0, deepest + 1, d_pad, w->o);
+        for (int64_t r = 0; r < n; r++) {
+            const int64_t tok = it->first + (r0 + r) / group, head = kv * group + (r0 + r) % group;
+            memcpy(a->out + (tok * a->n_head + head) * d, w->o + r * d_pad, (size_t)d * sizeof *w->o);
+        }
+        /* An observer sees whole rows: probabilities from position 0 on. */
+        if (a->see != NULL && base == 0)
+            for (int64_t r = 0; r < n; r++) {
+                const int64_t tok = it->first + (r0 + r) / group, head = kv * group + (r0 + r) % group;
+                a->see(a->see_ctx, worker, tok, head, w->s + r * ld, depth_of(a, tok) + 1, w->row);
+            }
+    }
+}
+
+int eh_attention_run(const eh_attention *a, int n_thread, eh_arena *arena, eh_err *err)
+{
+    if (a->n_tok == 0)
+        return EH_OK;
+    const eh_arena_mark mark = eh_arena_here(arena);
+    int64_t n_item = 0, deepest = 0;
+    for (int64_t r = 0; r < a->n_run; r++) {
+        n_item += (a->run[r].n + ITEM_QUERIES - 1) / ITEM_QUERIES;
+        if (a->run[r].depth + a->run[r].n - 1 > deepest)
+            deepest = a->run[r].depth + a->run[r].n - 1;
+    }
+    const int64_t n_pos = deepest / EH_ATTN_PANEL * EH_ATTN_PANEL + EH_ATTN_PANEL;
+    const int64_t d_pad = (a->d_head + 15) / 16 * 16;
+    item *items = eh_new_raw(arena, item, n_item);
+    scratch *workers = eh_new(arena, scratch, n_thread);
+    bool room = items != NULL && workers != NULL;
+    for (int t = 0; room && t < n_thread; t++) {
+        workers[t] = (scratch){
+            .kt = eh_new_raw(arena, float, n_pos * a->d_head),
+            .v = eh_new_raw(arena, float, n_pos * d_pad),
+            .s = eh_new_raw(arena, float, EH_ATTN_ROWS * n_pos),
+            .q = eh_new_raw(arena, float, EH_ATTN_ROWS * a->d_head),
+            .o = eh_new_raw(arena, float, EH_ATTN_ROWS * d_pad),
+            .row = eh_new_raw(arena, int64_t, n_pos),
+        };
+        room = workers[t].kt && workers[t].v && workers[t].s && workers[t].q && workers[t].o && workers[t].row;
+    }
+    if (!room) {
+        eh_arena_rewind(arena, mark);
+        return eh_fail(err, EH_ENOMEM, "no memory for attention over %lld positions", (long long)n_pos);
+    }
+    /* Deep items cost most: handed out from the end of each run, so that the short ones fill the gaps. */
+    int64_t at = 0;
+    for (int64_t r = 0; r < a->n_run; r++)
+        for (int64_t q = (a->run[r].n - 1) / ITEM_QUERIES * ITEM_QUERIES; q >= 0; q -= ITEM_QUERIES) {
+            const int64_t end = q + ITEM_QUERIES < a->run[r].n ? q + ITEM_QUERIES : a->run[r].n;
+            items[at++] = (item){a->run[r].first + q, a->run[r].first + end};
+        }
+    job j = {a, items, workers, d_pad};
+    eh_par_for(n_thread, n_item * a->n_kv, do_item, &j);
+    eh_arena_rewind(arena, mark);
+    return EH_OK;
+}

@@ -1,0 +1,479 @@
+#include "model/forward.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/par.h"
+
+#define ROW_BLOCK 16   /* rows of an elementwise work item */
+#define MLP_ROWS 512   /* rows that go through the MLP together: its wide middle stays in the cache */
+#define HEAD_ROWS 256  /* rows of logits at once */
+
+/* ---- Cache -------------------------------------------------------------------------------------- */
+
+int eh_cache_init(eh_cache *c, const eh_model *m, int64_t n_seq, int64_t room, eh_err *err)
+{
+    const int64_t n = m->config.n_layer * n_seq;
+    const int64_t width = m->config.n_kv * m->config.d_head;
+    *c = (eh_cache){.n_seq = n_seq, .room = room};
+    c->k = eh_calloc(n, (int64_t)sizeof *c->k);
+    c->v = eh_calloc(n, (int64_t)sizeof *c->v);
+    bool good = c->k != NULL && c->v != NULL;
+    for (int64_t i = 0; good && i < n; i++) {
+        c->k[i] = eh_alloc(room, width * (int64_t)sizeof(float));
+        c->v[i] = eh_alloc(room, width * (int64_t)sizeof(float));
+        good = c->k[i] != NULL && c->v[i] != NULL;
+    }
+    if (good)
+        return EH_OK;
+    eh_cache_clear(c, m);
+    return eh_fail(err, EH_ENOMEM, "no memory for keys and values of %lld sequences of %lld positions",
+                   (long long)n_seq, (long long)room);
+}
+
+void eh_cache_clear(eh_cache *c, const eh_model *m)
+{
+    for (int64_t i = 0; i < m->config.n_layer * c->n_seq; i++) {
+        if (c->k != NULL)
+            eh_free(c->k[i]);
+        if (c->v != NULL)
+            eh_free(c->v[i]);
+    }
+    eh_free(c->k);
+    eh_free(c->v);
+    *c = (eh_cache){0};
+}
+
+/* ---- One layer ------------------------------------------------------------------------------------ */
+
+typedef struct forward {
+    eh_model *m;
+    const eh_batch *b;
+    eh_cache *cache;
+    const eh_observer *observer;
+    int n_observer;
+    int64_t layer;
+
+    float *x;     /* [n_tok, d_model] residual stream */
+    float *delta; /* [n_tok, d_model] what the last product adds to it; pending where has_delta */
+    bool has_delta;
+    void *h;      /* [n_tok, max(d_model, n_head * d_head)] input of the next product, at the precision */
+    float *qkv;   /* [n_tok, (n_head + 2 n_kv) * d_head] */
+    float *a;     /* [n_tok, n_head * d_head] */
+    float *gu;    /* [MLP_ROWS, 2 d_ff] */
+    float *act;   /* [MLP_ROWS, d_ff] */
+    uint16_t *act_h; /* [MLP_ROWS, d_ff] in bf16 */
+    float *row;   /* [threads, d_model] a norm's output on its way to bf16 */
+
+    /* for the row jobs */
+    const float *norm_w;
+    int64_t first, n_row;
+    _Atomic int64_t bad_row; /* a row that is not finite; -1: none */
+    _Atomic int see_code;    /* an observer's first failure, with its sentence */
+    eh_err see_err;
+} forward;
+
+static int64_t d_qkv(const eh_config *c)
+{
+    return (c->n_head + 2 * c->n_kv) * c->d_head;
+}
+
+static int64_t blocks(int64_t n)
+{
+    return (n + ROW_BLOCK - 1) / ROW_BLOCK;
+}
+
+static int64_t block_end(int64_t block, int64_t n)
+{
+    const int64_t end = (block + 1) * ROW_BLOCK;
+    return end < n ? end : n;
+}
+
+static bool wanted(const forward *f, eh_site site)
+{
+    for (int i = 0; i < f->n_observer; i++)
+        if (f->observer[i].sites & 1u << site)
+            return true;
+    return false;
+}
+
+static int show(forward *f, eh_site site, int64_t layer, int64_t first, int64_t n_row, int64_t width, float *value,
+                eh_err *err)
+{
+    const eh_block block = {
+        .site = site,
+        .layer = layer,
+        .first = first,
+        .n_row = n_row,
+        .width = width,
+        .value = value,
+        .head = -1,
+        .tok = f->b->tok + first,
+        .depth = f->b->depth + first,
+    };
+    for (int i = 0; i < f->n_observer; i++)
+        if (f->observer[i].sites & 1u << site) {
+            const int rc = f->observer[i].see(f->observer[i].ctx, &block, err);
+            if (rc < 0)
+                return rc;
+        }
+    return EH_OK;
+}
+
+/* Attention probabilities come row by row, from all threads at once. */
+static void show_prob(void *ctx, int worker, int64_t tok, int64_t head, const float *p, int64_t n_pos,
+                      const int64_t *row)
+{
+    (void)row;
+    forward *f = ctx;
+    const eh_block block = {
+        .site = EH_SITE_PROB,
+        .layer = f->layer,
+        .first = tok,
+        .n_row = 1,
+        .width = n_pos,
+        .value = (float *)(uintptr_t)p,
+        .head = head,
+        .tok = f->b->tok + tok,
+        .depth = f->b->depth + tok,
+        .worker = worker,
+    };
+    for (int i = 0; i < f->n_observer; i++)
+        if (f->observer[i].sites & 1u << EH_SITE_PROB) {
+            eh_err err;
+            const int rc = f->observer[i].see(f->observer[i].ctx, &block, &err);
+            int none = 0;
+            if (rc < 0 && atomic_compare_exchange_strong(&f->see_code, &none, rc))
+                f->see_err = err;
+        }
+}
+
+static void to_product_input(const forward *f, const float *x, int64_t n, void *h, int64_t at)
+{
+    if (f->m->precision == EH_BF16)
+        f->m->simd->to_bf16(x, n, (uint16_t *)h + at);
+    else
+        memcpy((float *)h + at, x, (size_t)n * sizeof *x);
+}
+
+/* x += delta; h = norm(x) */
+static void norm_block(void *ctx, int64_t block, int worker)
+{
+    forward *f = ctx;
+    const int64_t d = f->m->config.d_model;
+    for (int64_t i = block * ROW_BLOCK; i < block_end(block, f->b->n_tok); i++) {
+        const bool bf16 = f->m->precision == EH_BF16;
+        float *out = bf16 ? f->row + worker * d : (float *)f->h + i * d;
+        const double sum = f->m->simd->norm(f->x + i * d, f->has_delta ? f->delta + i * d : NULL, f->norm_w, d,
+                                            f->m->config.norm_eps, out);
+        if (!isfinite(sum))
+            atomic_store(&f->bad_row, i);
+        if (bf16)
+            f->m->simd->to_bf16(out, d, (uint16_t *)f->h + i * d);
+    }
+}
+
+static int norm_rows(forward *f, const float *w, const char *site, eh_err *err)
+{
+    f->norm_w = w;
+    eh_par_for(f->m->threads, blocks(f->b->n_tok), norm_block, f);
+    f->has_delta = false;
+    if (f->bad_row >= 0)
+        return eh_fail(err, EH_ENUMERIC, "layer %lld, %s: the residual stream is not finite at position %d",
+                       (long long)f->layer, site, f->b->depth[f->bad_row]);
+    return EH_OK;
+}
+
+/* Query and key norms, and rotary positions. */
+static void rotate_block(void *ctx, int64_t block, int worker)
+{
+    (void)worker;
+    const forward *f = ctx;
+    const eh_model *m = f->m;
+    const eh_config *c = &m->config;
+    const eh_layer *l = &m->layer[f->layer];
+    const int64_t half = c->d_rot / 2;
+    for (int64_t i = block * ROW_BLOCK; i < block_end(block, f->b->n_tok); i++) {
+        const int64_t pos = f->b->depth[i];
+        for (int64_t head = 0; head < c->n_head + c->n_kv; head++) {
+            float *x = f->qkv + i * d_qkv(c) + head * c->d_head;
+            const float *w = head < c->n_head ? l->q_norm : l->k_norm;
+            if (w != NULL)
+                m->simd->norm(x, NULL, w, c->d_head, c->norm_eps, x);
+            m->simd->rope(x, m->rope_cos + pos * half, m->rope_sin + pos * half, half);
+        }
+    }
+}
+
+static void store_cache(const forward *f)
+{
+    const eh_config *c = &f->m->config;
+    const int64_t d_q = c->n_head * c->d_head, d_kv = c->n_kv * c->d_head;
+    for (int64_t r = 0; r < f->b->n_run; r++) {
+        const eh_run *run = &f->b->run[r];
+        const int64_t s = f->layer * f->cache->n_seq + run->cache;
+        for (int64_t i = 0; i < run->n; i++) {
+            const float *k = f->qkv + (run->first + i) * d_qkv(c) + d_q;
+            memcpy(f->cache->k[s] + (run->depth + i) * d_kv, k, (size_t)d_kv * sizeof *k);
+            memcpy(f->cache->v[s] + (run->depth + i) * d_kv, k + d_kv, (size_t)d_kv * sizeof *k);
+        }
+    }
+}
+
+static void head_out_block(void *ctx, int64_t block, int worker)
+{
+    (void)worker;
+    const forward *f = ctx;
+    const int64_t width = f->m->config.n_head * f->m->config.d_head;
+    const int64_t from = block * ROW_BLOCK, to = block_end(block, f->b->n_tok);
+    to_product_input(f, f->a + from * width, (to - from) * width, f->h, from * width);
+}
+
+static int attention(forward *f, eh_err *err)
+{
+    eh_model *m = f->m;
+    const eh_config *c = &m->config;
+    eh_layer *l = &m->layer[f->layer];
+    const int64_t d_q = c->n_head * c->d_head, d_kv = c->n_kv * c->d_head;
+    int rc;
+    if ((rc = norm_rows(f, l->attn_norm, "attention", err)) < 0 || (rc = eh_linear_need(m, &l->qkv, err)) < 0 ||
+        (rc = eh_linear_run(m, &l->qkv, f->h, f->b->n_tok, f->qkv, err)) < 0)
+        return rc;
+    eh_linear_done(&l->qkv);
+    eh_par_for(m->threads, blocks(f->b->n_tok), rotate_block, f);
+    if (f->cache != NULL)
+        store_cache(f);
+    const eh_attention a = {
+        .simd = m->simd,
+        .n_head = c->n_head,
+        .n_kv = c->n_kv,
+        .d_head = c->d_head,
+        .scale = (float)(1.0 / sqrt((double)c->d_head)),
+        .window = l->window,
+        .n_run = f->b->n_run,
+        .run = f->b->run,
+        .run_of = f->b->run_of,
+        .n_tok = f->b->n_tok,
+        .q = f->qkv,
+        .k = f->qkv + d_q,
+        .v = f->qkv + d_q + d_kv,
+        .ld = d_qkv(c),
+        .cache_k = f->cache != NULL ? (const float *const *)f->cache->k + f->layer * f->cache->n_seq : NULL,
+        .cache_v = f->cache != NULL ? (const float *const *)f->cache->v + f->layer * f->cache->n_seq : NULL,
+        .out = f->a,
+        .see = wanted(f, EH_SITE_PROB) ? show_prob : NULL,
+        .see_ctx = f,
+    };
+    if ((rc = eh_attention_run(&a, m->threads, &m->scratch, err)) < 0)
+        return rc;
+    if (f->see_code < 0)
+        return eh_fail(err, f->see_code, "%s", f->see_err.text);
+    if ((rc = show(f, EH_SITE_HEAD_OUT, f->layer, 0, f->b->n_tok, d_q, f->a, err)) < 0)
+        return rc;
+    eh_par_for(m->threads, blocks(f->b->n_tok), head_out_block, f);
+    if ((rc = eh_linear_need(m, &l->o, err)) < 0 ||
+        (rc = eh_linear_run(m, &l->o, f->h, f->b->n_tok, f->delta, err)) < 0)
+        return rc;
+    eh_linear_done(&l->o);
+    f->has_delta = true;
+    return EH_OK;
+}
+
+static void gate_block(void *ctx, int64_t block, int worker)
+{
+    (void)worker;
+    const forward *f = ctx;
+    const int64_t d = f->m->config.d_ff;
+    for (int64_t i = block * ROW_BLOCK; i < block_end(block, f->n_row); i++)
+        f->m->simd->silu_mul(f->gu + i * 2 * d, f->gu + i * 2 * d + d, d, f->act + i * d);
+}
+
+static void act_block(void *ctx, int64_t block, int worker)
+{
+    (void)worker;
+    const forward *f = ctx;
+    const int64_t d = f->m->config.d_ff;
+    const int64_t from = block * ROW_BLOCK, to = block_end(block, f->n_row);
+    f->m->simd->to_bf16(f->act + from * d, (to - from) * d, f->act_h + from * d);
+}
+
+static int mlp(forward *f, eh_err *err)
+{
+    eh_model *m = f->m;
+    const eh_config *c = &m->config;
+    eh_layer *l = &m->layer[f->layer];
+    const bool bf16 = m->precision == EH_BF16;
+    int rc;
+    if ((rc = norm_rows(f, l->mlp_norm, "MLP", err)) < 0 || (rc = eh_linear_need(m, &l->gate_up, err)) < 0 ||
+        (rc = eh_linear_need(m, &l->down, err)) < 0)
+        return rc;
+    for (f->first = 0; f->first < f->b->n_tok; f->first += MLP_ROWS) {
+        f->n_row = f->b->n_tok - f->first < MLP_ROWS ? f->b->n_tok - f->first : MLP_ROWS;
+        const int64_t at = f->first * c->d_model;
+        const void *h = bf16 ? (const void *)((const uint16_t *)f->h + at) : (const void *)((const float *)f->h + at);
+        if ((rc = eh_linear_run(m, &l->gate_up, h, f->n_row, f->gu, err)) < 0)
+            return rc;
+        eh_par_for(m->threads, blocks(f->n_row), gate_block, f);
+        if ((rc = show(f, EH_SITE_NEURON, f->layer, f->first, f->n_row, c->d_ff, f->act, err)) < 0)
+            return rc;
+        if (bf16)
+            eh_par_for(m->threads, blocks(f->n_row), act_block, f);
+        rc = eh_linear_run(m, &l->down, bf16 ? (const void *)f->act_h : (const void *)f->act, f->n_row, f->delta + at,
+                           err);
+        if (rc < 0)
+            return rc;
+    }
+    eh_linear_done(&l->gate_up);
+    eh_linear_done(&l->down);
+    f->has_delta = true;
+    return EH_OK;
+}
+
+static void add_block(void *ctx, int64_t block, int worker)
+{
+    (void)worker;
+    const forward *f = ctx;
+    const int64_t d = f->m->config.d_model;
+    const int64_t from = block * ROW_BLOCK, to = block_end(block, f->b->n_tok);
+    f->m->simd->add(f->x + from * d, f->delta + from * d, (to - from) * d);
+}
+
+static void embed_block(void *ctx, int64_t block, int worker)
+{
+    (void)worker;
+    const forward *f = ctx;
+    const int64_t d = f->m->config.d_model;
+    for (int64_t i = block * ROW_BLOCK; i < block_end(block, f->b->n_tok); i++)
+        eh_tensor_rows(f->m->embed, f->b->tok[i], 1, f->x + i * d);
+}
+
+/* Asks the system to read a layer's weights ahead, unless they are packed already. */
+static void read_ahead(const eh_model *m, int64_t layer)
+{
+    if (layer >= m->config.n_layer)
+        return;
+    const eh_linear *all[] = {&m->layer[layer].qkv, &m->layer[layer].o, &m->layer[layer].gate_up,
+                              &m->layer[layer].down};
+    for (int i = 0; i < 4; i++)
+        if (all[i]->packed == NULL)
+            for (int p = 0; p < all[i]->n_part; p++)
+                eh_weights_will_need(m->weights, all[i]->part[p]);
+}
+
+static int get_room(forward *f, eh_err *err)
+{
+    eh_model *m = f->m;
+    const eh_config *c = &m->config;
+    eh_arena *s = &m->scratch;
+    const int64_t n = f->b->n_tok, n_mlp = n < MLP_ROWS ? n : MLP_ROWS;
+    const int64_t d_q = c->n_head * c->d_head;
+    const int64_t wide = c->d_model > d_q ? c->d_model : d_q;
+    const bool bf16 = m->precision == EH_BF16;
+    f->delta = eh_new_raw(s, float, n * c->d_model);
+    f->h = eh_arena_raw(s, n * wide, bf16 ? 2 : 4);
+    f->qkv = eh_new_raw(s, float, n * d_qkv(c));
+    f->a = eh_new_raw(s, float, n * d_q);
+    f->gu = eh_new_raw(s, float, n_mlp * 2 * c->d_ff);
+    f->act = eh_new_raw(s, float, n_mlp * c->d_ff);
+    f->act_h = eh_new_raw(s, uint16_t, bf16 ? n_mlp * c->d_ff : 0);
+    f->row = eh_new_raw(s, float, m->threads * c->d_model);
+    if (!f->delta || !f->h || !f->qkv || !f->a || !f->gu || !f->act || !f->act_h || !f->row)
+        return eh_fail(err, EH_ENOMEM, "no memory for a batch of %lld tokens; a smaller --batch-tokens needs less",
+                       (long long)n);
+    return EH_OK;
+}
+
+int eh_forward(eh_model *m, const eh_batch *b, eh_cache *cache, const eh_observer *observer, int n_observer, float *x,
+               eh_err *err)
+{
+    forward f = {.m = m, .b = b, .cache = cache, .observer = observer, .n_observer = n_observer, .x = x};
+    atomic_store(&f.bad_row, -1);
+    const eh_arena_mark mark = eh_arena_here(&m->scratch);
+    int rc = eh_model_need_rope(m, b->deepest + 1, err);
+    if (rc < 0 || (rc = get_room(&f, err)) < 0)
+        goto done;
+    eh_par_for(m->threads, blocks(b->n_tok), embed_block, &f);
+    if ((rc = show(&f, EH_SITE_RESID, -1, 0, b->n_tok, m->config.d_model, x, err)) < 0)
+        goto done;
+    const bool show_resid = wanted(&f, EH_SITE_RESID);
+    read_ahead(m, 0);
+    for (f.layer = 0; f.layer < m->config.n_layer; f.layer++) {
+        read_ahead(m, f.layer + 1);
+        if ((rc = attention(&f, err)) < 0 || (rc = mlp(&f, err)) < 0)
+            goto done;
+        /* The next norm adds what is pending as it goes; who looks at the stream cannot wait for it. */
+        if (show_resid || f.layer == m->config.n_layer - 1) {
+            eh_par_for(m->threads, blocks(b->n_tok), add_block, &f);
+            f.has_delta = false;
+            if ((rc = show(&f, EH_SITE_RESID, f.layer, 0, b->n_tok, m->config.d_model, x, err)) < 0)
+                goto done;
+        }
+    }
+    m->n_computed += b->n_tok;
+done:
+    eh_arena_rewind(&m->scratch, mark);
+    return rc;
+}
+
+/* ---- The head --------------------------------------------------------------------------------------- */
+
+int eh_head_run(eh_model *m, const float *x, const int64_t *ask, int64_t n_ask, eh_logits_see *see, void *ctx,
+                eh_err *err)
+{
+    const int64_t d = m->config.d_model;
+    const int64_t size = m->precision == EH_BF16 ? 2 : 4;
+    const int64_t n_rows = n_ask < HEAD_ROWS ? n_ask : HEAD_ROWS;
+    const eh_arena_mark mark = eh_arena_here(&m->scratch);
+    char *h = eh_arena_raw(&m->scratch, n_ask * d, size);
+    float *row = eh_new_raw(&m->scratch, float, 2 * d);
+    float *logits = eh_new_raw(&m->scratch, float, n_rows * EH_HEAD_SLICE);
+    int rc = EH_OK;
+    if (h == NULL || row == NULL || logits == NULL) {
+        rc = eh_fail(err, EH_ENOMEM, "no memory for the logits of %lld positions", (long long)n_ask);
+        goto done;
+    }
+    for (int64_t i = 0; i < n_ask; i++) {
+        memcpy(row, x + ask[i] * d, (size_t)d * sizeof *row);
+        float *out = m->precision == EH_BF16 ? row + d : (float *)(void *)h + i * d;
+        if (!isfinite(m->simd->norm(row, NULL, m->final_norm, d, m->config.norm_eps, out))) {
+            rc = eh_fail(err, EH_ENUMERIC, "final norm: the residual stream is not finite");
+            goto done;
+        }
+        if (m->precision == EH_BF16)
+            m->simd->to_bf16(out, d, (uint16_t *)(void *)h + i * d);
+    }
+    for (int64_t s = 0; s < m->n_head_slice; s++) {
+        eh_linear *slice = &m->head[s];
+        if ((rc = eh_linear_need(m, slice, err)) < 0)
+            goto done;
+        for (int64_t first = 0; first < n_ask; first += HEAD_ROWS) {
+            const int64_t n = n_ask - first < HEAD_ROWS ? n_ask - first : HEAD_ROWS;
+            if ((rc = eh_linear_run(m, slice, h + first * d * size, n, logits, err)) < 0)
+                goto done;
+            see(ctx, first, n, slice->first, slice->n_out, logits);
+        }
+        eh_linear_done(slice);
+    }
+done:
+    eh_arena_rewind(&m->scratch, mark);
+    return rc;
+}
+
+typedef struct copy_job {
+    float *out;
+    int64_t n_vocab;
+} copy_job;
+
+static void copy_slice(void *ctx, int64_t first, int64_t n_row, int64_t from, int64_t n, const float *logits)
+{
+    const copy_job *j = ctx;
+    for (int64_t i = 0; i < n_row; i++)
+        memcpy(j->out + (first + i) * j->n_vocab + from, logits + i * n, (size_t)n * sizeof *logits);
+}
+
+int eh_head_copy(eh_model *m, const float *x, const int64_t *ask, int64_t n_ask, float *out, eh_err *err)
+{
+    copy_job j = {out, m->config.n_vocab};
+    return eh_head_run(m, x, ask, n_ask, copy_slice, &j, err);
+}

@@ -1,0 +1,39 @@
+/*
+ * The forward pass, layer by layer for a whole batch, and the output head.
+ *
+ *     float *x;                                  [n_tok, d_model]
+ *     rc = eh_forward(m, &batch, NULL, observer, n, x, err);
+ *     rc = eh_head_run(m, x, batch.ask, batch.n_ask, see_logits, &ctx, err);
+ *
+ * K and V live for one layer, unless a cache is given (generation).
+ */
+#ifndef EH_MODEL_FORWARD_H
+#define EH_MODEL_FORWARD_H
+
+#include "model/batch.h"
+#include "model/model.h"
+
+/* Keys and values of sequences that go on: a run whose `cache` is s continues sequence s. */
+typedef struct eh_cache {
+    int64_t n_seq, room; /* sequences; positions each has room for */
+    float **k, **v;      /* [n_layer * n_seq], each [room, n_kv * d_head] */
+} eh_cache;
+
+int eh_cache_init(eh_cache *c, const eh_model *m, int64_t n_seq, int64_t room, eh_err *err);
+void eh_cache_clear(eh_cache *c, const eh_model *m);
+
+/* Residual stream after the last layer into x [n_tok, d_model]. Scratch comes from m->scratch. */
+int eh_forward(eh_model *m, const eh_batch *b, eh_cache *cache, const eh_observer *observer, int n_observer, float *x,
+               eh_err *err);
+
+/* One piece of logits: rows first..first+n_row-1 of those asked for, vocabulary from..from+n-1.
+ * logits [n_row, n]. Called in ascending order of `from`, and of `first` within it. */
+typedef void eh_logits_see(void *ctx, int64_t first, int64_t n_row, int64_t from, int64_t n, const float *logits);
+
+/* Final norm and output head for rows ask[n_ask] of x. */
+int eh_head_run(eh_model *m, const float *x, const int64_t *ask, int64_t n_ask, eh_logits_see *see, void *ctx,
+                eh_err *err);
+/* The same, whole: out [n_ask, n_vocab]. */
+int eh_head_copy(eh_model *m, const float *x, const int64_t *ask, int64_t n_ask, float *out, eh_err *err);
+
+#endif

@@ -1,0 +1,345 @@
+/*
+ * Generation: prompts are run once each, their keys and values copied to their samples, and then
+ * all sequences step together, a token each.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "model/forward.h"
+
+/* Sequences in flight and cached positions: enough to keep the products busy, bounded in memory. */
+#define SEQUENCES 128
+#define POSITIONS 32768
+
+typedef struct sequence {
+    int64_t prompt, sample;
+    int64_t n_cached; /* positions in the cache */
+    int32_t last;     /* the token to be run next */
+    bool done;
+    eh_generated *out;
+    eh_rng rng;
+} sequence;
+
+typedef struct group {
+    eh_model *m;
+    const eh_sampling *how;
+    eh_cache cache;
+    sequence *seq; /* [n_seq] */
+    int64_t n_seq;
+    float *logits; /* [n_seq, n_vocab] */
+    double *p;     /* [n_vocab] */
+    int32_t *heap; /* [n_vocab] */
+    eh_token_see *see;
+    void *see_ctx;
+} group;
+
+/* Ties go to the smaller id. */
+static bool above(const double *p, int32_t a, int32_t b)
+{
+    return p[a] > p[b] || (p[a] == p[b] && a < b);
+}
+
+/* Moves heap[i] down until no child has a larger p. */
+static void sift(int32_t *heap, int64_t n, int64_t i, const double *p)
+{
+    for (;;) {
+        int64_t top = i;
+        if (2 * i + 1 < n && above(p, heap[2 * i + 1], heap[top]))
+            top = 2 * i + 1;
+        if (2 * i + 2 < n && above(p, heap[2 * i + 2], heap[top]))
+            top = 2 * i + 2;
+        if (top == i)
+            return;
+        const int32_t t = heap[i];
+        heap[i] = heap[top];
+        heap[top] = t;
+        i = top;
+    }
+}
+
+/* Takes the likeliest id off the heap of *size ids; it comes to lie behind the heap's new end. */
+static int32_t pop(int32_t *heap, int64_t *size, const double *p)
+{
+    const int32_t top = heap[0];
+    heap[0] = heap[--*size];
+    heap[*size] = top;
+    sift(heap, *size, 0, p);
+    return top;
+}
+
+/*
+ * Draws from softmax(logits / T), cut to the top_k likeliest and then to the fewest of those whose
+ * probabilities sum to top_p (nucleus sampling, Holtzman et al. 2020; the one that crosses the
+ * line is kept). One uniform number a token: the stream's n-th draw belongs to the n-th token.
+ */
+static int32_t sample(group *g, sequence *s, const float *logits)
+{
+    const int64_t n = g->m->config.n_vocab;
+    const int64_t k = g->how->top_k > 0 && g->how->top_k < n ? g->how->top_k : n;
+    const double share = g->how->top_p > 0.0 ? g->how->top_p : 1.0;
+    const double u = eh_rng_double(&s->rng);
+    double max = -INFINITY, sum = 0.0;
+    for (int64_t i = 0; i < n; i++)
+        max = fmax(max, (double)logits[i]);
+    for (int64_t i = 0; i < n; i++)
+        sum += g->p[i] = exp(((double)logits[i] - max) / g->how->temperature);
+
+    if (k == n && share == 1.0) {
+        double left = u * sum;
+        for (int64_t i = 0; i < n; i++)
+            if ((left -= g->p[i]) < 0.0)
+                return (int32_t)i;
+        return (int32_t)(n - 1);
+    }
+    for (int64_t i = 0; i < n; i++)
+        g->heap[i] = (int32_t)i;
+    for (int64_t i = n / 2 - 1; i >= 0; i--)
+        sift(g->heap, n, i, g->p);
+    int64_t size = n;
+    if (k < n) { /* the share is one of what top_k leaves */
+        sum = 0.0;
+        while (size > n - k)
+            sum += g->p[pop(g->heap, &size, g->p)];
+        size = n; /* the k likeliest lie behind, in order; read them again from the back */
+    }
+    double kept = 0.0;
+    int64_t n_kept = 0;
+    do {
+        if (k == n)
+            pop(g->heap, &size, g->p);
+        kept += g->p[g->heap[n - 1 - n_kept++]];
+    } while (n_kept < k && kept < share * sum);
+    double left = u * kept;
+    for (int64_t i = 0; i < n_kept; i++)
+        if ((left -= g->p[g->heap[n - 1 - i]]) < 0.0)
+            return g->heap[n - 1 - i];
+    return g->heap[n - n_kept];
+}
+
+static bool ends(const eh_model *m, int32_t tok)
+{
+    for (int i = 0; i < m->config.n_eos; i++)
+        if (m->config.eos_list[i] == tok)
+            return true;
+    return false;
+}
+
+/* Chooses the next token of a sequence from its logits. */
+static int choose(group *g, sequence *s, const float *logits, eh_err *err)
+{
+    int64_t top;
+    const double lse = g->m->simd->logsumexp(logits, g->m->config.n_vocab, &top);
+    if (!isfinite(lse))
+        return eh_fail(err, EH_ENUMERIC, "prompt %lld: the logits after %lld tokens are not finite",
+                       (long long)s->prompt, (long long)s->n_cached);
+    const int32_t tok = g->how->temperature > 0.0 ? sample(g, s, logits) : (int32_t)top;
+    s->out->logprob += (double)logits[tok] - lse;
+    if (!g->how->ignore_eos && ends(g->m, tok)) {
+        s->out->ended = s->done = true;
+        return EH_OK;
+    }
+    s->out->tok[s->out->n_tok++] = tok;
+    s->last = tok;
+    if (s->out->n_tok == g->how->max_new || s->n_cached + 1 > g->m->config.n_ctx)
+        s->done = true;
+    if (g->see != NULL && g->see(g->see_ctx, s->prompt, s->sample, tok) != 0)
+        return eh_fail(err, EH_ESTOP, "stopped on request");
+    return EH_OK;
+}
+
+/* Runs a stretch of tokens of each sequence of `which` and leaves the logits of their last ones. */
+static int run_stretches(group *g, const int64_t *which, int64_t n, const int32_t *const *tok, const int64_t *n_tok,
+                         eh_err *err)
+{
+    eh_model *m = g->m;
+    eh_arena *s = &m->scratch;
+    const eh_arena_mark mark = eh_arena_here(s);
+    int64_t total = 0;
+    for (int64_t i = 0; i < n; i++)
+        total += n_tok[i];
+    eh_batch b = {
+        .tok = eh_new_raw(s, int32_t, total),
+        .depth = eh_new_raw(s, int32_t, total),
+        .run_of = eh_new_raw(s, int32_t, total),
+        .run = eh_new_raw(s, eh_run, n),
+        .ask = eh_new_raw(s, int64_t, n),
+    };
+    float *x = eh_new_raw(s, float, total * m->config.d_model);
+    int rc = EH_OK;
+    if (!b.tok || !b.depth || !b.run_of || !b.run || !b.ask || !x)
+        rc = eh_fail(err, EH_ENOMEM, "no memory to generate with %lld tokens", (long long)total);
+    for (int64_t i = 0; i < n && rc == EH_OK; i++) {
+        sequence *q = &g->seq[which[i]];
+        b.run[b.n_run] = (eh_run){b.n_tok, n_tok[i], q->n_cached, -1, which[i]};
+        for (int64_t t = 0; t < n_tok[i]; t++) {
+            b.tok[b.n_tok] = tok[i][t];
+            b.depth[b.n_tok] = (int32_t)(q->n_cached + t);
+            b.run_of[b.n_tok++] = (int32_t)b.n_run;
+        }
+        q->n_cached += n_tok[i];
+        if (q->n_cached - 1 > b.deepest)
+            b.deepest = q->n_cached - 1;
+        b.ask[b.n_ask++] = b.n_tok - 1;
+        b.n_run++;
+    }
+    if (rc == EH_OK)
+        rc = eh_forward(m, &b, &g->cache, NULL, 0, x, err);
+    if (rc == EH_OK)
+        rc = eh_head_copy(m, x, b.ask, b.n_ask, g->logits, err);
+    eh_arena_rewind(s, mark);
+    return rc;
+}
+
+/* The prompts' keys and values, once each, then copied to their other samples. */
+static int prefill(group *g, const eh_request *prompt, int64_t n_sample, eh_err *err)
+{
+    const eh_config *c = &g->m->config;
+    const size_t width = (size_t)(c->n_kv * c->d_head) * sizeof(float);
+    for (int64_t i = 0; i < g->n_seq; i += n_sample) {
+        const eh_request *r = &prompt[g->seq[i].prompt];
+        int rc = run_stretches(g, &i, 1, &r->tok, &r->n_tok, err);
+        if (rc < 0)
+            return rc;
+        for (int64_t s = 1; s < n_sample; s++) {
+            g->seq[i + s].n_cached = r->n_tok;
+            for (int64_t l = 0; l < c->n_layer; l++) {
+                const int64_t from = l * g->cache.n_seq + i;
+                memcpy(g->cache.k[from + s], g->cache.k[from], (size_t)r->n_tok * width);
+                memcpy(g->cache.v[from + s], g->cache.v[from], (size_t)r->n_tok * width);
+            }
+        }
+        for (int64_t s = 0; s < n_sample; s++)
+            if ((rc = choose(g, &g->seq[i + s], g->logits, err)) < 0)
+                return rc;
+    }
+    return EH_OK;
+}
+
+static int step_all(group *g, eh_err *err)
+{
+    const eh_arena_mark mark = eh_arena_here(&g->m->scratch);
+    int64_t *which = eh_new_raw(&g->m->scratch, int64_t, g->n_seq);
+    int64_t *one = eh_new_raw(&g->m->scratch, int64_t, g->n_seq);
+    const int32_t **tok = (const int32_t **)eh_arena_raw(&g->m->scratch, g->n_seq, (int64_t)sizeof *tok);
+    int rc = EH_OK;
+    if (which == NULL || one == NULL || tok == NULL)
+        rc = eh_fail(err, EH_ENOMEM, "no memory for %lld sequences", (long long)g->n_seq);
+    while (rc == EH_OK) {
+        int64_t n = 0;
+        for (int64_t i = 0; i < g->n_seq; i++)
+            if (!g->seq[i].done) {
+                which[n] = i;
+                one[n] = 1;
+                tok[n++] = &g->seq[i].last;
+            }
+        if (n == 0)
+            break;
+        rc = run_stretches(g, which, n, tok, one, err);
+        for (int64_t i = 0; i < n && rc == EH_OK; i++)
+            rc = choose(g, &g->seq[which[i]], g->logits + i * g->m->config.n_vocab, err);
+    }
+    eh_arena_rewind(&g->m->scratch, mark);
+    return rc;
+}
+
+static int check_call(const eh_model *m, const eh_request *prompt, int64_t n_prompt, int64_t n_sample,
+                      const eh_sampling *how, eh_err *err)
+{
+    if (n_sample < 1 || n_sample > SEQUENCES || how->max_new < 1 || how->max_new > m->config.n_ctx)
+        return eh_fail(err, EH_EINVAL, "%lld samples of %lld tokens; wanted 1 to %d, and 1 to the context of %lld",
+                       (long long)n_sample, (long long)how->max_new, SEQUENCES, (long long)m->config.n_ctx);
+    if (!(how->temperature >= 0.0 && how->temperature <= 1000.0) || !(how->top_p >= 0.0 && how->top_p <= 1.0) ||
+        how->top_k < 0)
+        return eh_fail(err, EH_EINVAL, "temperature %g, top_p %g, top_k %lld; wanted 0 to 1000, 0 to 1, not negative",
+                       how->temperature, how->top_p, (long long)how->top_k);
+    for (int64_t i = 0; i < n_prompt; i++) {
+        if (prompt[i].n_tok < 1)
+            return eh_fail(err, EH_EINVAL, "prompt %lld has no token", (long long)i);
+        if (prompt[i].n_tok > m->config.n_ctx)
+            return eh_fail(err, EH_ERANGE, "prompt %lld: %lld tokens; the model's context is %lld", (long long)i,
+                           (long long)prompt[i].n_tok, (long long)m->config.n_ctx);
+        for (int64_t t = 0; t < prompt[i].n_tok; t++)
+            if (prompt[i].tok[t] < 0 || prompt[i].tok[t] >= m->config.n_vocab)
+                return eh_fail(err, EH_EINVAL, "prompt %lld: token %lld is %d; the vocabulary has 0 to %lld",
+                               (long long)i, (long long)t, prompt[i].tok[t], (long long)m->config.n_vocab - 1);
+    }
+    return EH_OK;
+}
+
+/* Prompts first..end-1 with all their samples. */
+static int run_group(eh_model *m, const eh_request *prompt, int64_t first, int64_t end, int64_t n_sample,
+                     const eh_sampling *how, eh_token_see *see, void *ctx, eh_generated *out, eh_err *err)
+{
+    const int64_t n_vocab = m->config.n_vocab;
+    int64_t longest = 0;
+    for (int64_t i = first; i < end; i++)
+        if (prompt[i].n_tok > longest)
+            longest = prompt[i].n_tok;
+    int64_t room = longest + how->max_new;
+    if (room > m->config.n_ctx)
+        room = m->config.n_ctx;
+    group g = {.m = m, .how = how, .n_seq = (end - first) * n_sample, .see = see, .see_ctx = ctx};
+    eh_arena arena = {0};
+    int rc = eh_cache_init(&g.cache, m, g.n_seq, room, err);
+    if (rc < 0)
+        return rc;
+    g.seq = eh_new(&arena, sequence, g.n_seq);
+    g.logits = eh_new_raw(&arena, float, g.n_seq * n_vocab);
+    g.p = eh_new_raw(&arena, double, n_vocab);
+    g.heap = eh_new_raw(&arena, int32_t, n_vocab);
+    if (!g.seq || !g.logits || !g.p || !g.heap) {
+        rc = eh_fail(err, EH_ENOMEM, "no memory for %lld sequences", (long long)g.n_seq);
+        goto done;
+    }
+    for (int64_t i = 0; i < g.n_seq; i++) {
+        const int64_t p = first + i / n_sample, s = i % n_sample;
+        g.seq[i] = (sequence){
+            .prompt = p,
+            .sample = s,
+            .out = &out[p * n_sample + s],
+            .rng = eh_rng_at(how->seed, "generate", (uint64_t)p << 20 | (uint64_t)s),
+        };
+    }
+    rc = prefill(&g, prompt, n_sample, err);
+    if (rc == EH_OK)
+        rc = step_all(&g, err);
+done:
+    eh_cache_clear(&g.cache, m);
+    eh_arena_clear(&arena);
+    return rc;
+}
+
+int eh_generate(eh_model *m, const eh_request *prompt, int64_t n_prompt, int64_t n_sample, const eh_sampling *how,
+                eh_token_see *see, void *ctx, eh_generated *out, eh_err *err)
+{
+    int rc = check_call(m, prompt, n_prompt, n_sample, how, err);
+    if (rc < 0)
+        return rc;
+    const int64_t n = n_prompt * n_sample;
+    for (int64_t i = 0; i < n; i++)
+        out[i] = (eh_generated){0};
+    for (int64_t i = 0; i < n && rc == EH_OK; i++) {
+        out[i].tok = eh_alloc(how->max_new, (int64_t)sizeof *out[i].tok);
+        if (out[i].tok == NULL)
+            rc = eh_fail(err, EH_ENOMEM, "no memory for %lld continuations", (long long)n);
+    }
+    eh_model_plan_memory(m, m->memory_given ? m->memory : -1); /* every step needs every layer */
+    for (int64_t first = 0; first < n_prompt && rc == EH_OK;) {
+        int64_t end = first, positions = 0;
+        while (end < n_prompt && (end == first || ((end - first + 1) * n_sample <= SEQUENCES &&
+                                                   positions + n_sample * (prompt[end].n_tok + how->max_new) <= POSITIONS))) {
+            positions += n_sample * (prompt[end].n_tok + how->max_new);
+            end++;
+        }
+        rc = run_group(m, prompt, first, end, n_sample, how, see, ctx, out, err);
+        first = end;
+    }
+    eh_model_plan_memory(m, m->memory);
+    if (rc < 0)
+        for (int64_t i = 0; i < n; i++) {
+            eh_free(out[i].tok);
+            out[i] = (eh_generated){0};
+        }
+    return rc;
+}

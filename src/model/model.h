@@ -1,0 +1,84 @@
+/*
+ * The model: mapped weights, their shape, and the layers as the forward pass wants them.
+ *
+ * A linear is one product: one or several weight tensors that read the same input, stacked (Q, K
+ * and V; gate and up). It is packed when first needed; between batches it stays packed if it fits
+ * the memory allowed, else it is dropped and packed anew for the next batch. The output head is cut
+ * into slices of rows, so that neither its packing nor its logits are ever held whole.
+ */
+#ifndef EH_MODEL_MODEL_H
+#define EH_MODEL_MODEL_H
+
+#include "base/mem.h"
+#include "kernel/attention.h"
+#include "kernel/product.h"
+#include "kernel/simd.h"
+#include "model/config.h"
+#include "text/tokenizer.h"
+
+#define EH_LINEAR_PARTS 3
+#define EH_HEAD_SLICE 8192 /* rows of the output head in a slice */
+
+typedef struct eh_linear {
+    const eh_tensor *part[EH_LINEAR_PARTS]; /* each [n_out of the part, n_in] */
+    bool unpermute[EH_LINEAR_PARTS];        /* rows are stored with rotary pairs interleaved */
+    int n_part;
+    int64_t first, n_out, n_in; /* rows first..first+n_out-1 of the stacked parts */
+    float *bias;                /* [n_out] or NULL */
+    eh_packed *packed;          /* NULL: not now */
+    bool keep;                  /* between batches */
+} eh_linear;
+
+typedef struct eh_layer {
+    float *attn_norm, *mlp_norm; /* [d_model] */
+    float *q_norm, *k_norm;      /* [d_head] or NULL */
+    eh_linear qkv, o, gate_up, down;
+    int64_t window; /* 0: none */
+} eh_layer;
+
+struct eh_model {
+    eh_weights *weights;
+    eh_config config;
+    eh_tokenizer *tokenizer; /* NULL: none */
+    char tokenizer_trouble[1000];
+    char *path;
+
+    eh_precision precision;
+    int threads;
+    int64_t batch_tokens;
+    int64_t memory;    /* for kept weights, bytes */
+    bool memory_given; /* by the user: generation keeps to it, too */
+    bool sharing;
+    const eh_product *product;
+    const eh_simd *simd;
+
+    const eh_tensor *embed; /* [n_vocab, d_model] */
+    eh_layer *layer;        /* [n_layer] */
+    float *final_norm;      /* [d_model] */
+    eh_linear *head;        /* [n_head_slice] */
+    int64_t n_head_slice;
+    double *rope_freq; /* [d_rot / 2] radians per position */
+    float *rope_cos, *rope_sin; /* [n_rope_pos, d_rot / 2] */
+    int64_t n_rope_pos;
+
+    eh_arena arena;   /* lives as long as the model */
+    eh_arena scratch; /* a batch's working memory; empty between calls */
+    int64_t n_computed, n_asked; /* tokens */
+};
+
+/* Makes sure l is packed. Errors: EH_ENOMEM. */
+int eh_linear_need(eh_model *m, eh_linear *l, eh_err *err);
+void eh_linear_done(eh_linear *l); /* drops it unless it is kept */
+/* out [n_row, n_out] = x * W^T (+ bias). x is float or bfloat16 by the model's precision. */
+int eh_linear_run(eh_model *m, eh_linear *l, const void *x, int64_t n_row, float *out, eh_err *err);
+
+/* Which linears stay packed between batches, for this much memory (-1: all). */
+void eh_model_plan_memory(eh_model *m, int64_t memory);
+
+/* Cosines and sines for positions below n. */
+int eh_model_need_rope(eh_model *m, int64_t n, eh_err *err);
+
+/* Opens the tokenizer that the weight files bring. */
+int eh_model_open_tokenizer(eh_model *m, eh_err *err);
+
+#endif

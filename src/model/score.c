@@ -1,0 +1,183 @@
+/* Answering requests: batches of token trees through the layers, and the log-softmax of what is asked. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/par.h"
+#include "model/forward.h"
+
+/* Log-softmax over a vocabulary that comes in slices. */
+typedef struct softmax_job {
+    const eh_model *m;
+    const eh_batch *b;
+    const int64_t *want_of; /* [n_ask + 1] first want of each asked row */
+    double *lse;            /* [n_ask] log of the sum of exp(logit) so far */
+    float *best;            /* [n_ask] largest logit so far */
+    int32_t *top;           /* [n_ask] its id */
+    int64_t first, from, n;
+    const float *logits;
+} softmax_job;
+
+static void softmax_row(void *ctx, int64_t i, int worker)
+{
+    (void)worker;
+    const softmax_job *j = ctx;
+    const float *logits = j->logits + i * j->n;
+    const int64_t row = j->first + i;
+    int64_t top;
+    const double lse = j->m->simd->logsumexp(logits, j->n, &top);
+    if (j->from == 0) {
+        j->lse[row] = lse;
+        j->best[row] = logits[top];
+        j->top[row] = (int32_t)top;
+    } else {
+        const double a = j->lse[row];
+        j->lse[row] = a > lse ? a + log1p(exp(lse - a)) : lse + log1p(exp(a - lse));
+        if (logits[top] > j->best[row]) {
+            j->best[row] = logits[top];
+            j->top[row] = (int32_t)(j->from + top);
+        }
+    }
+    for (int64_t w = j->want_of[row]; w < j->want_of[row + 1]; w++) {
+        const eh_want *want = &j->b->want[w];
+        if (want->id >= j->from && want->id < j->from + j->n)
+            *want->logprob = logits[want->id - j->from]; /* the logit, for now */
+    }
+}
+
+static void see_slice(void *ctx, int64_t first, int64_t n_row, int64_t from, int64_t n, const float *logits)
+{
+    softmax_job *j = ctx;
+    j->first = first;
+    j->from = from;
+    j->n = n;
+    j->logits = logits;
+    eh_par_for(j->m->threads, n_row, softmax_row, j);
+}
+
+static int by_row(const void *a, const void *b)
+{
+    const int64_t x = ((const eh_want *)a)->row, y = ((const eh_want *)b)->row;
+    return x < y ? -1 : x > y;
+}
+
+static int answer_wants(eh_model *m, eh_batch *b, const float *x, eh_err *err)
+{
+    if (b->n_ask == 0)
+        return EH_OK;
+    int64_t *want_of = eh_new(&m->scratch, int64_t, b->n_ask + 1);
+    softmax_job j = {
+        .m = m,
+        .b = b,
+        .want_of = want_of,
+        .lse = eh_new_raw(&m->scratch, double, b->n_ask),
+        .best = eh_new_raw(&m->scratch, float, b->n_ask),
+        .top = eh_new_raw(&m->scratch, int32_t, b->n_ask),
+    };
+    if (!want_of || !j.lse || !j.best || !j.top)
+        return eh_fail(err, EH_ENOMEM, "no memory for %lld positions", (long long)b->n_ask);
+    qsort(b->want, (size_t)b->n_want, sizeof *b->want, by_row);
+    for (int64_t w = 0; w < b->n_want; w++)
+        want_of[b->want[w].row + 1] = w + 1;
+
+    const int rc = eh_head_run(m, x, b->ask, b->n_ask, see_slice, &j, err);
+    if (rc < 0)
+        return rc;
+    for (int64_t w = 0; w < b->n_want; w++) {
+        const eh_want *want = &b->want[w];
+        if (!isfinite(j.lse[want->row]))
+            return eh_fail(err, EH_ENUMERIC, "output head: the logits at position %d are not finite",
+                           b->depth[b->ask[want->row]]);
+        *want->logprob = (float)((double)*want->logprob - j.lse[want->row]);
+        if (want->greedy != NULL && j.top[want->row] != want->id)
+            *want->greedy = false;
+    }
+    return EH_OK;
+}
+
+static int check_request(const eh_model *m, const eh_request *r, int64_t i, eh_err *err)
+{
+    const eh_config *c = &m->config;
+    if (r->n_tok < 1 || r->from < 1 || r->from > r->n_tok || r->n_cand < 0)
+        return eh_fail(err, EH_EINVAL,
+                       "request %lld: %lld tokens scored from %lld; wanted at least one token, and 1 <= from <= tokens",
+                       (long long)i, (long long)r->n_tok, (long long)r->from);
+    if (eh_request_depth(r) > c->n_ctx)
+        return eh_fail(err, EH_ERANGE, "request %lld: %lld tokens; the model's context is %lld", (long long)i,
+                       (long long)eh_request_depth(r), (long long)c->n_ctx);
+    for (int64_t t = 0; t < r->n_tok; t++)
+        if (r->tok[t] < 0 || r->tok[t] >= c->n_vocab)
+            return eh_fail(err, EH_EINVAL, "request %lld: token %lld is %d; the vocabulary has 0 to %lld",
+                           (long long)i, (long long)t, r->tok[t], (long long)c->n_vocab - 1);
+    for (int64_t t = 0; t < r->n_cand; t++)
+        if (r->cand[t] < 0 || r->cand[t] >= c->n_vocab)
+            return eh_fail(err, EH_EINVAL, "request %lld: candidate %lld is %d; the vocabulary has 0 to %lld",
+                           (long long)i, (long long)t, r->cand[t], (long long)c->n_vocab - 1);
+    return EH_OK;
+}
+
+int eh_score_observed(eh_model *m, const eh_request *request, int64_t n, eh_answer *answer,
+                      const eh_observer *observer, int n_observer, eh_err *err)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const int rc = check_request(m, &request[i], i, err);
+        if (rc < 0)
+            return rc;
+    }
+    int rc = EH_OK;
+    int64_t *order = eh_alloc(n, (int64_t)sizeof *order);
+    if (order == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for %lld requests", (long long)n);
+    eh_batch_order(request, n, order);
+    const eh_arena_mark mark = eh_arena_here(&m->scratch);
+    for (int64_t at = 0; at < n && rc == EH_OK;) {
+        eh_batch b;
+        rc = eh_batch_pack(request, answer, order, at, n, m->batch_tokens, m->sharing, &m->scratch, &b, &at, err);
+        float *x = rc < 0 ? NULL : eh_new_raw(&m->scratch, float, b.n_tok * m->config.d_model);
+        if (rc == EH_OK && x == NULL)
+            rc = eh_fail(err, EH_ENOMEM, "no memory for a batch of %lld tokens", (long long)b.n_tok);
+        if (rc == EH_OK)
+            rc = eh_forward(m, &b, NULL, observer, n_observer, x, err);
+        if (rc == EH_OK)
+            rc = answer_wants(m, &b, x, err);
+        eh_arena_rewind(&m->scratch, mark);
+    }
+    for (int64_t i = 0; i < n && rc == EH_OK; i++)
+        m->n_asked += eh_request_depth(&request[i]);
+    eh_free(order);
+    return rc;
+}
+
+int eh_score(eh_model *m, const eh_request *request, int64_t n, eh_answer *answer, eh_err *err)
+{
+    return eh_score_observed(m, request, n, answer, NULL, 0, err);
+}
+
+/* ---- Plain logits --------------------------------------------------------------------------------------- */
+
+int eh_logits(eh_model *m, const int32_t *tok, int64_t n_tok, float *out, eh_err *err)
+{
+    const eh_request r = {.tok = tok, .n_tok = n_tok, .from = n_tok};
+    eh_answer a = {0};
+    int rc = check_request(m, &r, 0, err);
+    if (rc < 0)
+        return rc;
+    const eh_arena_mark mark = eh_arena_here(&m->scratch);
+    const int64_t order = 0;
+    int64_t next;
+    eh_batch b;
+    rc = eh_batch_pack(&r, &a, &order, 0, 1, n_tok, true, &m->scratch, &b, &next, err);
+    float *x = rc < 0 ? NULL : eh_new_raw(&m->scratch, float, n_tok * m->config.d_model);
+    int64_t *ask = rc < 0 ? NULL : eh_new_raw(&m->scratch, int64_t, n_tok);
+    if (rc == EH_OK && (x == NULL || ask == NULL))
+        rc = eh_fail(err, EH_ENOMEM, "no memory for %lld tokens", (long long)n_tok);
+    if (rc == EH_OK)
+        rc = eh_forward(m, &b, NULL, NULL, 0, x, err);
+    if (rc == EH_OK) {
+        for (int64_t i = 0; i < n_tok; i++)
+            ask[i] = i;
+        rc = eh_head_copy(m, x, ask, n_tok, out, err);
+    }
+    eh_arena_rewind(&m->scratch, mark);
+    return rc;
+}

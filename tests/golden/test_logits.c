@@ -1,0 +1,198 @@
+/*
+ * The forward pass against float64 references of Hugging Face's code (tests/golden/tiny, made as
+ * told in ../shared/golden/tiny/README.md): logits, hidden states, attention probabilities.
+ * Tolerances are that README's, relative to the largest number of a tensor, and 1e-4 absolute on
+ * logits at f32.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "evenhand.h"
+#include "format/weights.h"
+
+static const char *const folders[] = {"llama", "llama-mha", "llama-untied-scaled", "mistral", "qwen2", "qwen3"};
+#define N_FOLDER (sizeof folders / sizeof *folders)
+static const int lengths[] = {1, 2, 9, 33};
+
+static eh_err err;
+
+/* A golden.safetensors opened as if it were a folder's weights: the reader takes folders, so it is
+ * linked into one with an empty config. */
+static eh_weights *open_golden(const char *folder)
+{
+    char path[4096], link_path[4096], config[4096];
+    const char *dir = temp_dir();
+    snprintf(path, sizeof path, "%s/golden.safetensors", folder);
+    snprintf(link_path, sizeof link_path, "%s/model.safetensors", dir);
+    snprintf(config, sizeof config, "%s/config.json", dir);
+    FILE *f = fopen(config, "w");
+    CHECK(f != NULL && fputs("{}", f) >= 0 && fclose(f) == 0);
+    char command[9000];
+    snprintf(command, sizeof command, "ln -s '%s' '%s'", path, link_path);
+    CHECK(system(command) == 0);
+    eh_weights *w;
+    CHECK_OK(eh_weights_open(dir, &w, &err));
+    return w;
+}
+
+static float *read_floats(const eh_weights *w, const char *name, int64_t *n)
+{
+    const eh_tensor *t = eh_weights_find(w, name);
+    if (t == NULL)
+        print_error("golden has no %s\n", name);
+    CHECK(t != NULL);
+    *n = eh_tensor_count(t);
+    float *x = malloc((size_t)*n * sizeof *x);
+    CHECK(x != NULL);
+    eh_tensor_rows(t, 0, t->n_dim > 1 ? *n / t->dim[t->n_dim - 1] : 1, x);
+    return x;
+}
+
+static int32_t *read_tokens(const eh_weights *w, const char *name, int64_t *n)
+{
+    float *x = read_floats(w, name, n);
+    int32_t *tok = malloc((size_t)*n * sizeof *tok);
+    CHECK(tok != NULL);
+    for (int64_t i = 0; i < *n; i++)
+        tok[i] = (int32_t)x[i];
+    free(x);
+    return tok;
+}
+
+static double largest(const float *x, int64_t n)
+{
+    double m = 0;
+    for (int64_t i = 0; i < n; i++)
+        m = fmax(m, fabs((double)x[i]));
+    return m;
+}
+
+static void compare_logits(const eh_options *o, double relative)
+{
+    for (size_t f = 0; f < N_FOLDER; f++) {
+        char folder[200];
+        snprintf(folder, sizeof folder, "tests/golden/tiny/%s", folders[f]);
+        const char *path = repo_path(folder);
+        eh_model *m;
+        CHECK_OK(eh_model_open(path, o, &m, &err));
+        eh_weights *w = open_golden(path);
+        for (int i = 0; i < 4; i++) {
+            char name[100];
+            int64_t n_tok, n;
+            snprintf(name, sizeof name, "tokens.len%d", lengths[i]);
+            int32_t *tok = read_tokens(w, name, &n_tok);
+            snprintf(name, sizeof name, "logits.len%d", lengths[i]);
+            float *want = read_floats(w, name, &n);
+            float *got = malloc((size_t)n * sizeof *got);
+            CHECK(got != NULL);
+            CHECK_OK(eh_logits(m, tok, n_tok, got, &err));
+            char what[200];
+            snprintf(what, sizeof what, "%s %s", folders[f], name);
+            const double tolerance = relative * largest(want, n);
+            check_floats(got, want, n, relative < 1e-4 ? fmin(tolerance, 1e-4) : tolerance, what);
+            free(tok);
+            free(want);
+            free(got);
+        }
+        eh_weights_close(w);
+        eh_model_close(m);
+    }
+}
+
+TEST(f32_logits_of_every_llama_like_family_match_the_double_reference)
+{
+    compare_logits(NULL, 2e-5);
+}
+
+TEST(the_plain_product_gives_the_same_logits)
+{
+    const eh_options o = {.product = "reference"};
+    compare_logits(&o, 2e-5);
+}
+
+/* Keeps what it sees of one forward pass: residual stream and attention probabilities. */
+typedef struct seen {
+    float resid[8][9 * 128];
+    float prob[4][8][9][9];
+    int64_t d_model;
+} seen;
+
+static int keep(void *ctx, const eh_block *b, eh_err *e)
+{
+    (void)e;
+    seen *s = ctx;
+    if (b->site == EH_SITE_RESID) {
+        s->d_model = b->width;
+        memcpy(s->resid[b->layer + 1] + b->first * b->width, b->value, (size_t)(b->n_row * b->width) * sizeof(float));
+    } else {
+        memcpy(s->prob[b->layer][b->head][b->first], b->value, (size_t)b->width * sizeof(float));
+    }
+    return 0;
+}
+
+TEST(observers_see_hidden_states_and_attention_of_the_reference)
+{
+    for (size_t f = 0; f < N_FOLDER; f++) {
+        char folder[200];
+        snprintf(folder, sizeof folder, "tests/golden/tiny/%s", folders[f]);
+        eh_model *m;
+        CHECK_OK(eh_model_open(repo_path(folder), NULL, &m, &err));
+        eh_weights *w = open_golden(repo_path(folder));
+        eh_info info;
+        eh_model_info(m, &info);
+        int64_t n_tok, n;
+        int32_t *tok = read_tokens(w, "tokens.len9", &n_tok);
+        static seen s;
+        memset(&s, 0, sizeof s);
+        const eh_observer o = {1u << EH_SITE_RESID | 1u << EH_SITE_PROB, keep, &s};
+        const eh_request r = {.tok = tok, .n_tok = n_tok, .from = n_tok};
+        eh_answer a = {0};
+        CHECK_OK(eh_score_observed(m, &r, 1, &a, &o, 1, &err));
+        for (int64_t l = 0; l <= info.n_layer; l++) {
+            char name[100];
+            snprintf(name, sizeof name, l == 0 ? "hidden.len9.embed" : "hidden.len9.block%d", (int)l - 1);
+            float *want = read_floats(w, name, &n);
+            check_floats(s.resid[l], want, n, 2e-5 * largest(want, n), name);
+            free(want);
+        }
+        float *want = read_floats(w, "attn.len9", &n);
+        CHECK_INT(n, info.n_layer * info.n_head * 81);
+        for (int64_t l = 0; l < info.n_layer; l++)
+            for (int64_t h = 0; h < info.n_head; h++)
+                check_floats(&s.prob[l][h][0][0], want + (l * info.n_head + h) * 81, 81, 2e-5, "attention");
+        free(want);
+        free(tok);
+        eh_weights_close(w);
+        eh_model_close(m);
+    }
+}
+
+TEST(gguf_files_of_every_type_give_their_own_golden_logits)
+{
+    static const char *const files[] = {"llama-F32",  "llama-F16",  "llama-Q4_0",        "llama-Q4_1",    "llama-Q5_0",
+                                        "llama-Q5_1", "llama-Q8_0", "llama-scaled-BF16", "kmodel-Q4_K_M", "kmodel-Q5_K_M"};
+    eh_weights *w = open_golden(repo_path("tests/golden/tiny/gguf"));
+    for (size_t f = 0; f < sizeof files / sizeof *files; f++) {
+        char name[200];
+        snprintf(name, sizeof name, "tests/golden/tiny/gguf/%s.gguf", files[f]);
+        eh_model *m;
+        CHECK_OK(eh_model_open(repo_path(name), NULL, &m, &err));
+        int64_t n_tok, n;
+        snprintf(name, sizeof name, "%s.tokens", files[f]);
+        int32_t *tok = read_tokens(w, name, &n_tok);
+        snprintf(name, sizeof name, "%s.logits", files[f]);
+        float *want = read_floats(w, name, &n);
+        float *got = malloc((size_t)n * sizeof *got);
+        CHECK(got != NULL);
+        CHECK_OK(eh_logits(m, tok, n_tok, got, &err));
+        check_floats(got, want, n, 3e-5 * largest(want, n), files[f]);
+        free(tok);
+        free(want);
+        free(got);
+        eh_model_close(m);
+    }
+    eh_weights_close(w);
+}
