@@ -5,11 +5,12 @@ cmake_path(APPEND EH_PC_LIBDIR "\${prefix}" ${CMAKE_INSTALL_LIBDIR}) # an absolu
 cmake_path(APPEND EH_PC_INCLUDEDIR "\${prefix}" ${CMAKE_INSTALL_INCLUDEDIR})
 
 # What a program that links the static library needs besides.
-set(needs jansson pcre2-8 utf8proc crypto z ${OpenMP_C_LIB_NAMES} m)
+set(needs jansson pcre2-8 utf8proc crypto z m)
 if(EVENHAND_ONEDNN)
   list(PREPEND needs dnnl)
 endif()
 list(TRANSFORM needs PREPEND -l)
+list(APPEND needs ${OpenMP_C_FLAGS})
 list(JOIN needs " " EH_PC_PRIVATE)
 
 configure_file(cmake/evenhand.pc.in evenhand.pc @ONLY)

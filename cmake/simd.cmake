@@ -5,7 +5,8 @@ function(eh_simd_variant name)
   add_library(eh_simd_${name} OBJECT src/kernel/simd_kernels.c)
   target_include_directories(eh_simd_${name} PRIVATE src include)
   target_compile_definitions(eh_simd_${name} PRIVATE EH_SIMD_NAME=${name})
-  target_compile_options(eh_simd_${name} PRIVATE -O3 -ffp-contract=fast -fopenmp-simd -Wno-psabi ${ARGN})
+  target_compile_options(eh_simd_${name} PRIVATE -O3 -ffp-contract=fast -fopenmp-simd -Wno-psabi
+                         $<$<C_COMPILER_ID:Clang>:-Wno-pass-failed> ${ARGN})
   target_sources(evenhand PRIVATE $<TARGET_OBJECTS:eh_simd_${name}>)
 endfunction()
 

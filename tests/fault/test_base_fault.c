@@ -1,0 +1,173 @@
+/* Every allocation of the base room fails in turn: each call then says so, leaves its outputs alone
+ * and (under the address sanitizer) leaks nothing. */
+#include "check.h"
+
+#include <string.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/mem.h"
+
+/* One round of work; EH_OK when all allocations were granted. */
+typedef int work(const char *dir, eh_err *err);
+
+/* Fails the k-th allocation for k = 1, 2, ... until the work needs no more than k - 1 of them.
+ * Returns how many allocations that were. */
+static int64_t fail_each(work *w, const char *dir)
+{
+    for (int64_t k = 1;; k++) {
+        eh_err err = {0};
+        eh_mem_fail_after(k);
+        const int rc = w(dir, &err);
+        const int64_t count = eh_mem_count();
+        eh_mem_fail_after(0);
+        if (count < k) {
+            CHECK_OK(rc);
+            return count;
+        }
+        if (rc != EH_ENOMEM || err.code != EH_ENOMEM || strlen(err.text) < 10)
+            fail_msg("allocation %lld failed and the call gave %d \"%s\"", (long long)k, rc, err.text);
+        if (k == 100000)
+            fail_msg("the work never succeeds");
+    }
+}
+
+static int fill_buffer(const char *dir, eh_err *err)
+{
+    eh_buf b = {0};
+    (void)dir;
+    for (int i = 0; i < 1000; i++)
+        eh_buf_printf(&b, "%d ", i);
+    eh_buf_json(&b, EH_STR("caf\xc3\xa9"));
+    eh_buf_double(&b, 0.1);
+    const int rc = eh_buf_check(&b, "the numbers", err);
+    /* What fitted is still there and terminated. */
+    CHECK(rc == EH_OK || strlen(eh_buf_get(&b).p) == (size_t)b.n);
+    eh_buf_clear(&b);
+    return rc;
+}
+
+TEST(a_buffer_without_memory_says_so)
+{
+    CHECK(fail_each(fill_buffer, NULL) >= 5);
+}
+
+static int fill_arena(const char *dir, eh_err *err)
+{
+    eh_arena a = {0};
+    int rc = EH_OK;
+    (void)dir;
+    for (int i = 0; i < 40 && rc == EH_OK; i++) {
+        const int64_t used = a.used;
+        const eh_arena_mark mark = eh_arena_here(&a);
+        if (eh_new(&a, double, 5000) == NULL) {
+            rc = eh_fail(err, EH_ENOMEM, "no room for block %d", i);
+            CHECK(a.used == used);
+        } else if (i % 3 == 0) {
+            eh_arena_rewind(&a, mark);
+        }
+    }
+    eh_arena_clear(&a);
+    return rc;
+}
+
+TEST(an_arena_without_memory_stays_whole)
+{
+    CHECK(fail_each(fill_arena, NULL) >= 3);
+}
+
+static const char *note(const char *dir)
+{
+    static char path[4096];
+    snprintf(path, sizeof path, "%s/a/b/note.json", dir);
+    return path;
+}
+
+static int write_file(const char *dir, eh_err *err)
+{
+    char folder[4096];
+    snprintf(folder, sizeof folder, "%s/a/b", dir);
+    const int rc = eh_dir_make(folder, err);
+    return rc < 0 ? rc : eh_file_write(note(dir), EH_STR("{\"a\": [1, 2.5, \"x\"], \"b\": {\"c\": null}}"), err);
+}
+
+TEST(a_file_is_written_whole_or_not_at_all)
+{
+    CHECK(fail_each(write_file, temp_dir()) >= 3);
+}
+
+static int read_file(const char *dir, eh_err *err)
+{
+    eh_buf b = {0};
+    eh_buf kept = {0};
+    const int rc = eh_file_read(note(dir), 1 << 20, &b, err);
+    CHECK(rc == EH_OK || memcmp(&b, &kept, sizeof b) == 0);
+    eh_buf_clear(&b);
+    return rc;
+}
+
+TEST(a_file_is_read_whole_or_not_at_all)
+{
+    const char *dir = temp_dir();
+    eh_err err = {0};
+    CHECK_OK(write_file(dir, &err));
+    CHECK(fail_each(read_file, dir) >= 1);
+}
+
+/* jansson shrugs off some failures while it reads: a long string must not come back short. */
+static int parse_json(const char *dir, eh_err *err)
+{
+    (void)dir;
+    static char text[5000];
+    if (text[0] == '\0') {
+        memset(text, 'x', sizeof text);
+        memcpy(text, "{\"list\": [1, 2.5, true, null, {\"deep\": [[[]]]}], \"long\": \"", 58);
+        memcpy(text + sizeof text - 3, "\"}", 3);
+    }
+    json_t *root = NULL;
+    int rc = eh_json_parse(eh_str_of(text), "the test", &root, err);
+    CHECK(rc == EH_OK || root == NULL);
+    if (rc == EH_OK) {
+        eh_str s;
+        CHECK(eh_json_str(root, "the test", "long", &s, err) == EH_OK);
+        CHECK_INT(s.n, (int64_t)sizeof text - 58 - 3);
+    }
+    json_decref(root);
+    return rc;
+}
+
+TEST(json_is_read_whole_or_not_at_all)
+{
+    CHECK(fail_each(parse_json, NULL) >= 20);
+}
+
+static int read_json_file(const char *dir, eh_err *err)
+{
+    json_t *root = NULL;
+    const int rc = eh_json_file(note(dir), 1 << 20, &root, err);
+    CHECK((rc == EH_OK) == (root != NULL));
+    json_decref(root);
+    return rc;
+}
+
+TEST(a_json_file_is_read_whole_or_not_at_all)
+{
+    const char *dir = temp_dir();
+    eh_err err = {0};
+    CHECK_OK(write_file(dir, &err));
+    CHECK(fail_each(read_json_file, dir) >= 10);
+}
+
+static int join_path(const char *dir, eh_err *err)
+{
+    char *p = eh_path_join(dir, "name");
+    if (p == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for a path");
+    eh_free(p);
+    return EH_OK;
+}
+
+TEST(a_path_without_memory_is_null)
+{
+    CHECK(fail_each(join_path, "a/rather/long/path/so/that/the/buffer/has/to/grow/once/more/than/its/first/room") >= 2);
+}
