@@ -8,9 +8,15 @@
 
 #define DEPTH_MAX 512
 
+/* jansson calls some failed allocations a syntax error, or nothing at all. */
+static _Thread_local bool starved;
+
 static void *take(size_t n)
 {
-    return n > INT64_MAX ? NULL : eh_alloc((int64_t)n, 1);
+    void *p = n > INT64_MAX ? NULL : eh_alloc((int64_t)n, 1);
+    if (p == NULL)
+        starved = true;
+    return p;
 }
 
 __attribute__((constructor)) static void route_jansson_through_eh_alloc(void)
@@ -50,9 +56,10 @@ int eh_json_parse(eh_str text, const char *where, json_t **root, eh_err *err)
     if (rc < 0)
         return rc;
     json_error_t e;
+    starved = false;
     json_t *v = json_loadb(text.p, (size_t)text.n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &e);
     if (v == NULL) {
-        if (json_error_code(&e) == json_error_out_of_memory)
+        if (starved || json_error_code(&e) == json_error_out_of_memory)
             return eh_fail(err, EH_ENOMEM, "%s: no memory for its JSON", where);
         return eh_fail(err, EH_EFORMAT, "%s: line %d, column %d: %s", where, e.line, e.column, e.text);
     }
