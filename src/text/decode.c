@@ -22,6 +22,8 @@ static bool apply(const eh_decode_step *step, eh_str text, eh_buf *b)
     switch (step->kind) {
     case EH_DECODE_STEP_BYTES: {
         eh_buf_str(b, text);
+        if (b->fault != 0)
+            return false;
         const int64_t n = eh_byte_text(text, b->p); /* never longer than its spelling */
         if (n >= 0)
             b->n = n;
@@ -74,7 +76,10 @@ int eh_decoder_init(eh_decoder *d, eh_arena *a, const eh_decode_step *step, int6
             continue;
         for (int64_t k = 0; k < n_step; k++) {
             eh_buf_reset(&next);
-            if (!apply(&step[k], text, &next) || next.fault != 0)
+            const bool did = apply(&step[k], text, &next);
+            if (next.fault != 0)
+                break; /* asked for below */
+            if (!did)
                 continue;
             changed = true;
             const eh_buf t = one;
