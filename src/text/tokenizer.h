@@ -71,29 +71,35 @@ void eh_tokenizer_close(eh_tokenizer *t);
  * do; tokenizers that work on characters take U+FFFD for it). ids is overwritten. */
 int eh_tokenizer_encode(const eh_tokenizer *t, eh_str text, unsigned flags, eh_ids *ids, eh_err *err);
 /* Appends the text of ids to *out. skip_special leaves special tokens out. Bytes that are not
- * UTF-8 become U+FFFD as the Hugging Face decoders do. */
+ * UTF-8 become U+FFFD as the Hugging Face decoders do. An id without a token (a model may have more
+ * rows than its tokenizer has tokens) adds nothing; a negative one is EH_ERANGE. */
 int eh_tokenizer_decode(const eh_tokenizer *t, const int32_t *id, int64_t n, bool skip_special, eh_buf *out,
                         eh_err *err);
 
-/* Decoding as tokens arrive: hands over text as soon as its characters are whole. */
+/* Decoding as tokens arrive: hands over text as soon as it is settled, so that all that was handed
+ * over, joined, is the decoding of all tokens. A run of byte tokens (<0xNN>) is settled when it
+ * ends, for one bad byte makes the whole run U+FFFD. After a failure the stream is of no more use. */
 typedef struct eh_stream {
     const eh_tokenizer *t;
     bool skip_special;
-    eh_ids ids;       /* tokens whose text is not settled yet */
-    int64_t n_given;  /* bytes of their text handed over */
-    /* private to the implementation; may be changed by its author */
+    /* private */
+    int64_t n_token;    /* tokens seen */
+    int64_t strip_left; /* blanks still to be taken off the front */
+    eh_buf held;        /* bytes that wait for what comes next */
 } eh_stream;
 void eh_stream_init(eh_stream *s, const eh_tokenizer *t, bool skip_special);
 int eh_stream_put(eh_stream *s, int32_t id, eh_buf *out, eh_err *err);
 int eh_stream_end(eh_stream *s, eh_buf *out, eh_err *err); /* what is left, U+FFFD for a cut character */
 void eh_stream_clear(eh_stream *s);
 
-int64_t eh_tokenizer_n_vocab(const eh_tokenizer *t); /* largest id + 1 */
+int64_t eh_tokenizer_n_vocab(const eh_tokenizer *t); /* largest id + 1; some below may have no token */
 int32_t eh_tokenizer_bos(const eh_tokenizer *t);     /* -1: none */
 int32_t eh_tokenizer_eos(const eh_tokenizer *t);     /* -1: none */
 bool eh_tokenizer_adds_bos(const eh_tokenizer *t);   /* by the model's default policy */
 bool eh_tokenizer_adds_eos(const eh_tokenizer *t);
 const char *eh_tokenizer_kind(const eh_tokenizer *t); /* "byte-level BPE", "SentencePiece BPE" */
+/* The token spelt like this; -1: none. Added tokens are asked first; a walk over them, not for hot loops. */
+int32_t eh_tokenizer_find(const eh_tokenizer *t, eh_str spelling);
 eh_str eh_tokenizer_token(const eh_tokenizer *t, int32_t id); /* its stored spelling; empty if unknown */
 bool eh_tokenizer_is_special(const eh_tokenizer *t, int32_t id);
 eh_str eh_tokenizer_chat_template(const eh_tokenizer *t); /* Jinja source, or empty */
