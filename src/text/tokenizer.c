@@ -226,6 +226,14 @@ static void ids_push(eh_ids *ids, int32_t id, int64_t start, int64_t end)
     ids->n++;
 }
 
+int eh_ids_push(eh_ids *ids, int32_t id, int64_t start, int64_t end, eh_err *err)
+{
+    const int rc = ids_room(ids, 1, err);
+    if (rc == EH_OK)
+        ids_push(ids, id, start, end);
+    return rc;
+}
+
 static int push_one(encoding *e, int32_t id, int64_t start, int64_t end, eh_err *err)
 {
     const int rc = ids_room(&e->ids, 1, err);
