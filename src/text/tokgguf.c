@@ -103,6 +103,12 @@ static int read_tokens(eh_tokenizer *t, const eh_gguf_vocab *v, bool spm, eh_add
         if (v->tokens[i].n > EH_TOKEN_BYTES_MAX || v->tokens[i].n < 0)
             return eh_fail(err, EH_ENOSUP, "%s: token %lld is spelt with %lld bytes; up to %d are supported", v->where,
                            (long long)i, (long long)v->tokens[i].n, EH_TOKEN_BYTES_MAX);
+        for (int64_t at = 0, len; at < v->tokens[i].n; at += len) {
+            len = eh_utf8_next(v->tokens[i], at, NULL);
+            if (len == 0)
+                return eh_fail(err, EH_EFORMAT, "%s: token %lld: byte %lld of its spelling is not UTF-8", v->where,
+                               (long long)i, (long long)at);
+        }
         if (type < 0 || type > TYPE_BYTE)
             return eh_fail(err, EH_EFORMAT, "%s: token %lld has type %d; types go from 1 to %d", v->where, (long long)i,
                            type, TYPE_BYTE);

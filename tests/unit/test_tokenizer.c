@@ -731,7 +731,8 @@ TEST(gguf_vocabularies_that_make_no_sense_are_refused)
     static char long_token[20000];
     memset(long_token, 'a', sizeof long_token);
     const eh_str twice[] = {{"a", 1}, {"b", 1}, {"a", 1}}, huge[] = {{"a", 1}, {long_token, sizeof long_token}},
-                 huge_spm[] = {{"a", 1}, {long_token, 600}}, plain[] = {{"a", 1}, {"b", 1}, {"ab", 2}};
+                 huge_spm[] = {{"a", 1}, {long_token, 600}}, plain[] = {{"a", 1}, {"b", 1}, {"ab", 2}},
+                 cut[] = {{"a", 1}, {"\xE2", 1}, {"ab", 2}};
     const eh_str bad_merge[] = {{"a c", 3}}, no_blank[] = {{"ab", 2}}, no_result[] = {{"b a", 3}}, tail[] = {{"ab ", 3}};
     const float nan_scores[] = {0, 0.0f / 0.0f, 0};
     const int32_t bad_types[] = {1, 9, 1}, bad_byte[] = {1, 1, 6};
@@ -746,6 +747,7 @@ TEST(gguf_vocabularies_that_make_no_sense_are_refused)
     REFUSED((v.n = 0), EH_EFORMAT, "missing or empty");
     REFUSED((v.tokens = twice), EH_EFORMAT, "tokens 0 and 2 are spelt alike");
     REFUSED((v.tokens = huge, v.n = 2), EH_ENOSUP, "token 1 is spelt with 20000 bytes");
+    REFUSED((v.tokens = cut), EH_EFORMAT, "token 1: byte 0 of its spelling is not UTF-8"); /* it would cut characters of the text */
     REFUSED((v.types = bad_types), EH_EFORMAT, "type 9");
     REFUSED((v.bos = 3), EH_EFORMAT, "the BOS token is 3; there are 3");
     REFUSED((v.eos = -2), EH_EFORMAT, "the EOS token is -2");
