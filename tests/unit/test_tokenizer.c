@@ -791,6 +791,26 @@ TEST(all_known_pre_tokenizers_of_gguf_open)
     }
 }
 
+/* The families whose tokenizer.json has NFC get it from GGUF too, which cannot say so. */
+TEST(gguf_pre_tokenizers_bring_their_normalizer)
+{
+    static const eh_str tokens[] = {{"e", 1}, {"\u00c3", 2}, {"\u00a9", 2}, {"\u00c3\u00a9", 4}, {"\u00cc", 2}, {"\u0123", 2}};
+    static const eh_str merges[] = {{"\u00c3 \u00a9", 5}};
+    static const struct {
+        const char *pre, *ids;
+    } row[] = {{"qwen2", "3:0-3"}, {"deepseek-r1-qwen", "3:0-3"}, {"command-r", "3:0-3"},
+               {"llama-bpe", "0:0-1 4:1-3 5:1-3"}, {"smollm", "0:0-1 4:1-3 5:1-3"}};
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        eh_tokenizer *t = NULL;
+        const eh_gguf_vocab v = {.where = "t.gguf", .model = EH_STR("gpt2"), .pre = eh_str_of(row[i].pre), .tokens = tokens, .n = 6,
+                                 .merges = merges, .n_merge = 1, .bos = 0, .eos = -1, .unk = -1, .pad = -1,
+                                 .add_bos = 0, .add_eos = 0, .add_space_prefix = -1};
+        CHECK_OK(eh_tokenizer_open_gguf(&v, &t, &err));
+        CHECK_STR(encoded(t, EH_STR("e\u0301"), 0, true), row[i].ids);
+        eh_tokenizer_close(t);
+    }
+}
+
 /* ---- tokenizer.json that is refused ------------------------------------------------------- */
 
 TEST(files_that_make_no_sense_are_refused)
