@@ -437,7 +437,8 @@ int eh_head_run(eh_model *m, const float *x, const int64_t *ask, int64_t n_ask, 
         memcpy(row, x + ask[i] * d, (size_t)d * sizeof *row);
         float *out = m->precision == EH_BF16 ? row + d : (float *)(void *)h + i * d;
         if (!isfinite(m->simd->norm(row, NULL, m->final_norm, d, m->config.norm_eps, out))) {
-            rc = eh_fail(err, EH_ENUMERIC, "final norm: the residual stream is not finite");
+            rc = eh_fail(err, EH_ENUMERIC, "final norm: the residual stream is not finite after layer %lld",
+                         (long long)m->config.n_layer - 1);
             goto done;
         }
         if (m->precision == EH_BF16)
