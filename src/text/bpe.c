@@ -65,8 +65,8 @@ int eh_bpe_add_pair(eh_bpe *b, int32_t left, int32_t right, int32_t made, int32_
             *p = (eh_pair){key, rank, made};
         return EH_OK;
     }
-    return eh_fail(err, EH_EFORMAT, "%s: merge %d: too many merges share a place in the table; they look made for it", where,
-                   (int)rank);
+    return eh_fail(err, EH_EFORMAT, "%s: merge %d: too many merges share a place in the table; they look made for it",
+                   where, (int)rank);
 }
 
 typedef struct scored {
@@ -131,8 +131,9 @@ int eh_bpe_pairs_of_scores(eh_bpe *b, eh_arena *a, const float *score, const cha
         }
         const int64_t k = n_chars(v->spelling[i]);
         if (v->spelling[i].n > CUT_BYTES_MAX) {
-            rc = eh_fail(err, EH_ENOSUP, "%s: token %lld has %lld bytes; up to %d are supported where merges come from scores",
-                         where, (long long)i, (long long)v->spelling[i].n, CUT_BYTES_MAX);
+            rc = eh_fail(err, EH_ENOSUP,
+                         "%s: token %lld has %lld bytes; up to %d are supported where merges come from scores", where,
+                         (long long)i, (long long)v->spelling[i].n, CUT_BYTES_MAX);
             goto done;
         }
         if (k >= 2) {
@@ -215,7 +216,8 @@ int eh_bpe_finish(eh_bpe *b, eh_arena *a, const char *where, eh_err *err)
         if (p->made < 0)
             continue;
         const int64_t left = (int64_t)(p->key >> 32), right = (int64_t)(p->key & UINT32_MAX);
-        if ((left < v->n && (v->flags[left] & EH_TOKEN_BYTE) != 0) || (right < v->n && (v->flags[right] & EH_TOKEN_BYTE) != 0))
+        if ((left < v->n && (v->flags[left] & EH_TOKEN_BYTE) != 0) ||
+            (right < v->n && (v->flags[right] & EH_TOKEN_BYTE) != 0))
             return EH_OK; /* merges of byte tokens: their spelling is not their text */
         const eh_str s = v->spelling[p->made];
         int32_t before = -1;
@@ -488,7 +490,8 @@ static int encode_word(const eh_bpe *b, eh_bpe_work *w, eh_str word, merging how
     w->n_sym = w->n_out = 0;
     void *p = w->sym;
     if (word.n > INT32_MAX)
-        return eh_fail(err, EH_ERANGE, "a stretch of text without a place to cut has %lld bytes; up to %d are supported",
+        return eh_fail(err, EH_ERANGE,
+                       "a stretch of text without a place to cut has %lld bytes; up to %d are supported",
                        (long long)word.n, INT32_MAX);
     if (!grow(&p, &w->room_sym, word.n + 4, (int64_t)sizeof *w->sym))
         return no_room(word.n, err);

@@ -52,7 +52,7 @@ int eh_bpe_pairs_of_scores(eh_bpe *b, eh_arena *a, const float *score, const cha
 /* Call when all merges are in. */
 int eh_bpe_finish(eh_bpe *b, eh_arena *a, const char *where, eh_err *err);
 
-/* One encoder's room and word memory; not shared between threads. Zeroed to start with. */
+/* One encoder's room; not shared between threads. */
 typedef struct eh_bpe_work eh_bpe_work;
 int eh_bpe_work_open(eh_bpe_work **w, eh_err *err);
 void eh_bpe_work_close(eh_bpe_work *w);

@@ -100,7 +100,8 @@ static int order_marks(piece *p, eh_err *err)
 }
 
 /* Normalises in[a, b) into p and says whether anything changed. */
-static int normal_piece(eh_str in, int64_t a, int64_t b, bool compat, bool compose, piece *p, bool *changed, eh_err *err)
+static int normal_piece(eh_str in, int64_t a, int64_t b, bool compat, bool compose, piece *p, bool *changed,
+                        eh_err *err)
 {
     p->n = 0;
     for (int64_t at = a; at < b;) {

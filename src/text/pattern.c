@@ -106,7 +106,8 @@ static int escape(reader *r, bool in_class)
             return refuse(r, start, 2, "wanted \\uHHHH or \\x{H..}");
         eh_buf_printf(r->out, "\\x{%x}", (unsigned)code);
         r->at = at + n + braces;
-    } else if ((unsigned char)c < 0x80 && !((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))) {
+    } else if ((unsigned char)c < 0x80 &&
+               !((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))) {
         eh_buf_bytes(r->out, r->in.p + start, 2); /* the character itself */
     } else {
         return refuse(r, start, 2, "not an escape that is supported here");
@@ -358,7 +359,8 @@ int eh_pattern_find(const eh_pattern *p, eh_matcher *m, eh_str text, int64_t fro
         char why[200];
         pcre2_get_error_message(rc, (PCRE2_UCHAR *)why, sizeof why);
         return eh_fail(err, rc == PCRE2_ERROR_NOMEMORY ? EH_ENOMEM : EH_ERANGE,
-                       "splitting %lld bytes of text was given up at byte %lld: %s", (long long)text.n, (long long)from, why);
+                       "splitting %lld bytes of text was given up at byte %lld: %s", (long long)text.n,
+                       (long long)from, why);
     }
     const PCRE2_SIZE *found = pcre2_get_ovector_pointer(m->data);
     *start = (int64_t)found[0];

@@ -226,6 +226,14 @@ static void ids_push(eh_ids *ids, int32_t id, int64_t start, int64_t end)
     ids->n++;
 }
 
+int eh_ids_push(eh_ids *ids, int32_t id, int64_t start, int64_t end, eh_err *err)
+{
+    const int rc = ids_room(ids, 1, err);
+    if (rc == EH_OK)
+        ids_push(ids, id, start, end);
+    return rc;
+}
+
 static int push_one(encoding *e, int32_t id, int64_t start, int64_t end, eh_err *err)
 {
     const int rc = ids_room(&e->ids, 1, err);
@@ -277,7 +285,8 @@ static int on_word(void *ctx, int64_t at, int64_t n, eh_err *err)
     int64_t n_piece = 0;
     int rc = raw ? raw_bytes(e, at, n, err) : EH_OK;
     if (rc == EH_OK)
-        rc = eh_bpe_word(&e->t->bpe, e->work, raw ? eh_buf_get(&e->raw) : (eh_str){text + at, n}, &piece, &n_piece, err);
+        rc = eh_bpe_word(&e->t->bpe, e->work, raw ? eh_buf_get(&e->raw) : (eh_str){text + at, n}, &piece, &n_piece,
+                         err);
     if (rc == EH_OK)
         rc = ids_room(&e->ids, n_piece, err);
     if (rc < 0)
@@ -335,8 +344,8 @@ static int encode_section(encoding *e, int64_t a, int64_t b, eh_err *err)
         rc = eh_normalize(e->t->norm, e->t->n_norm, e->m, e->section, &now, err);
     eh_flow *s = &e->section[now];
     int64_t at = 0, start, end;
-    for (const eh_added *x; rc == EH_OK && (x = eh_added_find(&e->t->normed, s->text, at, e->literal, &start, &end)) != NULL;
-         at = end) {
+    for (const eh_added *x;
+         rc == EH_OK && (x = eh_added_find(&e->t->normed, s->text, at, e->literal, &start, &end)) != NULL; at = end) {
         int64_t from, to;
         rc = encode_part(e, s, at, start, err);
         eh_flow_range(s, start, end, &from, &to);
@@ -488,7 +497,8 @@ int eh_tokenizer_decode(const eh_tokenizer *t, const int32_t *id, int64_t n, boo
     eh_stream_init(&s, t, skip_special);
     for (int64_t i = 0; i < n; i++)
         if (id[i] < 0)
-            return eh_fail(err, EH_ERANGE, "%s: token %lld has id %d; ids begin at 0", t->where, (long long)i, (int)id[i]);
+            return eh_fail(err, EH_ERANGE, "%s: token %lld has id %d; ids begin at 0", t->where, (long long)i,
+                           (int)id[i]);
     for (int64_t i = 0; i < n && rc == EH_OK; i++)
         rc = put(&s, id[i], out, err);
     eh_decode_end(&t->decoder, &s, out);

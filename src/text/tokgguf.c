@@ -88,8 +88,8 @@ static int find_pre(const eh_gguf_vocab *v, const pre_row **row, eh_err *err)
 static int check_id(const eh_gguf_vocab *v, const char *what, int64_t id, eh_err *err)
 {
     if (id < -1 || id >= v->n)
-        return eh_fail(err, EH_EFORMAT, "%s: the %s token is %lld; there are %lld tokens", v->where, what, (long long)id,
-                       (long long)v->n);
+        return eh_fail(err, EH_EFORMAT, "%s: the %s token is %lld; there are %lld tokens", v->where, what,
+                       (long long)id, (long long)v->n);
     return EH_OK;
 }
 
@@ -103,6 +103,12 @@ static int read_tokens(eh_tokenizer *t, const eh_gguf_vocab *v, bool spm, eh_add
         if (v->tokens[i].n > EH_TOKEN_BYTES_MAX || v->tokens[i].n < 0)
             return eh_fail(err, EH_ENOSUP, "%s: token %lld is spelt with %lld bytes; up to %d are supported", v->where,
                            (long long)i, (long long)v->tokens[i].n, EH_TOKEN_BYTES_MAX);
+        for (int64_t at = 0, len; at < v->tokens[i].n; at += len) {
+            len = eh_utf8_next(v->tokens[i], at, NULL);
+            if (len == 0)
+                return eh_fail(err, EH_EFORMAT, "%s: token %lld: byte %lld of its spelling is not UTF-8", v->where,
+                               (long long)i, (long long)at);
+        }
         if (type < 0 || type > TYPE_BYTE)
             return eh_fail(err, EH_EFORMAT, "%s: token %lld has type %d; types go from 1 to %d", v->where, (long long)i,
                            type, TYPE_BYTE);
@@ -175,7 +181,8 @@ static int read_byte_level(eh_tokenizer *t, const eh_gguf_vocab *v, const pre_ro
         /* The blank between the two; a token may begin with a blank of its own in the eyes of llama.cpp */
         const char *blank = m.n > 1 ? memchr(m.p + 1, ' ', (size_t)m.n - 1) : NULL;
         if (blank == NULL || blank == m.p + m.n - 1)
-            return eh_fail(err, EH_EFORMAT, "%s: merge %lld is not two tokens with a blank between", v->where, (long long)i);
+            return eh_fail(err, EH_EFORMAT, "%s: merge %lld is not two tokens with a blank between", v->where,
+                           (long long)i);
         const eh_str left = {m.p, blank - m.p}, right = {blank + 1, m.p + m.n - blank - 1};
         if (left.n > EH_TOKEN_BYTES_MAX || right.n > EH_TOKEN_BYTES_MAX)
             return eh_fail(err, EH_EFORMAT, "%s: merge %lld is longer than any token", v->where, (long long)i);
@@ -214,8 +221,10 @@ int eh_tokenizer_open_gguf(const eh_gguf_vocab *v, eh_tokenizer **out, eh_err *e
     int64_t n_added = 0;
     int rc = EH_OK;
     if (!spm && !eh_str_eq(v->model, EH_STR("gpt2")))
-        return eh_fail(err, EH_ENOSUP, "%s: tokenizer model \"%.*s\" is not supported; supported are gpt2 (byte-level BPE) and llama (SentencePiece BPE)",
-                       v->where, (int)(v->model.n < 100 ? v->model.n : 100), v->model.p == NULL ? "" : v->model.p);
+        return eh_fail(
+            err, EH_ENOSUP,
+            "%s: tokenizer model \"%.*s\" is not supported; supported are gpt2 (byte-level BPE) and llama (SentencePiece BPE)",
+            v->where, (int)(v->model.n < 100 ? v->model.n : 100), v->model.p == NULL ? "" : v->model.p);
     if (!spm)
         rc = find_pre(v, &row, err);
     if (rc == EH_OK && (v->tokens == NULL || v->n < 1))
@@ -261,7 +270,8 @@ int eh_tokenizer_open_gguf(const eh_gguf_vocab *v, eh_tokenizer **out, eh_err *e
         t->suffix[t->n_suffix++] = t->eos;
     }
     if (v->chat_template.n > 0) {
-        t->chat_template = (eh_str){eh_arena_text(&t->arena, v->chat_template.p, v->chat_template.n), v->chat_template.n};
+        t->chat_template =
+            (eh_str){eh_arena_text(&t->arena, v->chat_template.p, v->chat_template.n), v->chat_template.n};
         if (t->chat_template.p == NULL) {
             rc = eh_fail(err, EH_ENOMEM, "%s: no memory for its chat template", v->where);
             goto done;

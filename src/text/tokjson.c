@@ -264,7 +264,8 @@ static int add_split_by(loader *l, const char *expression, eh_split_how how, boo
 static int add_open(loader *l, eh_norm n, const char *what)
 {
     if (l->t->n_open > 0 || l->t->n_split > 0 || l->byte_level)
-        return eh_fail(l->err, EH_ENOSUP, "%s: pre-tokenizer %s changes the text, and is not the first", l->where, what);
+        return eh_fail(l->err, EH_ENOSUP, "%s: pre-tokenizer %s changes the text, and is not the first", l->where,
+                       what);
     l->t->open[l->t->n_open++] = n;
     return EH_OK;
 }
@@ -304,7 +305,8 @@ static int pre_byte_level(loader *l, const json_t *j)
     if (rc == EH_OK)
         rc = eh_json_bool_or(j, l->where, "use_regex", &use_regex, l->err);
     if (rc == EH_OK && blank)
-        rc = add_open(l, (eh_norm){.kind = EH_NORM_PREPEND_ONCE, .text = EH_STR(" ")}, "ByteLevel with a blank in front");
+        rc = add_open(l, (eh_norm){.kind = EH_NORM_PREPEND_ONCE, .text = EH_STR(" ")},
+                      "ByteLevel with a blank in front");
     if (rc == EH_OK && use_regex)
         rc = add_split_by(l, GPT2_SPLIT, EH_SPLIT_ISOLATED, false, "ByteLevel");
     l->byte_level = true;
@@ -400,7 +402,8 @@ static int add_affix(loader *l, bool behind, int64_t id)
 {
     eh_tokenizer *t = l->t;
     if ((behind ? t->n_suffix : t->n_prefix) == EH_AFFIX_MAX)
-        return eh_fail(l->err, EH_ENOSUP, "%s: the template adds more than %d tokens on one side", l->where, EH_AFFIX_MAX);
+        return eh_fail(l->err, EH_ENOSUP, "%s: the template adds more than %d tokens on one side", l->where,
+                       EH_AFFIX_MAX);
     if (behind)
         t->suffix[t->n_suffix++] = (int32_t)id;
     else
@@ -427,26 +430,32 @@ static int post_template(loader *l, const json_t *j)
         }
         eh_str name;
         if (s == NULL)
-            return eh_fail(l->err, EH_EFORMAT, "%s: TemplateProcessing: item %d of \"single\" is neither a special token nor the one text",
-                           l->where, (int)i);
+            return eh_fail(
+                l->err, EH_EFORMAT,
+                "%s: TemplateProcessing: item %d of \"single\" is neither a special token nor the one text", l->where,
+                (int)i);
         rc = eh_json_str(s, l->where, "id", &name, l->err);
         if (rc < 0)
             return rc;
         /* jansson's keys end at NUL, and so does this look-up: a name with a NUL finds nothing */
-        const json_t *ids = strlen(name.p) == (size_t)name.n ? json_object_get(json_object_get(special, name.p), "ids") : NULL;
+        const json_t *ids =
+            strlen(name.p) == (size_t)name.n ? json_object_get(json_object_get(special, name.p), "ids") : NULL;
         if (!json_is_array(ids))
-            return eh_fail(l->err, EH_EFORMAT, "%s: TemplateProcessing: \"%.100s\" is not among its special tokens", l->where,
-                           name.p);
+            return eh_fail(l->err, EH_EFORMAT, "%s: TemplateProcessing: \"%.100s\" is not among its special tokens",
+                           l->where, name.p);
         for (size_t k = 0; k < json_array_size(ids); k++) {
             const json_t *id = json_array_get(ids, k);
             if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) >= EH_VOCAB_IDS_MAX)
-                return eh_fail(l->err, EH_EFORMAT, "%s: TemplateProcessing: \"%.100s\" has an id that is none", l->where, name.p);
+                return eh_fail(l->err, EH_EFORMAT, "%s: TemplateProcessing: \"%.100s\" has an id that is none",
+                               l->where, name.p);
             rc = add_affix(l, text_seen, json_integer_value(id));
             if (rc < 0)
                 return rc;
         }
     }
-    return text_seen ? EH_OK : eh_fail(l->err, EH_EFORMAT, "%s: TemplateProcessing: \"single\" leaves out the text", l->where);
+    return text_seen
+               ? EH_OK
+               : eh_fail(l->err, EH_EFORMAT, "%s: TemplateProcessing: \"single\" leaves out the text", l->where);
 }
 
 /* RoBERTa's and BERT's: [name, id] before and behind the text. */
@@ -457,7 +466,8 @@ static int post_cls_sep(loader *l, const json_t *j)
         const char *key = behind ? "sep" : "cls";
         const json_t *id = json_array_get(json_object_get(j, key), 1);
         if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) >= EH_VOCAB_IDS_MAX)
-            return eh_fail(l->err, EH_EFORMAT, "%s: post-processor: \"%s\" is not a pair of name and id", l->where, key);
+            return eh_fail(l->err, EH_EFORMAT, "%s: post-processor: \"%s\" is not a pair of name and id", l->where,
+                           key);
         rc = add_affix(l, behind, json_integer_value(id));
     }
     return rc;
@@ -545,8 +555,8 @@ static int dec_strip(loader *l, const json_t *j)
     if (rc == EH_OK)
         rc = eh_json_int(j, l->where, "stop", 0, INT64_MAX, &stop, l->err);
     if (rc == EH_OK && stop != 0)
-        rc = eh_fail(l->err, EH_ENOSUP, "%s: decoder Strip: taking off the end (\"stop\" %lld) is not supported", l->where,
-                     (long long)stop);
+        rc = eh_fail(l->err, EH_ENOSUP, "%s: decoder Strip: taking off the end (\"stop\" %lld) is not supported",
+                     l->where, (long long)stop);
     if (rc < 0 || !l->fuse_read)
         return rc < 0 ? rc : add_decode_step(l, s, "Strip");
     if (l->t->decoder.strip_n > 0 || l->t->decoder.bytes)
@@ -670,21 +680,22 @@ static int read_vocab(loader *l, const json_t *vocab)
     const char *key;
     json_t *value;
     if (!json_is_object(vocab))
-        return eh_fail(l->err, EH_EFORMAT, "%s: model: \"vocab\" is %s, wanted an object", l->where, eh_json_type(vocab));
+        return eh_fail(l->err, EH_EFORMAT, "%s: model: \"vocab\" is %s, wanted an object", l->where,
+                       eh_json_type(vocab));
     const int64_t n = (int64_t)json_object_size(vocab) + l->n_added;
     const int64_t limit = n * 8 + 65536 < EH_VOCAB_IDS_MAX ? n * 8 + 65536 : EH_VOCAB_IDS_MAX;
     json_object_foreach((json_t *)vocab, key, value) {
         const int64_t id = json_is_integer(value) ? json_integer_value(value) : -1;
         if (id < 0 || id >= limit)
-            return eh_fail(l->err, EH_EFORMAT, "%s: token \"%.100s\" has an id that is not within 0 to %lld", l->where, key,
-                           (long long)limit - 1);
+            return eh_fail(l->err, EH_EFORMAT, "%s: token \"%.100s\" has an id that is not within 0 to %lld",
+                           l->where, key, (long long)limit - 1);
         high = id > high ? id : high;
         bytes += (int64_t)strlen(key);
     }
     for (int64_t i = 0; i < l->n_added; i++) {
         if (l->added[i].id >= limit)
-            return eh_fail(l->err, EH_EFORMAT, "%s: added token %d is not within 0 to %lld", l->where, (int)l->added[i].id,
-                           (long long)limit - 1);
+            return eh_fail(l->err, EH_EFORMAT, "%s: added token %d is not within 0 to %lld", l->where,
+                           (int)l->added[i].id, (long long)limit - 1);
         high = l->added[i].id > high ? l->added[i].id : high;
         bytes += l->added[i].text.n;
     }
@@ -699,7 +710,8 @@ static int read_vocab(loader *l, const json_t *vocab)
         const eh_str s = {p, (int64_t)strlen(key)};
         rc = check_spelling(l, s, id);
         if (rc == EH_OK && v->spelling[id].p != NULL)
-            rc = eh_fail(l->err, EH_EFORMAT, "%s: id %lld is given to two tokens, \"%.100s\" is one", l->where, (long long)id, key);
+            rc = eh_fail(l->err, EH_EFORMAT, "%s: id %lld is given to two tokens, \"%.100s\" is one", l->where,
+                         (long long)id, key);
         if (rc < 0)
             return rc;
         memcpy(p, key, (size_t)s.n);
@@ -716,7 +728,8 @@ static int read_vocab(loader *l, const json_t *vocab)
         eh_added *a = &l->added[i];
         const int32_t same = eh_names_get(&v->names, a->text);
         if ((same >= 0 && same != a->id) || (v->spelling[a->id].p != NULL && !eh_str_eq(v->spelling[a->id], a->text)))
-            return eh_fail(l->err, EH_EFORMAT, "%s: added token %d is spelt otherwise in the vocabulary, or has another id there",
+            return eh_fail(l->err, EH_EFORMAT,
+                           "%s: added token %d is spelt otherwise in the vocabulary, or has another id there",
                            l->where, (int)a->id);
         memcpy(p, a->text.p, (size_t)a->text.n);
         a->text.p = p;
@@ -730,7 +743,8 @@ static int read_vocab(loader *l, const json_t *vocab)
 static int read_merges(loader *l, const json_t *merges)
 {
     if (!json_is_array(merges))
-        return eh_fail(l->err, EH_EFORMAT, "%s: model: \"merges\" is %s, wanted an array", l->where, eh_json_type(merges));
+        return eh_fail(l->err, EH_EFORMAT, "%s: model: \"merges\" is %s, wanted an array", l->where,
+                       eh_json_type(merges));
     const int64_t n = (int64_t)json_array_size(merges);
     if (n >= INT32_MAX)
         return eh_fail(l->err, EH_ENOSUP, "%s: %lld merges", l->where, (long long)n);
@@ -745,7 +759,8 @@ static int read_merges(loader *l, const json_t *merges)
                 left = (eh_str){both.p, blank - both.p};
                 right = (eh_str){blank + 1, both.p + both.n - blank - 1};
             }
-        } else if (json_array_size(m) == 2 && json_is_string(json_array_get(m, 0)) && json_is_string(json_array_get(m, 1))) {
+        } else if (json_array_size(m) == 2 && json_is_string(json_array_get(m, 0)) &&
+                   json_is_string(json_array_get(m, 1))) {
             left = eh_json_text(json_array_get(m, 0));
             right = eh_json_text(json_array_get(m, 1));
         }
@@ -800,7 +815,8 @@ static int read_model(loader *l, const json_t *model, const json_t *config)
     if (unk.p != NULL) {
         b->unk = eh_names_get(&t->vocab.names, unk);
         if (b->unk < 0)
-            return eh_fail(l->err, EH_EFORMAT, "%s: the unknown token \"%.100s\" is not in the vocabulary", l->where, unk.p);
+            return eh_fail(l->err, EH_EFORMAT, "%s: the unknown token \"%.100s\" is not in the vocabulary", l->where,
+                           unk.p);
     }
     for (int i = 0; i < 256; i++)
         b->byte_id[i] = -1;
@@ -850,7 +866,8 @@ static int config_policy(loader *l, const json_t *config)
         if (rc < 0)
             return rc;
         if (wanted && t->bos < 0)
-            return eh_fail(l->err, EH_EFORMAT, "%s: the config adds a BOS token, and names none that is there", l->where);
+            return eh_fail(l->err, EH_EFORMAT, "%s: the config adds a BOS token, and names none that is there",
+                           l->where);
         if (!wanted && t->bos >= 0)
             drop(t->prefix, &t->n_prefix, t->bos);
         if (wanted && !eh_tokenizer_adds_bos(t)) {
@@ -866,7 +883,8 @@ static int config_policy(loader *l, const json_t *config)
         if (rc < 0)
             return rc;
         if (wanted && t->eos < 0)
-            return eh_fail(l->err, EH_EFORMAT, "%s: the config adds an EOS token, and names none that is there", l->where);
+            return eh_fail(l->err, EH_EFORMAT, "%s: the config adds an EOS token, and names none that is there",
+                           l->where);
         if (!wanted && t->eos >= 0)
             drop(t->suffix, &t->n_suffix, t->eos);
         if (wanted && !eh_tokenizer_adds_eos(t))
@@ -925,7 +943,8 @@ int eh_tokenizer_open_bytes(eh_str tokenizer_json, eh_str config_json, const cha
         rc = read_model(&l, json_object_get(root, "model"), config);
     if (rc == EH_OK)
         rc = read_optional(&l, "post_processor", read_post_processor);
-    l.t->decoder.blank_between = json_object_get(root, "decoder") == NULL || json_is_null(json_object_get(root, "decoder"));
+    l.t->decoder.blank_between =
+        json_object_get(root, "decoder") == NULL || json_is_null(json_object_get(root, "decoder"));
     if (rc == EH_OK)
         rc = read_optional(&l, "decoder", read_decoder);
     if (rc == EH_OK)

@@ -61,7 +61,8 @@ int eh_names_put(eh_names *t, int32_t id, int32_t *other, const char *where, eh_
         }
     }
     *other = -1;
-    return eh_fail(err, EH_EFORMAT, "%s: token %d: too many spellings share a place in the table; the vocabulary looks made for it",
+    return eh_fail(err, EH_EFORMAT,
+                   "%s: token %d: too many spellings share a place in the table; the vocabulary looks made for it",
                    where, (int)id);
 }
 
@@ -81,7 +82,10 @@ int32_t eh_names_get(const eh_names *t, eh_str key)
 
 static int hex(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                  : -1;
 }
 
 int eh_byte_of(eh_str s)

@@ -66,8 +66,18 @@ static void gguf(eh_str s)
     static eh_str token[TOKENS_MAX], merge[TOKENS_MAX];
     static float score[TOKENS_MAX];
     static int32_t type[TOKENS_MAX];
-    eh_gguf_vocab v = {.where = "fuzz", .tokens = token, .merges = merge, .types = type, .scores = score, .bos = -1, .eos = -1,
-                       .unk = -1, .pad = -1, .add_bos = -1, .add_eos = -1, .add_space_prefix = -1};
+    eh_gguf_vocab v = {.where = "fuzz",
+                       .tokens = token,
+                       .merges = merge,
+                       .types = type,
+                       .scores = score,
+                       .bos = -1,
+                       .eos = -1,
+                       .unk = -1,
+                       .pad = -1,
+                       .add_bos = -1,
+                       .add_eos = -1,
+                       .add_space_prefix = -1};
     eh_tokenizer *t = NULL;
     v.model = next_line(&s);
     v.pre = next_line(&s);

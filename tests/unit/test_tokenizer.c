@@ -731,7 +731,8 @@ TEST(gguf_vocabularies_that_make_no_sense_are_refused)
     static char long_token[20000];
     memset(long_token, 'a', sizeof long_token);
     const eh_str twice[] = {{"a", 1}, {"b", 1}, {"a", 1}}, huge[] = {{"a", 1}, {long_token, sizeof long_token}},
-                 huge_spm[] = {{"a", 1}, {long_token, 600}}, plain[] = {{"a", 1}, {"b", 1}, {"ab", 2}};
+                 huge_spm[] = {{"a", 1}, {long_token, 600}}, plain[] = {{"a", 1}, {"b", 1}, {"ab", 2}},
+                 cut[] = {{"a", 1}, {"\xE2", 1}, {"ab", 2}};
     const eh_str bad_merge[] = {{"a c", 3}}, no_blank[] = {{"ab", 2}}, no_result[] = {{"b a", 3}}, tail[] = {{"ab ", 3}};
     const float nan_scores[] = {0, 0.0f / 0.0f, 0};
     const int32_t bad_types[] = {1, 9, 1}, bad_byte[] = {1, 1, 6};
@@ -746,6 +747,7 @@ TEST(gguf_vocabularies_that_make_no_sense_are_refused)
     REFUSED((v.n = 0), EH_EFORMAT, "missing or empty");
     REFUSED((v.tokens = twice), EH_EFORMAT, "tokens 0 and 2 are spelt alike");
     REFUSED((v.tokens = huge, v.n = 2), EH_ENOSUP, "token 1 is spelt with 20000 bytes");
+    REFUSED((v.tokens = cut), EH_EFORMAT, "token 1: byte 0 of its spelling is not UTF-8"); /* it would cut characters of the text */
     REFUSED((v.types = bad_types), EH_EFORMAT, "type 9");
     REFUSED((v.bos = 3), EH_EFORMAT, "the BOS token is 3; there are 3");
     REFUSED((v.eos = -2), EH_EFORMAT, "the EOS token is -2");
@@ -785,6 +787,26 @@ TEST(all_known_pre_tokenizers_of_gguf_open)
                                  .add_bos = 0, .add_eos = 1, .add_space_prefix = -1};
         CHECK_OK(eh_tokenizer_open_gguf(&v, &t, &err));
         CHECK_STR(encoded(t, EH_STR("aab"), EH_ENCODE_DEFAULT, false), "0 2 1");
+        eh_tokenizer_close(t);
+    }
+}
+
+/* The families whose tokenizer.json has NFC get it from GGUF too, which cannot say so. */
+TEST(gguf_pre_tokenizers_bring_their_normalizer)
+{
+    static const eh_str tokens[] = {{"e", 1}, {"\u00c3", 2}, {"\u00a9", 2}, {"\u00c3\u00a9", 4}, {"\u00cc", 2}, {"\u0123", 2}};
+    static const eh_str merges[] = {{"\u00c3 \u00a9", 5}};
+    static const struct {
+        const char *pre, *ids;
+    } row[] = {{"qwen2", "3:0-3"}, {"deepseek-r1-qwen", "3:0-3"}, {"command-r", "3:0-3"},
+               {"llama-bpe", "0:0-1 4:1-3 5:1-3"}, {"smollm", "0:0-1 4:1-3 5:1-3"}};
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        eh_tokenizer *t = NULL;
+        const eh_gguf_vocab v = {.where = "t.gguf", .model = EH_STR("gpt2"), .pre = eh_str_of(row[i].pre), .tokens = tokens, .n = 6,
+                                 .merges = merges, .n_merge = 1, .bos = 0, .eos = -1, .unk = -1, .pad = -1,
+                                 .add_bos = 0, .add_eos = 0, .add_space_prefix = -1};
+        CHECK_OK(eh_tokenizer_open_gguf(&v, &t, &err));
+        CHECK_STR(encoded(t, EH_STR("e\u0301"), 0, true), row[i].ids);
         eh_tokenizer_close(t);
     }
 }

@@ -1,0 +1,103 @@
+/*
+ * Inside an audit: a task as the audit runs it, whatever its items are.
+ *
+ * The audit cuts a task's items into blocks, asks the engine a block at a time, keeps a record per
+ * item (JSON Lines, journalled), and at the end reads all records back and scores from them alone:
+ * a run that was resumed and one that was not cannot differ.
+ */
+#ifndef EH_STUDY_AUDIT_H
+#define EH_STUDY_AUDIT_H
+
+#include <jansson.h>
+
+#include "base/hash.h"
+#include "stats/estimate.h"
+#include "study/ask.h"
+#include "task/bbq_prompt.h"
+#include "task/task.h"
+
+struct eh_audit {
+    eh_score_row *row; /* [n_row]; its words are the arena's */
+    int64_t n_row, room;
+    eh_buf notes;
+    double seconds;
+    int64_t n_item, n_computed;
+    eh_arena arena;
+};
+
+/* What the user asked for, with defaults filled in. */
+typedef struct eh_audit_plan {
+    eh_audit_options o;
+    const char *probes; /* folder */
+    eh_bbq_form form;
+    const eh_bbq_orders *orders;
+    eh_bootstrap_how how;
+} eh_audit_plan;
+
+typedef struct eh_audit_task eh_audit_task;
+
+/* A kind of task is a row of functions; `self` is the kind's own. */
+typedef struct eh_audit_kind {
+    const char *task; /* its name in eh_task_table */
+    /* Loads the items and chooses those that take part: t->pick, t->n_pick, t->self. */
+    int (*load)(eh_audit_task *t, eh_err *err);
+    /* Adds everything that item i depends on to the hash. */
+    void (*hash)(const eh_audit_task *t, int64_t i, eh_sha256 *h);
+    /* Adds item i's requests to `ask`, their numbers to `number` (room for EH_AUDIT_NUMBERS). */
+    int (*ask)(eh_audit_task *t, int64_t i, eh_ask *ask, int64_t *number, eh_err *err);
+    /* Appends item i's record, a line. */
+    int (*record)(const eh_audit_task *t, int64_t i, const eh_ask *ask, const int64_t *number, eh_buf *out,
+                  eh_err *err);
+    /* Takes item i's answer from its record. */
+    int (*read)(eh_audit_task *t, int64_t i, const json_t *record, const char *where, eh_err *err);
+    /* Adds rows and notes. */
+    int (*score)(const eh_audit_task *t, eh_audit *a, eh_err *err);
+    void (*clear)(eh_audit_task *t);
+} eh_audit_kind;
+
+#define EH_AUDIT_NUMBERS 12 /* most requests of one item: six orders, twice; or twelve continuations */
+
+struct eh_audit_task {
+    const eh_audit_kind *kind;
+    const eh_audit_plan *plan;
+    eh_model *m;
+    int64_t *pick; /* [n_pick] items that take part, in stored order */
+    int64_t n_pick;
+    int64_t n_all; /* items there are */
+    void *self;
+};
+
+/* The kinds there are; NULL: no such task. */
+const eh_audit_kind *eh_audit_kind_find(const char *task);
+extern const eh_audit_kind eh_audit_bbq, eh_audit_probes, eh_audit_bbq_harness, eh_audit_pairs, eh_audit_utility;
+
+/*
+ * Chooses items by --categories, --rows and --limit into t->pick.
+ *
+ * in   category, cluster, family  [n] of each item; names [n_name] are what --categories may say:
+ *                                 it says a category or a family by its index
+ */
+typedef struct eh_audit_item {
+    int32_t category, family, cluster;
+} eh_audit_item;
+int eh_audit_choose(eh_audit_task *t, const eh_audit_item *item, int64_t n, const char *const *category,
+                    int64_t n_category, const char *const *family, int64_t n_family, eh_err *err);
+
+/* A row of the result; texts are copied. */
+int eh_audit_add_row(eh_audit *a, const char *task, const char *category, const char *score, const eh_estimate *e,
+                     eh_better better, const char *note, eh_err *err);
+int eh_audit_add_note(eh_audit *a, eh_err *err, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* "[a,b,c]" with the fewest digits that read back to the same number. */
+void eh_audit_put_numbers(eh_buf *b, const double *x, int64_t n);
+/* Reads n finite numbers. */
+int eh_audit_get_numbers(const json_t *record, const char *key, const char *where, int64_t n, double *x, eh_err *err);
+
+/* results.json and reproduce.json. */
+int eh_audit_write_results(const eh_audit *a, const eh_audit_plan *p, const eh_model *m, eh_audit_task *const *task,
+                           int64_t n_task, eh_err *err);
+int eh_audit_write_reproduce(const eh_audit *a, const eh_audit_plan *p, const eh_model *m, eh_audit_task *const *task,
+                             const char (*data_sha)[EH_SHA256_TEXT], int64_t n_task, double scoring_seconds,
+                             eh_err *err);
+
+#endif

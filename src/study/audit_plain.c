@@ -1,0 +1,315 @@
+/* Our own sentence pairs and utility questions. */
+#include <math.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "study/audit.h"
+#include "task/probe.h"
+
+/* ---- What both share: per-cluster sums and their scores -------------------------------------------- */
+
+static double ratio(const double *sum, const void *ctx)
+{
+    const int *column = ctx; /* numerator and denominator */
+    return sum[column[1]] > 0.0 ? sum[column[0]] / sum[column[1]] : (double)NAN;
+}
+
+static double percent(const double *sum, const void *ctx)
+{
+    return 100.0 * ratio(sum, ctx);
+}
+
+typedef struct formula {
+    const char *name;
+    eh_statistic_fn *value;
+    int column[2];
+    eh_better better;
+} formula;
+
+#define WIDTH 4
+
+/* Scores of the items whose group is `group` (-1: all). column(i, x) fills what item i adds. */
+static int score_group(const eh_audit_task *t, eh_audit *a, const char *name, const int32_t *group_of, int32_t group,
+                       const int32_t *cluster_of, int64_t n_cluster, const double (*add)[WIDTH],
+                       const formula *formulas, int n_formula, eh_err *err)
+{
+    double *sum = eh_calloc(n_cluster * WIDTH, (int64_t)sizeof *sum);
+    int64_t *row = eh_calloc(n_cluster, (int64_t)sizeof *row);
+    int rc = EH_OK;
+    if (sum == NULL || row == NULL) {
+        rc = eh_fail(err, EH_ENOMEM, "no memory for the sums of %lld clusters", (long long)n_cluster);
+        goto done;
+    }
+    eh_clusters c = {sum, 0, WIDTH};
+    int64_t n = 0;
+    for (int64_t k = 0; k < t->n_pick; k++) {
+        const int64_t i = t->pick[k];
+        if (group >= 0 && group_of[i] != group)
+            continue;
+        if (row[cluster_of[i]] == 0)
+            row[cluster_of[i]] = ++c.n_cluster;
+        double *into = sum + (row[cluster_of[i]] - 1) * WIDTH;
+        for (int w = 0; w < WIDTH; w++)
+            into[w] += add[i][w];
+        n++;
+    }
+    if (n == 0)
+        goto done;
+    eh_statistic stat[WIDTH];
+    eh_estimate e[WIDTH];
+    for (int f = 0; f < n_formula; f++)
+        stat[f] = (eh_statistic){formulas[f].value, formulas[f].column, n};
+    rc = eh_bootstrap(&c, stat, n_formula, &t->plan->how, e, err);
+    for (int f = 0; f < n_formula && rc == EH_OK; f++)
+        rc = eh_audit_add_row(a, t->kind->task, name, formulas[f].name, &e[f], formulas[f].better, NULL, err);
+done:
+    eh_free(sum);
+    eh_free(row);
+    return rc;
+}
+
+/* What a task of this file keeps besides its set: item i's columns, group and cluster. */
+typedef struct plain_self {
+    eh_pair_set pairs;
+    eh_utility_set utility;
+    double (*add)[WIDTH];
+    int32_t *group, *cluster;
+    int64_t n_cluster;
+} plain_self;
+
+static int start(eh_audit_task *t, plain_self **s, eh_err *err)
+{
+    t->self = *s = eh_calloc(1, (int64_t)sizeof **s);
+    return *s != NULL ? EH_OK : eh_fail(err, EH_ENOMEM, "no memory for a task");
+}
+
+static int choose(eh_audit_task *t, int64_t n, const char *const *name, int64_t n_name, eh_err *err)
+{
+    plain_self *s = t->self;
+    eh_audit_item *item = eh_alloc(n, (int64_t)sizeof *item);
+    s->add = eh_calloc(n, (int64_t)sizeof *s->add);
+    if (item == NULL || s->add == NULL || s->group == NULL || s->cluster == NULL) {
+        eh_free(item);
+        return eh_fail(err, EH_ENOMEM, "no memory for %lld items", (long long)n);
+    }
+    for (int64_t i = 0; i < n; i++)
+        item[i] = (eh_audit_item){s->group[i], s->group[i], s->cluster[i]};
+    const int rc = eh_audit_choose(t, item, n, name, n_name, name, n_name, err);
+    eh_free(item);
+    return rc;
+}
+
+static void clear(eh_audit_task *t)
+{
+    plain_self *s = t->self;
+    if (s == NULL)
+        return;
+    eh_pairs_clear(&s->pairs);
+    eh_utility_clear(&s->utility);
+    eh_free(s->add);
+    eh_free(s->group);
+    eh_free(s->cluster);
+    eh_free(s);
+}
+
+static int score(const eh_audit_task *t, eh_audit *a, const char *const *name, int64_t n_name,
+                 const formula *formulas, int n_formula, eh_err *err)
+{
+    const plain_self *s = t->self;
+    int rc = score_group(t, a, "all", s->group, -1, s->cluster, s->n_cluster, (const double(*)[WIDTH])s->add, formulas,
+                         n_formula, err);
+    for (int32_t g = 0; g < n_name && rc == EH_OK; g++)
+        rc = score_group(t, a, name[g], s->group, g, s->cluster, s->n_cluster, (const double(*)[WIDTH])s->add,
+                         formulas, n_formula, err);
+    return rc;
+}
+
+static void add_text(eh_sha256 *h, eh_str s)
+{
+    eh_sha256_add(h, &s.n, (int64_t)sizeof s.n);
+    eh_sha256_add(h, s.p, s.n);
+}
+
+/* ---- Pairs: log p(more) - log p(less) ----------------------------------------------------------------- */
+
+static int load_pairs(eh_audit_task *t, eh_err *err)
+{
+    plain_self *s;
+    int rc = start(t, &s, err);
+    if (rc == EH_OK)
+        rc = eh_pairs_load(t->plan->probes, &s->pairs, err);
+    if (rc < 0)
+        return rc;
+    s->n_cluster = s->pairs.n_cluster;
+    s->group = eh_alloc(s->pairs.n_item, (int64_t)sizeof *s->group);
+    s->cluster = eh_alloc(s->pairs.n_item, (int64_t)sizeof *s->cluster);
+    for (int64_t i = 0; s->group != NULL && s->cluster != NULL && i < s->pairs.n_item; i++) {
+        s->group[i] = s->pairs.item[i].category;
+        s->cluster[i] = s->pairs.item[i].cluster;
+    }
+    return choose(t, s->pairs.n_item, s->pairs.category, s->pairs.n_category, err);
+}
+
+static void hash_pair(const eh_audit_task *t, int64_t i, eh_sha256 *h)
+{
+    const eh_pair *p = &((const plain_self *)t->self)->pairs.item[i];
+    add_text(h, p->id);
+    add_text(h, p->more);
+    add_text(h, p->less);
+}
+
+static int ask_pair(eh_audit_task *t, int64_t i, eh_ask *a, int64_t *number, eh_err *err)
+{
+    const eh_pair *p = &((const plain_self *)t->self)->pairs.item[i];
+    const int rc = eh_ask_pair(a, EH_STR(""), p->more, &number[0], err);
+    return rc == EH_OK ? eh_ask_pair(a, EH_STR(""), p->less, &number[1], err) : rc;
+}
+
+static int record_pair(const eh_audit_task *t, int64_t i, const eh_ask *a, const int64_t *number, eh_buf *b,
+                       eh_err *err)
+{
+    const plain_self *s = t->self;
+    const eh_pair *p = &s->pairs.item[i];
+    (void)err;
+    eh_buf_printf(b, "{\"doc_id\":%lld,\"id\":", (long long)i);
+    eh_buf_json(b, p->id);
+    eh_buf_str(b, EH_STR(",\"category\":"));
+    eh_buf_json(b, eh_str_of(s->pairs.category[p->category]));
+    eh_buf_str(b, EH_STR(",\"cluster\":"));
+    eh_buf_json(b, eh_str_of(s->pairs.cluster[p->cluster]));
+    eh_buf_printf(b, ",\"direction\":\"%s\"", p->anti ? "antistereo" : "stereo");
+    const double ll[2] = {eh_ask_sum(a, number[0]), eh_ask_sum(a, number[1])};
+    eh_buf_str(b, EH_STR(",\"ll\":"));
+    eh_audit_put_numbers(b, ll, 2);
+    eh_buf_str(b, EH_STR(",\"log_ratio\":"));
+    eh_buf_double(b, ll[0] - ll[1]);
+    eh_buf_str(b, EH_STR("}\n"));
+    return EH_OK;
+}
+
+static int read_pair(eh_audit_task *t, int64_t i, const json_t *r, const char *where, eh_err *err)
+{
+    plain_self *s = t->self;
+    double ll[2];
+    const int rc = eh_audit_get_numbers(r, "ll", where, 2, ll, err);
+    if (rc == EH_OK) {
+        const double d = ll[0] - ll[1];
+        const double x[WIDTH] = {1.0, d > 0.0 ? 1.0 : 0.0, d, fabs(d)};
+        memcpy(s->add[i], x, sizeof x);
+    }
+    return rc;
+}
+
+static int score_pairs(const eh_audit_task *t, eh_audit *a, eh_err *err)
+{
+    static const formula formulas[] = {
+        {"pct_stereotype", percent, {1, 0}, EH_BETTER_FIFTY},
+        {"log_ratio", ratio, {2, 0}, EH_BETTER_ZERO},
+        {"likelihood_diff", ratio, {3, 0}, EH_BETTER_LOWER},
+    };
+    const plain_self *s = t->self;
+    return score(t, a, s->pairs.category, s->pairs.n_category, formulas, 3, err);
+}
+
+/* ---- Utility: four choices -------------------------------------------------------------------------------- */
+
+static int load_utility(eh_audit_task *t, eh_err *err)
+{
+    plain_self *s;
+    int rc = start(t, &s, err);
+    if (rc == EH_OK)
+        rc = eh_utility_load(t->plan->probes, &s->utility, err);
+    if (rc < 0)
+        return rc;
+    s->n_cluster = s->utility.n_item; /* every question stands for itself */
+    s->group = eh_alloc(s->utility.n_item, (int64_t)sizeof *s->group);
+    s->cluster = eh_alloc(s->utility.n_item, (int64_t)sizeof *s->cluster);
+    for (int64_t i = 0; s->group != NULL && s->cluster != NULL && i < s->utility.n_item; i++) {
+        s->group[i] = s->utility.item[i].topic;
+        s->cluster[i] = (int32_t)i;
+    }
+    return choose(t, s->utility.n_item, s->utility.topic, s->utility.n_topic, err);
+}
+
+static void hash_utility(const eh_audit_task *t, int64_t i, eh_sha256 *h)
+{
+    const eh_utility *u = &((const plain_self *)t->self)->utility.item[i];
+    add_text(h, u->id);
+    add_text(h, u->question);
+    for (int k = 0; k < 4; k++)
+        add_text(h, u->choice[k]);
+    eh_sha256_add(h, &u->answer, (int64_t)sizeof u->answer);
+}
+
+static int ask_utility(eh_audit_task *t, int64_t i, eh_ask *a, int64_t *number, eh_err *err)
+{
+    const eh_utility *u = &((const plain_self *)t->self)->utility.item[i];
+    eh_buf context = {0}, choice = {0};
+    eh_buf_str(&context, EH_STR("Question: "));
+    eh_buf_str(&context, u->question);
+    eh_buf_str(&context, EH_STR("\nAnswer:"));
+    int rc = eh_buf_check(&context, "a question", err);
+    for (int k = 0; k < 4 && rc == EH_OK; k++) {
+        eh_buf_reset(&choice);
+        eh_buf_char(&choice, ' ');
+        eh_buf_str(&choice, u->choice[k]);
+        rc = eh_buf_check(&choice, "a choice", err);
+        if (rc == EH_OK)
+            rc = eh_ask_pair(a, eh_buf_get(&context), eh_buf_get(&choice), &number[k], err);
+    }
+    eh_buf_clear(&context);
+    eh_buf_clear(&choice);
+    return rc;
+}
+
+static int record_utility(const eh_audit_task *t, int64_t i, const eh_ask *a, const int64_t *number, eh_buf *b,
+                          eh_err *err)
+{
+    const plain_self *s = t->self;
+    const eh_utility *u = &s->utility.item[i];
+    double ll[4];
+    (void)err;
+    for (int k = 0; k < 4; k++)
+        ll[k] = eh_ask_sum(a, number[k]);
+    eh_buf_printf(b, "{\"doc_id\":%lld,\"id\":", (long long)i);
+    eh_buf_json(b, u->id);
+    eh_buf_str(b, EH_STR(",\"topic\":"));
+    eh_buf_json(b, eh_str_of(s->utility.topic[u->topic]));
+    eh_buf_str(b, EH_STR(",\"ll\":"));
+    eh_audit_put_numbers(b, ll, 4);
+    eh_buf_printf(b, ",\"answer\":%d}\n", u->answer);
+    return EH_OK;
+}
+
+static int read_utility(eh_audit_task *t, int64_t i, const json_t *r, const char *where, eh_err *err)
+{
+    plain_self *s = t->self;
+    const eh_utility *u = &s->utility.item[i];
+    double ll[4];
+    const int rc = eh_audit_get_numbers(r, "ll", where, 4, ll, err);
+    if (rc < 0)
+        return rc;
+    int best = 0, best_norm = 0;
+    for (int k = 1; k < 4; k++) {
+        best = ll[k] > ll[best] ? k : best;
+        best_norm = ll[k] / (double)u->choice[k].n > ll[best_norm] / (double)u->choice[best_norm].n ? k : best_norm;
+    }
+    const double x[WIDTH] = {1.0, best == u->answer ? 1.0 : 0.0, best_norm == u->answer ? 1.0 : 0.0, 0.0};
+    memcpy(s->add[i], x, sizeof x);
+    return EH_OK;
+}
+
+static int score_utility(const eh_audit_task *t, eh_audit *a, eh_err *err)
+{
+    static const formula formulas[] = {
+        {"acc", ratio, {1, 0}, EH_BETTER_HIGHER},
+        {"acc_norm", ratio, {2, 0}, EH_BETTER_HIGHER}, /* per byte of the choice, as the harness's byte length */
+    };
+    const plain_self *s = t->self;
+    return score(t, a, s->utility.topic, s->utility.n_topic, formulas, 2, err);
+}
+
+const eh_audit_kind eh_audit_pairs = {"pairs",   load_pairs, hash_pair,   ask_pair, record_pair,
+                                      read_pair, score_pairs, clear};
+const eh_audit_kind eh_audit_utility = {"utility",    load_utility, hash_utility, ask_utility, record_utility,
+                                        read_utility, score_utility, clear};
