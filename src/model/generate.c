@@ -186,7 +186,7 @@ static int run_stretches(group *g, const int64_t *which, int64_t n, const int32_
     if (rc == EH_OK)
         rc = eh_forward(m, &b, &g->cache, NULL, 0, x, err);
     if (rc == EH_OK)
-        rc = eh_head_copy(m, x, b.ask, b.n_ask, g->logits, err);
+        rc = eh_head_copy(m, x, b.n_ask, g->logits, err);
     eh_arena_rewind(s, mark);
     return rc;
 }
