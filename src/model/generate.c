@@ -134,11 +134,11 @@ static int choose(group *g, sequence *s, const float *logits, eh_err *err)
         return eh_fail(err, EH_ENUMERIC, "prompt %lld: the logits after %lld tokens are not finite",
                        (long long)s->prompt, (long long)s->n_cached);
     const int32_t tok = g->how->temperature > 0.0 ? sample(g, s, logits) : (int32_t)top;
-    s->out->logprob += (double)logits[tok] - lse;
     if (!g->how->ignore_eos && ends(g->m, tok)) {
         s->out->ended = s->done = true;
         return EH_OK;
     }
+    s->out->logprob += (double)logits[tok] - lse;
     s->out->tok[s->out->n_tok++] = tok;
     s->last = tok;
     if (s->out->n_tok == g->how->max_new || s->n_cached + 1 > g->m->config.n_ctx)
