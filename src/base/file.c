@@ -40,8 +40,7 @@ static int fail_errno(eh_err *err, const char *what, const char *path)
 int eh_map_open(const char *path, eh_map *map, eh_err *err)
 {
     struct stat st;
-    /* Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever. */
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe is refused below, not waited for */
     if (fd < 0)
         return fail_errno(err, "open", path);
     int rc = EH_OK;
@@ -137,6 +136,8 @@ bool eh_dir_exists(const char *path)
 
 int eh_dir_make(const char *path, eh_err *err)
 {
+    if (path[0] == '\0')
+        return eh_fail(err, EH_EINVAL, "a folder with no name cannot be made");
     char *part = eh_strdup(path);
     if (part == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for the path %s", path);
@@ -200,7 +201,7 @@ int eh_outfile_open(eh_outfile *f, const char *path, eh_err *err)
 
 int eh_outfile_put(eh_outfile *f, const void *p, int64_t n, eh_err *err)
 {
-    if (eh_file_told_to_fail() || fwrite(p, 1, (size_t)n, f->stream) != (size_t)n)
+    if (eh_file_told_to_fail() || (n > 0 && fwrite(p, 1, (size_t)n, f->stream) != (size_t)n))
         return fail_errno(err, "write", f->path);
     return EH_OK;
 }

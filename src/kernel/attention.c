@@ -93,10 +93,10 @@ static void do_item(void *ctx, int64_t i, int worker)
     const int64_t group = a->n_head / a->n_kv;
     const int64_t d = a->d_head, d_pad = j->d_pad;
 
-    /* With a window, positions before the first query's are not needed; whole panels, so that a
-     * position's place in its tile stays what it is without one. */
+    /* With a window, positions before the first query's are not needed, but by an observer, who sees
+     * whole rows; whole panels, so that a position's place in its tile stays what it is without one. */
     int64_t base = 0;
-    if (a->window > 0 && depth_of(a, it->first) - a->window + 1 > 0)
+    if (a->window > 0 && a->see == NULL && depth_of(a, it->first) - a->window + 1 > 0)
         base = (depth_of(a, it->first) - a->window + 1) / EH_ATTN_PANEL * EH_ATTN_PANEL;
     gather(j, w, it->end - 1, kv, base);
 
@@ -127,8 +127,7 @@ static void do_item(void *ctx, int64_t i, int worker)
             const int64_t tok = it->first + (r0 + r) / group, head = kv * group + (r0 + r) % group;
             memcpy(a->out + (tok * a->n_head + head) * d, w->o + r * d_pad, (size_t)d * sizeof *w->o);
         }
-        /* An observer sees whole rows: probabilities from position 0 on. */
-        if (a->see != NULL && base == 0)
+        if (a->see != NULL)
             for (int64_t r = 0; r < n; r++) {
                 const int64_t tok = it->first + (r0 + r) / group, head = kv * group + (r0 + r) % group;
                 a->see(a->see_ctx, worker, tok, head, w->s + r * ld, depth_of(a, tok) + 1, w->row);

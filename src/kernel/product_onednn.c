@@ -5,14 +5,16 @@
  * - The packed layout is the one oneDNN asks for at m = 512; it serves every other m as well.
  * - Rows go through in blocks of 512: source and result stay in the cache, and there are only two
  *   primitives to a weight and batch, the block's and the tail's.
- * - Below AVX-512 oneDNN's rows depend on how many there are, except at exactly 64: there, blocks
- *   have 64 rows and the tail is padded.
+ * - Below AVX-512 a row's bits depend on how many rows there are and on the number of threads,
+ *   except at exactly 64 rows on one thread: there, blocks have 64 rows, the tail is padded, and
+ *   the threads share out the blocks. (f32 only: oneDNN packs no bfloat16 there.)
  * - Scratch is ours: oneDNN's own belongs to the thread that made the primitive, and another
  *   thread that runs it gets garbage.
  */
 #include <dnnl.h>
 #include <dnnl_debug.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -229,29 +231,25 @@ static dnnl_status_t memory_of(dnnl_memory_t *memory, int64_t rows, int64_t cols
     return s == dnnl_success ? dnnl_memory_create(memory, &desc, engine, bytes) : s;
 }
 
-/* m rows in one call of the primitive. */
-static dnnl_status_t run_block(onednn_packed *p, const void *x, int64_t m, float *out, int n_thread)
+/* m rows in one call of primitive k, with its scratch at `scratch`. */
+static dnnl_status_t execute(const onednn_packed *p, const kept_primitive *k, dnnl_stream_t on, const void *x,
+                             float *out, void *scratch)
 {
     dnnl_memory_t x_mem = NULL, y_mem = NULL, scratch_mem = NULL;
-    kept_primitive *k = NULL;
-    dnnl_status_t s = primitive_for(p, m, n_thread, &k);
+    dnnl_status_t s = dnnl_memory_create(&scratch_mem, &k->scratch, engine, scratch);
     if (s == dnnl_success)
-        s = need_scratch(dnnl_memory_desc_get_size(&k->scratch));
+        s = memory_of(&x_mem, k->m, p->head.n_in, type_of(p->head.precision), (void *)(uintptr_t)x);
     if (s == dnnl_success)
-        s = dnnl_memory_create(&scratch_mem, &k->scratch, engine, scratch_bytes);
-    if (s == dnnl_success)
-        s = memory_of(&x_mem, m, p->head.n_in, type_of(p->head.precision), (void *)(uintptr_t)x);
-    if (s == dnnl_success)
-        s = memory_of(&y_mem, m, p->head.n_out, dnnl_f32, out);
+        s = memory_of(&y_mem, k->m, p->head.n_out, dnnl_f32, out);
     if (s == dnnl_success) {
         const dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, x_mem},
                                         {DNNL_ARG_WEIGHTS, p->memory},
                                         {DNNL_ARG_DST, y_mem},
                                         {DNNL_ARG_SCRATCHPAD, scratch_mem}};
-        s = dnnl_primitive_execute(k->primitive, stream, 4, args);
+        s = dnnl_primitive_execute(k->primitive, on, 4, args);
     }
     if (s == dnnl_success)
-        s = dnnl_stream_wait(stream);
+        s = dnnl_stream_wait(on);
     if (x_mem != NULL)
         dnnl_memory_destroy(x_mem);
     if (y_mem != NULL)
@@ -261,39 +259,92 @@ static dnnl_status_t run_block(onednn_packed *p, const void *x, int64_t m, float
     return s;
 }
 
-/* The tail of an old machine's product, padded to the one block size whose rows do not depend on
- * their number. */
-static dnnl_status_t run_padded(onednn_packed *p, const void *x, int64_t m, float *out, int n_thread)
+/* Blocks of M_BLOCK rows and a tail, each on all threads. */
+static dnnl_status_t run_blocks(onednn_packed *p, const void *x, int64_t m, float *out, int n_thread)
 {
     const int64_t size = p->head.precision == EH_BF16 ? 2 : 4;
-    char *x_pad = eh_calloc(M_BLOCK_OLD * p->head.n_in, size);
-    float *out_pad = eh_alloc(M_BLOCK_OLD * p->head.n_out, (int64_t)sizeof *out_pad);
-    dnnl_status_t s = dnnl_out_of_memory;
-    if (x_pad != NULL && out_pad != NULL) {
-        memcpy(x_pad, x, (size_t)(m * p->head.n_in * size));
-        s = run_block(p, x_pad, M_BLOCK_OLD, out_pad, n_thread);
-        memcpy(out, out_pad, (size_t)(m * p->head.n_out) * sizeof *out);
+    dnnl_status_t s = dnnl_success;
+    eh_par_set_library_threads(n_thread);
+    for (int64_t at = 0; at < m && s == dnnl_success; at += M_BLOCK) {
+        kept_primitive *k = NULL;
+        s = primitive_for(p, m - at < M_BLOCK ? m - at : M_BLOCK, n_thread, &k);
+        if (s == dnnl_success)
+            s = need_scratch(dnnl_memory_desc_get_size(&k->scratch));
+        if (s == dnnl_success)
+            s = execute(p, k, stream, (const char *)x + at * p->head.n_in * size, out + at * p->head.n_out,
+                        scratch_bytes);
     }
-    eh_free(x_pad);
-    eh_free(out_pad);
+    return s;
+}
+
+/* Below AVX-512: blocks of M_BLOCK_OLD rows, each computed by one thread. */
+typedef struct old_job {
+    const onednn_packed *p;
+    const kept_primitive *k;
+    const float *x;
+    int64_t m;
+    float *out;
+    char *scratch; /* [workers, n_scratch] */
+    int64_t n_scratch;
+    float *x_pad, *out_pad; /* [M_BLOCK_OLD, n_in], [M_BLOCK_OLD, n_out]: the tail, filled up with zero rows */
+    _Atomic int status;
+} old_job;
+
+static void old_block(void *ctx, int64_t i, int worker)
+{
+    old_job *j = ctx;
+    const int64_t n_in = j->p->head.n_in, n_out = j->p->head.n_out, at = i * M_BLOCK_OLD;
+    const int64_t n = j->m - at < M_BLOCK_OLD ? j->m - at : M_BLOCK_OLD;
+    const bool is_tail = n < M_BLOCK_OLD;
+    const float *x = j->x + at * n_in;
+    float *out = j->out + at * n_out;
+    dnnl_stream_t own = NULL;
+    if (is_tail)
+        memcpy(j->x_pad, x, (size_t)(n * n_in) * sizeof *x);
+    dnnl_status_t s = dnnl_stream_create(&own, engine, dnnl_stream_default_flags);
+    if (s == dnnl_success)
+        s = execute(j->p, j->k, own, is_tail ? j->x_pad : x, is_tail ? j->out_pad : out,
+                    j->scratch + worker * j->n_scratch);
+    if (s == dnnl_success && is_tail)
+        memcpy(out, j->out_pad, (size_t)(n * n_out) * sizeof *out);
+    if (s != dnnl_success)
+        atomic_store(&j->status, (int)s);
+    if (own != NULL)
+        dnnl_stream_destroy(own);
+}
+
+static dnnl_status_t run_old(onednn_packed *p, const float *x, int64_t m, float *out, int n_thread)
+{
+    old_job j = {.p = p, .x = x, .m = m, .out = out, .status = (int)dnnl_success};
+    kept_primitive *k = NULL;
+    eh_par_set_library_threads(1);
+    dnnl_status_t s = primitive_for(p, M_BLOCK_OLD, 1, &k);
+    if (s != dnnl_success)
+        return s;
+    j.k = k;
+    j.n_scratch = ((int64_t)dnnl_memory_desc_get_size(&k->scratch) + 63) / 64 * 64;
+    s = need_scratch((size_t)(n_thread * j.n_scratch));
+    j.scratch = scratch_bytes;
+    if (s == dnnl_success && m % M_BLOCK_OLD != 0) {
+        j.x_pad = eh_calloc(M_BLOCK_OLD * p->head.n_in, (int64_t)sizeof *j.x_pad);
+        j.out_pad = eh_alloc(M_BLOCK_OLD * p->head.n_out, (int64_t)sizeof *j.out_pad);
+        if (j.x_pad == NULL || j.out_pad == NULL)
+            s = dnnl_out_of_memory;
+    }
+    if (s == dnnl_success) {
+        eh_par_for(n_thread, (m + M_BLOCK_OLD - 1) / M_BLOCK_OLD, old_block, &j);
+        s = (dnnl_status_t)atomic_load(&j.status);
+    }
+    eh_free(j.x_pad);
+    eh_free(j.out_pad);
     return s;
 }
 
 static int onednn_run(eh_packed *packed, const void *x, int64_t m, float *out, int n_thread, eh_err *err)
 {
     onednn_packed *p = (onednn_packed *)packed;
-    const int64_t size = packed->precision == EH_BF16 ? 2 : 4;
-    const int64_t block = is_old ? M_BLOCK_OLD : M_BLOCK;
-    dnnl_status_t s = dnnl_success;
-
     pthread_mutex_lock(&running);
-    eh_par_set_library_threads(n_thread);
-    for (int64_t at = 0; at < m && s == dnnl_success; at += block) {
-        const int64_t n = m - at < block ? m - at : block;
-        const char *from = (const char *)x + at * packed->n_in * size;
-        float *to = out + at * packed->n_out;
-        s = is_old && n < block ? run_padded(p, from, n, to, n_thread) : run_block(p, from, n, to, n_thread);
-    }
+    const dnnl_status_t s = is_old ? run_old(p, x, m, out, n_thread) : run_blocks(p, x, m, out, n_thread);
     pthread_mutex_unlock(&running);
     return s == dnnl_success ? EH_OK : fail(err, s, "multiply", packed->n_out, packed->n_in);
 }

@@ -5,11 +5,11 @@
 #include <string.h>
 
 const eh_family eh_families[] = {
-    /* name      model_type  gguf      bias   norm   permutes */
-    {"Llama",   "llama",    "llama",  false, false, true},
-    {"Mistral", "mistral",  "",       false, false, true}, /* its GGUF files say "llama" */
-    {"Qwen 2",  "qwen2",    "qwen2",  true,  false, false},
-    {"Qwen 3",  "qwen3",    "qwen3",  false, true,  false},
+    /* name      model_type  gguf      bias   norm   permutes windows */
+    {"Llama",   "llama",    "llama",  false, false, true,  false},
+    {"Mistral", "mistral",  "",       false, false, true,  true}, /* its GGUF files say "llama" */
+    {"Qwen 2",  "qwen2",    "qwen2",  true,  false, false, false},
+    {"Qwen 3",  "qwen3",    "qwen3",  false, true,  false, false},
     {0},
 };
 
@@ -132,14 +132,14 @@ static int read_window(const json_t *o, const char *where, eh_config *c, eh_err 
     int rc = eh_json_int_or(o, where, "sliding_window", 1, CTX_MAX, &window, err);
     if (rc < 0)
         return rc;
-    bool used = true; /* Mistral has no switch */
+    bool used = c->family->windows; /* Mistral has no switch; Qwen's is off where it is missing */
     rc = eh_json_bool_or(o, where, "use_sliding_window", &used, err);
     if (rc < 0 || !used || window == 0)
         return rc;
     c->window = window;
     const json_t *types = json_object_get(o, "layer_types");
     if (!json_is_array(types)) {
-        c->window_first = 0;
+        c->window_first = c->family->windows ? 0 : 28; /* Qwen's default */
         return eh_json_int_or(o, where, "max_window_layers", 0, MANY, &c->window_first, err);
     }
     if ((int64_t)json_array_size(types) != c->n_layer)

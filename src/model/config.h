@@ -21,6 +21,7 @@ typedef struct eh_family {
     bool qkv_bias;          /* whatever the config says */
     bool qk_norm;           /* RMSNorm of each query and key head, before rotary */
     bool gguf_permutes;     /* its GGUF files store Q and K rows with rotary pairs interleaved */
+    bool windows;           /* a sliding_window in config.json counts unless use_sliding_window says no */
 } eh_family;
 
 typedef struct eh_config {

@@ -3,7 +3,7 @@
  *
  *     float *x;                                  [n_tok, d_model]
  *     rc = eh_forward(m, &batch, NULL, observer, n, x, err);
- *     rc = eh_head_run(m, x, batch.ask, batch.n_ask, see_logits, &ctx, err);
+ *     rc = eh_head_run(m, x, batch.n_ask, see_logits, &ctx, err);
  *
  * K and V live for one layer, unless a cache is given (generation).
  */
@@ -22,7 +22,8 @@ typedef struct eh_cache {
 int eh_cache_init(eh_cache *c, const eh_model *m, int64_t n_seq, int64_t room, eh_err *err);
 void eh_cache_clear(eh_cache *c, const eh_model *m);
 
-/* Residual stream after the last layer into x [n_tok, d_model]. Scratch comes from m->scratch. */
+/* The residual stream after the last layer, of the rows in b->ask, into the first n_ask rows of
+ * x [n_tok, d_model]. Scratch comes from m->scratch. */
 int eh_forward(eh_model *m, const eh_batch *b, eh_cache *cache, const eh_observer *observer, int n_observer, float *x,
                eh_err *err);
 
@@ -30,10 +31,9 @@ int eh_forward(eh_model *m, const eh_batch *b, eh_cache *cache, const eh_observe
  * logits [n_row, n]. Called in ascending order of `from`, and of `first` within it. */
 typedef void eh_logits_see(void *ctx, int64_t first, int64_t n_row, int64_t from, int64_t n, const float *logits);
 
-/* Final norm and output head for rows ask[n_ask] of x. */
-int eh_head_run(eh_model *m, const float *x, const int64_t *ask, int64_t n_ask, eh_logits_see *see, void *ctx,
-                eh_err *err);
+/* Final norm and output head for x [n_ask, d_model]. */
+int eh_head_run(eh_model *m, const float *x, int64_t n_ask, eh_logits_see *see, void *ctx, eh_err *err);
 /* The same, whole: out [n_ask, n_vocab]. */
-int eh_head_copy(eh_model *m, const float *x, const int64_t *ask, int64_t n_ask, float *out, eh_err *err);
+int eh_head_copy(eh_model *m, const float *x, int64_t n_ask, float *out, eh_err *err);
 
 #endif

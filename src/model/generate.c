@@ -134,11 +134,11 @@ static int choose(group *g, sequence *s, const float *logits, eh_err *err)
         return eh_fail(err, EH_ENUMERIC, "prompt %lld: the logits after %lld tokens are not finite",
                        (long long)s->prompt, (long long)s->n_cached);
     const int32_t tok = g->how->temperature > 0.0 ? sample(g, s, logits) : (int32_t)top;
-    s->out->logprob += (double)logits[tok] - lse;
     if (!g->how->ignore_eos && ends(g->m, tok)) {
         s->out->ended = s->done = true;
         return EH_OK;
     }
+    s->out->logprob += (double)logits[tok] - lse;
     s->out->tok[s->out->n_tok++] = tok;
     s->last = tok;
     if (s->out->n_tok == g->how->max_new || s->n_cached + 1 > g->m->config.n_ctx)
@@ -186,7 +186,7 @@ static int run_stretches(group *g, const int64_t *which, int64_t n, const int32_
     if (rc == EH_OK)
         rc = eh_forward(m, &b, &g->cache, NULL, 0, x, err);
     if (rc == EH_OK)
-        rc = eh_head_copy(m, x, b.ask, b.n_ask, g->logits, err);
+        rc = eh_head_copy(m, x, b.n_ask, g->logits, err);
     eh_arena_rewind(s, mark);
     return rc;
 }

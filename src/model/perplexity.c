@@ -124,7 +124,8 @@ int eh_perplexity_of(eh_model *m, const char *text, int64_t n, const eh_perplexi
         int64_t from;
         rc = eh_pair_encode(m->tokenizer, EH_STR(""), scored, -1, 0, &ids, &from, err);
     } else {
-        rc = eh_tokenizer_encode(m->tokenizer, scored, EH_ENCODE_SPECIAL, &ids, err);
+        /* As Hugging Face tokenizers do unless told otherwise: with BOS where the model has that policy. */
+        rc = eh_tokenizer_encode(m->tokenizer, scored, EH_ENCODE_SPECIAL | EH_ENCODE_DEFAULT, &ids, err);
     }
     if (rc < 0)
         goto done;

@@ -80,7 +80,7 @@ static int answer_wants(eh_model *m, eh_batch *b, const float *x, eh_err *err)
     for (int64_t w = 0; w < b->n_want; w++)
         want_of[b->want[w].row + 1] = w + 1;
 
-    const int rc = eh_head_run(m, x, b->ask, b->n_ask, see_slice, &j, err);
+    const int rc = eh_head_run(m, x, b->n_ask, see_slice, &j, err);
     if (rc < 0)
         return rc;
     for (int64_t w = 0; w < b->n_want; w++) {
@@ -168,16 +168,16 @@ int eh_logits(eh_model *m, const int32_t *tok, int64_t n_tok, float *out, eh_err
     eh_batch b;
     rc = eh_batch_pack(&r, &a, &order, 0, 1, n_tok, true, &m->scratch, &b, &next, err);
     float *x = rc < 0 ? NULL : eh_new_raw(&m->scratch, float, n_tok * m->config.d_model);
-    int64_t *ask = rc < 0 ? NULL : eh_new_raw(&m->scratch, int64_t, n_tok);
-    if (rc == EH_OK && (x == NULL || ask == NULL))
+    if (rc == EH_OK && x == NULL)
         rc = eh_fail(err, EH_ENOMEM, "no memory for %lld tokens", (long long)n_tok);
-    if (rc == EH_OK)
-        rc = eh_forward(m, &b, NULL, NULL, 0, x, err);
     if (rc == EH_OK) {
         for (int64_t i = 0; i < n_tok; i++)
-            ask[i] = i;
-        rc = eh_head_copy(m, x, ask, n_tok, out, err);
+            b.ask[i] = i;
+        b.n_ask = n_tok;
+        rc = eh_forward(m, &b, NULL, NULL, 0, x, err);
     }
+    if (rc == EH_OK)
+        rc = eh_head_copy(m, x, n_tok, out, err);
     eh_arena_rewind(&m->scratch, mark);
     return rc;
 }

@@ -21,19 +21,22 @@ static int flag_or_unsaid(const eh_gguf_value *v)
     return v != NULL && v->type == EH_GGUF_BOOL ? v->i != 0 : -1;
 }
 
-/* An array of numbers as the tokenizer wants it; NULL when it is not there or not of length n. */
-static void *numbers(const eh_weights *w, const char *key, int64_t n, bool real, eh_arena *arena)
+/* An array of numbers as the tokenizer wants it; NULL when it is not there or not of length n, and
+ * when there is no room for it, which *short_of_room notes. */
+static void *numbers(const eh_weights *w, const char *key, int64_t n, bool real, eh_arena *arena, bool *short_of_room)
 {
     const eh_gguf_value *v = eh_gguf_get(w, key);
     if (v == NULL || v->type != EH_GGUF_ARRAY || v->n != n || v->strings != NULL)
         return NULL;
     if (real) {
         float *x = eh_new_raw(arena, float, n);
+        *short_of_room |= x == NULL;
         for (int64_t i = 0; x != NULL && i < n; i++)
             x[i] = (float)eh_gguf_item_real(v, i);
         return x;
     }
     int32_t *x = eh_new_raw(arena, int32_t, n);
+    *short_of_room |= x == NULL;
     for (int64_t i = 0; x != NULL && i < n; i++)
         x[i] = (int32_t)eh_gguf_item_int(v, i);
     return x;
@@ -48,14 +51,15 @@ static int open_gguf(eh_model *m, eh_err *err)
     const eh_gguf_value *merges = eh_gguf_get(w, "tokenizer.ggml.merges");
     const bool has_merges = merges != NULL && merges->strings != NULL;
     eh_arena arena = {0};
+    bool short_of_room = false;
     const eh_gguf_vocab v = {
         .where = m->path,
         .model = string_or_empty(eh_gguf_get(w, "tokenizer.ggml.model")),
         .pre = string_or_empty(eh_gguf_get(w, "tokenizer.ggml.pre")),
         .tokens = tokens->strings,
         .n = tokens->n,
-        .scores = numbers(w, "tokenizer.ggml.scores", tokens->n, true, &arena),
-        .types = numbers(w, "tokenizer.ggml.token_type", tokens->n, false, &arena),
+        .scores = numbers(w, "tokenizer.ggml.scores", tokens->n, true, &arena, &short_of_room),
+        .types = numbers(w, "tokenizer.ggml.token_type", tokens->n, false, &arena, &short_of_room),
         .merges = has_merges ? merges->strings : NULL,
         .n_merge = has_merges ? merges->n : 0,
         .bos = id_or_none(eh_gguf_get(w, "tokenizer.ggml.bos_token_id")),
@@ -67,7 +71,8 @@ static int open_gguf(eh_model *m, eh_err *err)
         .add_space_prefix = flag_or_unsaid(eh_gguf_get(w, "tokenizer.ggml.add_space_prefix")),
         .chat_template = string_or_empty(eh_gguf_get(w, "tokenizer.chat_template")),
     };
-    const int rc = eh_tokenizer_open_gguf(&v, &m->tokenizer, err);
+    const int rc = short_of_room ? eh_fail(err, EH_ENOMEM, "no memory for %lld tokens", (long long)tokens->n)
+                                 : eh_tokenizer_open_gguf(&v, &m->tokenizer, err);
     eh_arena_clear(&arena);
     return rc;
 }

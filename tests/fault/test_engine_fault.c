@@ -1,0 +1,193 @@
+/*
+ * Each allocation in turn fails while a model is opened, scores, generates and is tested: the call
+ * ends with EH_ENOMEM, outputs stay, the model is as good as before, and (under the address
+ * sanitizer) nothing leaks.
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "check.h"
+#include "evenhand.h"
+
+static eh_err err;
+
+static const char *llama(void)
+{
+    return repo_path("tests/golden/tiny/llama");
+}
+
+/* Opening parses a tokenizer, thousands of allocations of a few kinds: all of the first hundred,
+ * then every 17th. Returns how many a whole opening takes. */
+static int64_t fail_opening(const char *path)
+{
+    eh_model *m;
+    eh_mem_fail_after(0);
+    CHECK_OK(eh_model_open(path, NULL, &m, &err));
+    const int64_t whole = eh_mem_count();
+    eh_model_close(m);
+    for (int64_t k = 1; k <= whole; k += k < 100 || k > whole - 100 ? 1 : 17) {
+        m = NULL;
+        err.text[0] = '\0';
+        eh_mem_fail_after(k);
+        const int rc = eh_model_open(path, NULL, &m, &err);
+        eh_mem_fail_after(0);
+        if (rc != EH_ENOMEM)
+            print_error("allocation %d of %d failed: %d %s\n", (int)k, (int)whole, rc, err.text);
+        CHECK_INT(rc, EH_ENOMEM);
+        CHECK(m == NULL && err.text[0] != '\0');
+    }
+    return whole;
+}
+
+TEST(opening_survives_every_failed_allocation)
+{
+    CHECK(fail_opening(llama()) > 100);
+    CHECK(fail_opening(repo_path("tests/golden/tiny/llama-untied-scaled")) > 20); /* shards, no tokenizer */
+    CHECK(fail_opening(repo_path("tests/golden/tiny/gguf/llama-Q4_1.gguf")) > 5);
+}
+
+/* Three requests that share a prefix. */
+static const int32_t tok[3][6] = {{5, 6, 7, 8, 9, 10}, {5, 6, 7, 11, 12, 13}, {5, 6, 400, 1, 2, 3}};
+static const int32_t cand[2] = {20, 21};
+
+static void ask(eh_request *r, eh_answer *a, float (*token)[3], float (*candidate)[2])
+{
+    for (int i = 0; i < 3; i++) {
+        r[i] = (eh_request){tok[i], 6, 3, cand, 2};
+        a[i] = (eh_answer){.token_logprob = token[i], .cand_logprob = candidate[i]};
+    }
+}
+
+static void fail_scoring(const eh_options *o)
+{
+    eh_request r[3];
+    eh_answer a[3];
+    float want[3][3], got[3][3], want_cand[3][2], got_cand[3][2];
+    eh_model *m;
+    ask(r, a, want, want_cand);
+    CHECK_OK(eh_model_open(llama(), o, &m, &err));
+    CHECK_OK(eh_score(m, r, 3, a, &err));
+    eh_model_close(m);
+
+    int64_t k = 1;
+    for (;; k++) {
+        CHECK_OK(eh_model_open(llama(), o, &m, &err)); /* anew: nothing is packed yet */
+        eh_mem_fail_after(k);
+        ask(r, a, got, got_cand);
+        const int rc = eh_score(m, r, 3, a, &err);
+        eh_mem_fail_after(0);
+        if (rc != EH_OK) {
+            CHECK_INT(rc, EH_ENOMEM);
+            CHECK_OK(eh_score(m, r, 3, a, &err)); /* with memory again, all is well */
+        }
+        CHECK(memcmp(want, got, sizeof want) == 0 && memcmp(want_cand, got_cand, sizeof want_cand) == 0);
+        eh_model_close(m);
+        if (rc == EH_OK)
+            break;
+    }
+    CHECK(k > 20);
+}
+
+TEST(scoring_survives_every_failed_allocation)
+{
+    const eh_options plain = {.product = "reference", .threads = 1}, anew = {.memory = 1, .threads = 1};
+    const eh_options half = {.precision = EH_BF16, .product = "reference", .threads = 1};
+    fail_scoring(NULL);
+    fail_scoring(&plain);
+    fail_scoring(&anew);
+    fail_scoring(&half);
+}
+
+TEST(logits_survive_every_failed_allocation)
+{
+    static float want[6 * 512], got[6 * 512];
+    eh_model *m;
+    CHECK_OK(eh_model_open(llama(), NULL, &m, &err));
+    CHECK_OK(eh_logits(m, tok[0], 6, want, &err));
+    int64_t k = 1;
+    for (;; k++) {
+        eh_mem_fail_after(k);
+        const int rc = eh_logits(m, tok[0], 6, got, &err);
+        eh_mem_fail_after(0);
+        if (rc == EH_OK)
+            break;
+        CHECK_INT(rc, EH_ENOMEM);
+    }
+    CHECK(k > 1);
+    CHECK(memcmp(want, got, sizeof want) == 0);
+    eh_model_close(m);
+}
+
+TEST(generating_survives_every_failed_allocation)
+{
+    const eh_request prompts[2] = {{.tok = tok[0], .n_tok = 6, .from = 6}, {.tok = tok[2], .n_tok = 4, .from = 4}};
+    const eh_sampling how = {.max_new = 4, .temperature = 1.0, .top_p = 0.9, .ignore_eos = true};
+    eh_generated want[4], got[4];
+    eh_model *m;
+    CHECK_OK(eh_model_open(llama(), NULL, &m, &err));
+    CHECK_OK(eh_generate(m, prompts, 2, 2, &how, NULL, NULL, want, &err));
+    eh_model_close(m);
+    int64_t k = 1;
+    for (bool done = false; !done; k++) {
+        CHECK_OK(eh_model_open(llama(), NULL, &m, &err));
+        eh_mem_fail_after(k);
+        const int rc = eh_generate(m, prompts, 2, 2, &how, NULL, NULL, got, &err);
+        eh_mem_fail_after(0);
+        done = rc == EH_OK;
+        if (!done) {
+            CHECK_INT(rc, EH_ENOMEM);
+            CHECK_OK(eh_generate(m, prompts, 2, 2, &how, NULL, NULL, got, &err));
+        }
+        for (int i = 0; i < 4; i++) {
+            CHECK(got[i].n_tok == 4 && memcmp(got[i].tok, want[i].tok, 4 * sizeof(int32_t)) == 0);
+            eh_release(got[i].tok);
+        }
+        eh_model_close(m);
+    }
+    CHECK(k > 50);
+    for (int i = 0; i < 4; i++)
+        eh_release(want[i].tok);
+}
+
+TEST(perplexity_survives_every_failed_allocation)
+{
+    static const char text[] = "A text of some words, long enough for two windows of sixteen tokens each, and a tail.";
+    eh_model *m;
+    CHECK_OK(eh_model_open(llama(), NULL, &m, &err));
+    for (int kind = 0; kind < 3; kind++) {
+        const eh_perplexity_options o = {.kind = (eh_perplexity_kind)kind, .window = 16, .stride = 8, .wikitext_page = kind == 2};
+        eh_perplexity want, got;
+        CHECK_OK(eh_perplexity_of(m, text, (int64_t)strlen(text), &o, &want, &err));
+        for (int64_t k = 1;; k++) {
+            got = (eh_perplexity){.n_tok = -1};
+            eh_mem_fail_after(k);
+            const int rc = eh_perplexity_of(m, text, (int64_t)strlen(text), &o, &got, &err);
+            eh_mem_fail_after(0);
+            if (rc == EH_OK)
+                break;
+            CHECK_INT(rc, EH_ENOMEM);
+            CHECK_INT(got.n_tok, -1);
+        }
+        CHECK(memcmp(&got.nll, &want.nll, sizeof want.nll) == 0);
+    }
+    eh_model_close(m);
+}
+
+/* The selftest opens the model many times: a sample of its allocations. */
+TEST(the_selftest_survives_failed_allocations)
+{
+    eh_check check[16];
+    int n = 16;
+    const eh_options o = {.threads = 1};
+    eh_mem_fail_after(0);
+    CHECK_OK(eh_selftest(llama(), &o, NULL, check, &n, &err));
+    const int64_t whole = eh_mem_count();
+    for (int64_t k = 1; k < whole; k += 1 + whole / 12) {
+        n = 16;
+        eh_mem_fail_after(k);
+        const int rc = eh_selftest(llama(), &o, NULL, check, &n, &err);
+        eh_mem_fail_after(0);
+        CHECK_INT(rc, EH_ENOMEM);
+        CHECK_INT(n, 16);
+    }
+}
