@@ -52,3 +52,20 @@ said=$(LD_LIBRARY_PATH=$lib "$work/use")
     echo "the probes were not installed" >&2
     exit 1
 }
+
+# A man page for each command the program has and no other, and completions that a shell can read.
+program=$work/moved/bin/evenhand
+export LD_LIBRARY_PATH="$lib"
+"$program" help | sed -n '/^Commands/,/^$/s/^  \([a-z]*\) .*/evenhand-\1.1/p' | { cat && echo evenhand.1; } |
+    sort >"$work/commands"
+ls "$work/moved/share/man/man1" | sort >"$work/pages"
+cmp "$work/commands" "$work/pages" || {
+    diff "$work/commands" "$work/pages" >&2
+    exit 1
+}
+"$program" help --man audit | cmp - "$work/moved/share/man/man1/evenhand-audit.1"
+"$program" help --completions zsh | cmp - "$work/moved/share/zsh/site-functions/_evenhand"
+"$program" help --completions bash | cmp - "$work/moved/share/bash-completion/completions/evenhand"
+if command -v bash >/dev/null; then
+    bash -n "$work/moved/share/bash-completion/completions/evenhand"
+fi

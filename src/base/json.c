@@ -8,20 +8,77 @@
 
 #define DEPTH_MAX 512
 
-/* jansson ignores a failed allocation here and there while it reads: a string then comes out short.
- * So each thread remembers whether one failed, and such a parse is not believed. */
-static _Thread_local bool starved;
+/*
+ * jansson's reader does not look whether the text of a token could be kept (its issue 362): without
+ * memory it reads past the end of a string, or ends the process by an assertion at a number. So
+ * each parse holds a reserve. The first allocation that fails, and the few after it, come from
+ * there; the text is dealt out in small pieces and ends with the piece in hand; and what was read
+ * is not believed.
+ */
+#define PIECE 64         /* bytes of text that jansson can still read after a failure */
+#define PIECE_ROOM 32768 /* enough for the values that they hold: "[" takes most, 104 bytes */
+
+static _Thread_local struct {
+    bool starved;
+    char *p; /* [n], the reserve; NULL when no parse is on */
+    int64_t n, used;
+} reserve;
 
 static void *take(size_t n)
 {
     void *p = n > INT64_MAX ? NULL : eh_alloc((int64_t)n, 1);
-    starved |= p == NULL;
+    if (p != NULL)
+        return p;
+    reserve.starved = true;
+    if (reserve.p == NULL || n > (size_t)(reserve.n - reserve.used))
+        return NULL;
+    p = reserve.p + reserve.used;
+    n = (n + 15) / 16 * 16; /* a multiple, as is reserve.n */
+    reserve.used += (int64_t)n;
     return p;
+}
+
+static void give_back(void *p)
+{
+    const uintptr_t at = (uintptr_t)p, from = (uintptr_t)reserve.p;
+    if (reserve.p == NULL || at < from || at >= from + (uintptr_t)reserve.n)
+        eh_free(p);
 }
 
 __attribute__((constructor)) static void route_jansson_through_eh_alloc(void)
 {
-    json_set_alloc_funcs(take, eh_free);
+    json_set_alloc_funcs(take, give_back);
+}
+
+/* Deals the text out to jansson, piece by piece. */
+static size_t deal(void *out, size_t room, void *ctx)
+{
+    eh_str *rest = ctx;
+    int64_t n = rest->n < PIECE ? rest->n : PIECE;
+    n = reserve.starved ? 0 : n < (int64_t)room ? n : (int64_t)room;
+    if (n > 0)
+        memcpy(out, rest->p, (size_t)n);
+    rest->p += n;
+    rest->n -= n;
+    return (size_t)n;
+}
+
+/* An upper bound of the longest token: the longest string, or run without blanks and marks. */
+static int64_t longest_token(eh_str s)
+{
+    int64_t longest = 0, from = 0;
+    bool in_string = false;
+    for (int64_t i = 0; i < s.n; i++) {
+        const char c = s.p[i];
+        if (in_string ? c != '"' : c != '\0' && strchr(" \t\r\n,:[]{}\"", c) == NULL) {
+            i += in_string && c == '\\';
+            continue;
+        }
+        longest = i - from > longest ? i - from : longest;
+        from = i;
+        in_string ^= c == '"';
+    }
+    return s.n - from > longest ? s.n - from : longest;
 }
 
 /* jansson bounds the depth at 2,048 by recursion; a count before parsing makes the bound ours and
@@ -55,13 +112,28 @@ int eh_json_parse(eh_str text, const char *where, json_t **root, eh_err *err)
     int rc = depth_check(text, where, err);
     if (rc < 0)
         return rc;
-    json_error_t e;
-    starved = false;
-    json_t *v = json_loadb(text.p, (size_t)text.n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &e);
-    if (starved) {
-        json_decref(v);
+    /* A token's text is kept in a buffer that doubles as it grows: all its sizes together are less
+     * than four times the last. */
+    const int64_t longest = longest_token(text);
+    if (longest > INT64_MAX / 16)
         return eh_fail(err, EH_ENOMEM, "%s: no memory for its JSON", where);
+    json_error_t e;
+    reserve.n = PIECE_ROOM + 4 * (longest / 16 + 2) * 16;
+    reserve.used = 0;
+    reserve.starved = false;
+    reserve.p = eh_alloc(reserve.n, 1);
+    if (reserve.p == NULL)
+        return eh_fail(err, EH_ENOMEM, "%s: no memory for its JSON", where);
+    eh_str rest = text;
+    json_t *v = json_load_callback(deal, &rest, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &e);
+    if (reserve.starved) {
+        json_decref(v);
+        v = NULL;
     }
+    eh_free(reserve.p);
+    reserve.p = NULL;
+    if (reserve.starved)
+        return eh_fail(err, EH_ENOMEM, "%s: no memory for its JSON", where);
     if (v == NULL)
         return eh_fail(err, EH_EFORMAT, "%s: line %d, column %d: %s", where, e.line, e.column, e.text);
     *root = v;

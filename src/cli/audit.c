@@ -114,23 +114,6 @@ static const char *better_word(const char *better)
     return strcmp(better, "0") == 0 ? "nearer 0" : strcmp(better, "50") == 0 ? "nearer 50" : better;
 }
 
-/* The number of a note in the list, which grows by the ones that are new. */
-static int note_number(const char **notes, int *n, const char *note)
-{
-    for (int i = 0; i < *n; i++)
-        if (strcmp(notes[i], note) == 0)
-            return i + 1;
-    notes[(*n)++] = note;
-    return *n;
-}
-
-static void add_number(cli_table *t, const char *format, double x)
-{
-    char text[64];
-    snprintf(text, sizeof text, format, x);
-    cli_table_add(t, text);
-}
-
 static const char *about_task(const char *name)
 {
     int n;
@@ -141,57 +124,188 @@ static const char *about_task(const char *name)
     return "";
 }
 
-static void put_table(const args *a, const eh_score_row *row, int64_t n)
+/* The scores that stand for a task where there is room for a few only; other tasks: their first. */
+#define HEADLINES 4
+static const struct {
+    const char *task, *score[HEADLINES];
+} headline_table[] = {
+    {"bbq", {"s_AMB", "s_DIS", "accuracy_amb", "accuracy_dis"}},
+    {"probes", {"s_AMB", "s_DIS", "accuracy_amb", "accuracy_dis"}},
+    {"bbq_harness", {"amb_bias_score", "disamb_bias_score", "accuracy_amb", "accuracy_disamb"}},
+    {"pairs", {"pct_stereotype", "log_ratio"}},
+    {"utility", {"acc", "acc_norm"}},
+};
+
+/* The headline scores of the task whose rows these are; how many. */
+static int headlines(const eh_score_row *row, int64_t n, const char *score[HEADLINES])
 {
-    const char **notes = cli_new(n, (int64_t)sizeof *notes);
-    int n_note = 0;
+    int k = 0;
+    for (size_t i = 0; i < sizeof headline_table / sizeof headline_table[0]; i++)
+        if (strcmp(headline_table[i].task, row[0].task) == 0)
+            while (k < HEADLINES && headline_table[i].score[k] != NULL) {
+                score[k] = headline_table[i].score[k];
+                k++;
+            }
+    if (k == 0)
+        for (; k < HEADLINES && k < n && is_total(row[k].category); k++)
+            score[k] = row[k].score;
+    return k;
+}
+
+/* Numbered notes below the tables. */
+typedef struct note_list {
+    const char **text;
+    int n;
+} note_list;
+
+/* Appends the mark of a note, "(1)", to out unless it is there; nothing for NULL. */
+static void add_mark(note_list *notes, const char *note, char *out, size_t size)
+{
+    int i = 0;
+    if (note == NULL)
+        return;
+    while (i < notes->n && strcmp(notes->text[i], note) != 0)
+        i++;
+    if (i == notes->n)
+        notes->text[notes->n++] = note;
+    char mark[16];
+    snprintf(mark, sizeof mark, "(%d)", i + 1);
+    if (strstr(out, mark) == NULL && strlen(out) + strlen(mark) < size)
+        strcat(out, mark);
+}
+
+/* Every score over all categories, a row each. */
+static void put_totals(const eh_score_row *row, int64_t n, double confidence, note_list *notes)
+{
+    cli_table t = {.align = "lrrrrll"};
     char text[64];
 
-    for (int64_t first = 0, next; first < n; first = next) {
-        cli_table t = {.align = "llrrrrll"};
-        snprintf(text, sizeof text, "%.4g %% interval", 100 * a->confidence);
-        cli_table_add(&t, "category");
-        cli_table_add(&t, "score");
-        cli_table_add(&t, "value");
+    snprintf(text, sizeof text, "%.4g %% interval", 100 * confidence);
+    const char *const heading[] = {"score", "value", text, "n", "templates", "better", "note"};
+    for (int i = 0; i < 7; i++)
+        cli_table_add(&t, heading[i]);
+    for (int64_t i = 0; i < n; i++) {
+        const eh_score_row *r = &row[i];
+        if (!is_total(r->category))
+            continue;
+        cli_table_add(&t, r->score);
+        snprintf(text, sizeof text, "%.3f", r->value);
+        cli_table_add(&t, r->defined ? text : "undefined");
+        snprintf(text, sizeof text, "[%.3f, %.3f]", r->low, r->high);
+        cli_table_add(&t, r->defined && isfinite(r->low) && isfinite(r->high) ? text : "-");
+        cli_table_add(&t, cli_count(r->n));
+        cli_table_add(&t, cli_count(r->n_cluster));
+        cli_table_add(&t, better_word(r->better));
+        text[0] = '\0';
+        add_mark(notes, r->note, text, sizeof text);
         cli_table_add(&t, text);
-        cli_table_add(&t, "n");
-        cli_table_add(&t, "templates");
-        cli_table_add(&t, "better");
-        cli_table_add(&t, "note");
-        for (next = first; next < n && strcmp(row[next].task, row[first].task) == 0; next++) {
-            const eh_score_row *r = &row[next];
-            cli_table_add(&t, is_total(r->category) ? "all" : r->category);
-            cli_table_add(&t, r->score);
-            if (r->defined) {
-                add_number(&t, "%.3f", r->value);
-                snprintf(text, sizeof text, isfinite(r->low) && isfinite(r->high) ? "[%.3f, %.3f]" : "-", r->low,
-                         r->high);
-                cli_table_add(&t, text);
-            } else {
-                cli_table_add(&t, "undefined");
+    }
+    cli_table_print(&t, true, stdout);
+    cli_table_clear(&t);
+}
+
+/* "0.12 [-0.03, 0.25]"; a percentage has a digit less, for its columns are as wide. */
+static void add_estimate(cli_table *t, const eh_score_row *r)
+{
+    char text[64] = "undefined";
+    const bool large = r->defined && (fabs(r->value) >= 10 || fabs(r->high) >= 10 || fabs(r->low) >= 10);
+    const int digits = large ? 1 : 2;
+    if (r->defined && isfinite(r->low) && isfinite(r->high))
+        snprintf(text, sizeof text, "%.*f [%.*f, %.*f]", digits, r->value, digits, r->low, digits, r->high);
+    else if (r->defined)
+        snprintf(text, sizeof text, "%.*f", digits, r->value);
+    cli_table_add(t, text);
+}
+
+/* The headline scores of each category, a row a category. */
+static void put_categories(const eh_score_row *row, int64_t n, double confidence, note_list *notes)
+{
+    const char *score[HEADLINES];
+    const int n_score = headlines(row, n, score);
+    char align[] = "lrrrrrrl"; /* category, at most four scores, n, templates, marks */
+    align[HEADLINES - n_score] = 'l';
+    cli_table t = {.align = &align[HEADLINES - n_score]};
+    int64_t n_category = 0;
+
+    cli_table_add(&t, "category");
+    for (int k = 0; k < n_score; k++)
+        cli_table_add(&t, score[k]);
+    cli_table_add(&t, "n");
+    cli_table_add(&t, "templ.");
+    cli_table_add(&t, "");
+    for (int64_t first = 0, next; first < n; first = next) {
+        for (next = first; next < n && strcmp(row[next].category, row[first].category) == 0; next++)
+            ;
+        if (is_total(row[first].category))
+            continue;
+        char text[64], marks[64] = "";
+        int64_t most = 0, most_templates = 0;
+        n_category++;
+        cli_table_add(&t, row[first].category);
+        for (int k = 0; k < n_score; k++) {
+            int64_t i = first;
+            while (i < next && strcmp(row[i].score, score[k]) != 0)
+                i++;
+            if (i == next) {
                 cli_table_add(&t, "-");
+                continue;
             }
-            cli_table_add(&t, cli_count(r->n));
-            cli_table_add(&t, cli_count(r->n_cluster));
-            cli_table_add(&t, better_word(r->better));
-            text[0] = '\0';
-            if (r->note != NULL)
-                snprintf(text, sizeof text, "(%d)", note_number(notes, &n_note, r->note));
-            cli_table_add(&t, text);
+            add_estimate(&t, &row[i]);
+            add_mark(notes, row[i].note, marks, sizeof marks);
+            most = row[i].n > most ? row[i].n : most;
+            most_templates = row[i].n_cluster > most_templates ? row[i].n_cluster : most_templates;
         }
-        fputs(first > 0 ? "\n" : "", stdout);
+        /* Without commas, for a line has 120 columns. */
+        snprintf(text, sizeof text, "%lld", (long long)most);
+        cli_table_add(&t, text);
+        snprintf(text, sizeof text, "%lld", (long long)most_templates);
+        cli_table_add(&t, text);
+        cli_table_add(&t, marks);
+    }
+    if (n_category > 0) {
+        printf("\nBy category, with %.4g %% intervals:\n", 100 * confidence);
+        cli_table_print(&t, true, stdout);
+    }
+    cli_table_clear(&t);
+}
+
+/* What was asked, and how. */
+static void put_heading(const args *a, const eh_model *m)
+{
+    eh_info info;
+    eh_model_info(m, &info);
+    const bool letters = strcmp(a->answer, "letters") == 0;
+    cli_put_coloured(stdout, CLI_BOLD, info.path);
+    printf(": %s, %s parameters, %s, computed in %s; ", info.family, cli_count(info.n_param), info.dtype,
+           info.precision == EH_BF16 ? "bf16" : "f32");
+    if (letters)
+        printf("answers by letter, orders %s", a->orders);
+    else
+        printf("answers by %s", a->answer);
+    printf(", %s\n\n", a->chat ? "in the model's chat template" : "plain prompts");
+}
+
+static void put_tables(const args *a, const eh_model *m, const eh_score_row *row, int64_t n, const char *out)
+{
+    note_list notes = {.text = cli_new(n, (int64_t)sizeof *notes.text)};
+    put_heading(a, m);
+    for (int64_t first = 0, next; first < n; first = next) {
+        for (next = first; next < n && strcmp(row[next].task, row[first].task) == 0; next++)
+            ;
         cli_put_coloured(stdout, CLI_BOLD, row[first].task);
         printf(": %s\n", about_task(row[first].task));
-        cli_table_print(&t, true, stdout);
-        cli_table_clear(&t);
+        put_totals(row + first, next - first, a->confidence, &notes);
+        put_categories(row + first, next - first, a->confidence, &notes);
+        fputc('\n', stdout);
     }
-    for (int i = 0; i < n_note; i++) {
-        fputs(i == 0 ? "\n" : "", stdout);
-        snprintf(text, sizeof text, "(%d) ", i + 1);
-        cli_put_coloured(stdout, CLI_YELLOW, text);
-        printf("%s\n", notes[i]);
+    for (int i = 0; i < notes.n; i++) {
+        char mark[16];
+        snprintf(mark, sizeof mark, "(%d) ", i + 1);
+        cli_put_coloured(stdout, CLI_YELLOW, mark);
+        printf("%s\n", notes.text[i]);
     }
-    free(notes);
+    printf("%sAll scores of all categories are in %s/results.json.\n", notes.n > 0 ? "\n" : "", out);
+    free(notes.text);
 }
 
 static void put_json(const char *out, const eh_score_row *row, int64_t n, const char *notes)
@@ -344,7 +458,7 @@ static int run(const void *given)
     if (a->json)
         put_json(out, row, n, notes);
     else
-        put_table(a, row, n);
+        put_tables(a, m, row, n, out);
     fflush(stdout);
     if (!a->json && notes != NULL && *notes != '\0')
         cli_say("\n%.*s", (int)strlen(notes) - (notes[strlen(notes) - 1] == '\n'), notes);

@@ -59,7 +59,7 @@ typedef struct forward {
     float *x;     /* [n_tok, d_model] residual stream */
     float *delta; /* [n_tok, d_model] what the last product adds to it; pending where has_delta */
     bool has_delta;
-    void *h;      /* [n_tok, max(d_model, n_head * d_head)] input of the next product, at the precision */
+    void *h;      /* [n_tok, max(d_model, n_head * d_head)] input of the next product, at its precision */
     float *qkv;   /* [n_tok, (n_head + 2 n_kv) * d_head] */
     float *a;     /* [n_tok, n_head * d_head] */
     float *gu;    /* [MLP_ROWS, 2 d_ff] */
@@ -69,6 +69,7 @@ typedef struct forward {
 
     /* for the row jobs */
     const float *norm_w;
+    eh_precision to; /* of the next product's input */
     int64_t first, n_row;
     _Atomic int64_t bad_row; /* a row that is not finite; -1: none */
     _Atomic int see_code;    /* an observer's first failure, with its sentence */
@@ -152,7 +153,7 @@ static void show_prob(void *ctx, int worker, int64_t tok, int64_t head, const fl
 
 static void to_product_input(const forward *f, const float *x, int64_t n, void *h, int64_t at)
 {
-    if (f->m->precision == EH_BF16)
+    if (f->to == EH_BF16)
         f->m->simd->to_bf16(x, n, (uint16_t *)h + at);
     else
         memcpy((float *)h + at, x, (size_t)n * sizeof *x);
@@ -164,7 +165,7 @@ static void norm_block(void *ctx, int64_t block, int worker)
     forward *f = ctx;
     const int64_t d = f->m->config.d_model;
     for (int64_t i = block * ROW_BLOCK; i < block_end(block, f->n_live); i++) {
-        const bool bf16 = f->m->precision == EH_BF16;
+        const bool bf16 = f->to == EH_BF16;
         float *out = bf16 ? f->row + worker * d : (float *)f->h + i * d;
         const double sum = f->m->simd->norm(f->x + i * d, f->has_delta ? f->delta + i * d : NULL, f->norm_w, d,
                                             f->m->config.norm_eps, out);
@@ -175,9 +176,10 @@ static void norm_block(void *ctx, int64_t block, int worker)
     }
 }
 
-static int norm_rows(forward *f, const float *w, const char *site, eh_err *err)
+static int norm_rows(forward *f, const float *w, eh_precision to, const char *site, eh_err *err)
 {
     f->norm_w = w;
+    f->to = to;
     eh_par_for(f->m->threads, blocks(f->n_live), norm_block, f);
     f->has_delta = false;
     if (f->bad_row >= 0) {
@@ -256,7 +258,7 @@ static int attention(forward *f, eh_err *err)
     eh_layer *l = &m->layer[f->layer];
     const int64_t d_q = c->n_head * c->d_head, d_kv = c->n_kv * c->d_head;
     int rc;
-    if ((rc = norm_rows(f, l->attn_norm, "attention", err)) < 0 || (rc = eh_linear_need(m, &l->qkv, err)) < 0 ||
+    if ((rc = norm_rows(f, l->attn_norm, l->qkv.precision, "attention", err)) < 0 || (rc = eh_linear_need(m, &l->qkv, err)) < 0 ||
         (rc = eh_linear_run(m, &l->qkv, f->h, f->b->n_tok, f->qkv, err)) < 0)
         return rc;
     eh_linear_done(&l->qkv);
@@ -292,6 +294,7 @@ static int attention(forward *f, eh_err *err)
         return rc;
     if (f->layer == c->n_layer - 1 && f->n_observer == 0)
         keep_asked(f, f->a, d_q);
+    f->to = l->o.precision;
     eh_par_for(m->threads, blocks(f->n_live), head_out_block, f);
     if ((rc = eh_linear_need(m, &l->o, err)) < 0 || (rc = eh_linear_run(m, &l->o, f->h, f->n_live, f->delta, err)) < 0)
         return rc;
@@ -323,9 +326,9 @@ static int mlp(forward *f, eh_err *err)
     eh_model *m = f->m;
     const eh_config *c = &m->config;
     eh_layer *l = &m->layer[f->layer];
-    const bool bf16 = m->precision == EH_BF16;
+    const bool bf16 = l->down.precision == EH_BF16; /* and gate_up's */
     int rc;
-    if ((rc = norm_rows(f, l->mlp_norm, "MLP", err)) < 0 || (rc = eh_linear_need(m, &l->gate_up, err)) < 0 ||
+    if ((rc = norm_rows(f, l->mlp_norm, l->gate_up.precision, "MLP", err)) < 0 || (rc = eh_linear_need(m, &l->gate_up, err)) < 0 ||
         (rc = eh_linear_need(m, &l->down, err)) < 0)
         return rc;
     for (f->first = 0; f->first < f->n_live; f->first += MLP_ROWS) {
@@ -391,7 +394,7 @@ static int get_room(forward *f, eh_err *err)
     const int64_t wide = c->d_model > d_q ? c->d_model : d_q;
     const bool bf16 = m->precision == EH_BF16;
     f->delta = eh_new_raw(s, float, n * c->d_model);
-    f->h = eh_arena_raw(s, n * wide, bf16 ? 2 : 4);
+    f->h = eh_new_raw(s, float, n * wide); /* a bf16 model has f32 products, too */
     f->qkv = eh_new_raw(s, float, n * d_qkv(c));
     f->a = eh_new_raw(s, float, n * d_q);
     f->gu = eh_new_raw(s, float, n_mlp * 2 * c->d_ff);
@@ -444,11 +447,10 @@ done:
 int eh_head_run(eh_model *m, const float *x, int64_t n_ask, eh_logits_see *see, void *ctx, eh_err *err)
 {
     const int64_t d = m->config.d_model;
-    const int64_t size = m->precision == EH_BF16 ? 2 : 4;
     const int64_t n_rows = n_ask < HEAD_ROWS ? n_ask : HEAD_ROWS;
     const eh_arena_mark mark = eh_arena_here(&m->scratch);
-    char *h = eh_arena_raw(&m->scratch, n_ask * d, size);
-    float *row = eh_new_raw(&m->scratch, float, 2 * d);
+    float *h = eh_new_raw(&m->scratch, float, n_ask * d);
+    float *row = eh_new_raw(&m->scratch, float, d);
     float *logits = eh_new_raw(&m->scratch, float, n_rows * EH_HEAD_SLICE);
     int rc = EH_OK;
     if (h == NULL || row == NULL || logits == NULL) {
@@ -457,14 +459,10 @@ int eh_head_run(eh_model *m, const float *x, int64_t n_ask, eh_logits_see *see, 
     }
     for (int64_t i = 0; i < n_ask; i++) {
         memcpy(row, x + i * d, (size_t)d * sizeof *row);
-        float *out = m->precision == EH_BF16 ? row + d : (float *)(void *)h + i * d;
-        if (!isfinite(m->simd->norm(row, NULL, m->final_norm, d, m->config.norm_eps, out))) {
-            rc = eh_fail(err, EH_ENUMERIC, "final norm: the residual stream is not finite after layer %lld",
-                         (long long)m->config.n_layer - 1);
+        if (!isfinite(m->simd->norm(row, NULL, m->final_norm, d, m->config.norm_eps, h + i * d))) {
+            rc = eh_fail(err, EH_ENUMERIC, "final norm: the residual stream is not finite");
             goto done;
         }
-        if (m->precision == EH_BF16)
-            m->simd->to_bf16(out, d, (uint16_t *)(void *)h + i * d);
     }
     for (int64_t s = 0; s < m->n_head_slice; s++) {
         eh_linear *slice = &m->head[s];
@@ -472,7 +470,7 @@ int eh_head_run(eh_model *m, const float *x, int64_t n_ask, eh_logits_see *see, 
             goto done;
         for (int64_t first = 0; first < n_ask; first += HEAD_ROWS) {
             const int64_t n = n_ask - first < HEAD_ROWS ? n_ask - first : HEAD_ROWS;
-            if ((rc = eh_linear_run(m, slice, h + first * d * size, n, logits, err)) < 0)
+            if ((rc = eh_linear_run(m, slice, h + first * d, n, logits, err)) < 0)
                 goto done;
             see(ctx, first, n, slice->first, slice->n_out, logits);
         }

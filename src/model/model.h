@@ -24,6 +24,7 @@ typedef struct eh_linear {
     bool unpermute[EH_LINEAR_PARTS];        /* rows are stored with rotary pairs interleaved */
     int n_part;
     int64_t first, n_out, n_in; /* rows first..first+n_out-1 of the stacked parts */
+    eh_precision precision;     /* of this product; EH_F32 at both ends of a bf16 model, too */
     float *bias;                /* [n_out] or NULL */
     eh_packed *packed;          /* NULL: not now */
     bool keep;                  /* between batches */
@@ -69,7 +70,7 @@ struct eh_model {
 /* Makes sure l is packed. Errors: EH_ENOMEM. */
 int eh_linear_need(eh_model *m, eh_linear *l, eh_err *err);
 void eh_linear_done(eh_linear *l); /* drops it unless it is kept */
-/* out [n_row, n_out] = x * W^T (+ bias). x is float or bfloat16 by the model's precision. */
+/* out [n_row, n_out] = x * W^T (+ bias). x is float or bfloat16 by the linear's precision. */
 int eh_linear_run(eh_model *m, eh_linear *l, const void *x, int64_t n_row, float *out, eh_err *err);
 
 /* Which linears stay packed between batches, for this much memory (-1: all). */

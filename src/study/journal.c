@@ -64,11 +64,32 @@ static int put_line(eh_journal *j, json_t *line, eh_err *err)
     return rc;
 }
 
+/* All that is in the file, by the descriptor that is open: closing another one would give up the lock. */
+static int read_all(const eh_journal *j, eh_buf *all, eh_err *err)
+{
+    char part[16384];
+    for (;;) {
+        const ssize_t n = pread(j->fd, part, sizeof part, (off_t)all->n);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return io_fail(err, "read", j->path);
+        if (n == 0)
+            return eh_buf_check(all, "the journal", err);
+        if (all->n > JOURNAL_MAX - n)
+            return eh_fail(err, EH_ERANGE, "%s: is larger than a journal can be (%lld bytes)", j->path,
+                           (long long)JOURNAL_MAX);
+        eh_buf_bytes(all, part, n);
+        if (all->fault != 0)
+            return eh_buf_check(all, "the journal", err);
+    }
+}
+
 /* Reads what is there; a last line without its end was being written when the lights went out. */
 static int read_lines(eh_journal *j, eh_err *err)
 {
     eh_buf all = {0};
-    int rc = eh_file_read(j->path, JOURNAL_MAX, &all, err);
+    int rc = read_all(j, &all, err);
     int64_t at = 0, line = 1;
     while (rc == EH_OK && at < all.n) {
         const char *end = memchr(all.p + at, '\n', (size_t)(all.n - at));

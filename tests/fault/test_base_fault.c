@@ -141,6 +141,30 @@ TEST(json_is_read_whole_or_not_at_all)
     CHECK(fail_each(parse_json, NULL) >= 20);
 }
 
+/* Its reader asserts what a failed allocation makes untrue: numbers and names that just fit a buffer. */
+static char token_text[200];
+
+static int parse_token(const char *dir, eh_err *err)
+{
+    json_t *root = NULL;
+    (void)dir;
+    const int rc = eh_json_parse(eh_str_of(token_text), "the test", &root, err);
+    CHECK((rc == EH_OK) == (root != NULL));
+    json_decref(root);
+    return rc;
+}
+
+TEST(json_tokens_of_every_length_survive_no_memory)
+{
+    for (int n = 1; n <= 70; n++) {
+        snprintf(token_text, sizeof token_text, "[[%.*s, 7], -0.%.*s, {\"%.*s\": true}]", n < 18 ? n : 18,
+                 "1234567890123456789", n,
+                 "1415926535897932384626433832795028841971693993751058209749445923078164", n,
+                 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
+        CHECK(fail_each(parse_token, NULL) >= 5);
+    }
+}
+
 static int read_json_file(const char *dir, eh_err *err)
 {
     json_t *root = NULL;
