@@ -258,7 +258,8 @@ static int attention(forward *f, eh_err *err)
     eh_layer *l = &m->layer[f->layer];
     const int64_t d_q = c->n_head * c->d_head, d_kv = c->n_kv * c->d_head;
     int rc;
-    if ((rc = norm_rows(f, l->attn_norm, l->qkv.precision, "attention", err)) < 0 || (rc = eh_linear_need(m, &l->qkv, err)) < 0 ||
+    if ((rc = norm_rows(f, l->attn_norm, l->qkv.precision, "attention", err)) < 0 ||
+        (rc = eh_linear_need(m, &l->qkv, err)) < 0 ||
         (rc = eh_linear_run(m, &l->qkv, f->h, f->b->n_tok, f->qkv, err)) < 0)
         return rc;
     eh_linear_done(&l->qkv);
@@ -328,8 +329,8 @@ static int mlp(forward *f, eh_err *err)
     eh_layer *l = &m->layer[f->layer];
     const bool bf16 = l->down.precision == EH_BF16; /* and gate_up's */
     int rc;
-    if ((rc = norm_rows(f, l->mlp_norm, l->gate_up.precision, "MLP", err)) < 0 || (rc = eh_linear_need(m, &l->gate_up, err)) < 0 ||
-        (rc = eh_linear_need(m, &l->down, err)) < 0)
+    if ((rc = norm_rows(f, l->mlp_norm, l->gate_up.precision, "MLP", err)) < 0 ||
+        (rc = eh_linear_need(m, &l->gate_up, err)) < 0 || (rc = eh_linear_need(m, &l->down, err)) < 0)
         return rc;
     for (f->first = 0; f->first < f->n_live; f->first += MLP_ROWS) {
         f->n_row = f->n_live - f->first < MLP_ROWS ? f->n_live - f->first : MLP_ROWS;
@@ -460,7 +461,8 @@ int eh_head_run(eh_model *m, const float *x, int64_t n_ask, eh_logits_see *see, 
     for (int64_t i = 0; i < n_ask; i++) {
         memcpy(row, x + i * d, (size_t)d * sizeof *row);
         if (!isfinite(m->simd->norm(row, NULL, m->final_norm, d, m->config.norm_eps, h + i * d))) {
-            rc = eh_fail(err, EH_ENUMERIC, "final norm: the residual stream is not finite");
+            rc = eh_fail(err, EH_ENUMERIC, "final norm: the residual stream is not finite after layer %lld",
+                         (long long)m->config.n_layer - 1);
             goto done;
         }
     }

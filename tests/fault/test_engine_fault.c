@@ -155,7 +155,8 @@ TEST(perplexity_survives_every_failed_allocation)
     eh_model *m;
     CHECK_OK(eh_model_open(llama(), NULL, &m, &err));
     for (int kind = 0; kind < 3; kind++) {
-        const eh_perplexity_options o = {.kind = (eh_perplexity_kind)kind, .window = 16, .stride = 8, .wikitext_page = kind == 2};
+        const eh_perplexity_options o = {
+            .kind = (eh_perplexity_kind)kind, .window = 16, .stride = 8, .wikitext_page = kind == 2};
         eh_perplexity want, got;
         CHECK_OK(eh_perplexity_of(m, text, (int64_t)strlen(text), &o, &want, &err));
         for (int64_t k = 1;; k++) {

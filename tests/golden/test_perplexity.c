@@ -17,7 +17,8 @@ static eh_err err;
 
 static const char text[] =
     "The quick brown fox jumps over the lazy dog. A second sentence follows the first, and a third one follows that. "
-    "Numbers such as 12, 345 and 6789 make many tokens; so do w\xC3\xB6rds with \xC3\xA4" "ccents.\n\nA new paragraph ends it.";
+    "Numbers such as 12, 345 and 6789 make many tokens; so do w\xC3\xB6rds with \xC3\xA4"
+    "ccents.\n\nA new paragraph ends it.";
 
 static eh_model *m;
 static int32_t *id;
@@ -151,9 +152,10 @@ TEST(a_limit_of_windows_is_kept)
 TEST(what_cannot_be_measured_is_refused)
 {
     eh_perplexity p = {.n_tok = 77};
-    const eh_perplexity_options o = {.kind = EH_PPL_BLOCKS, .window = 256}, wide = {.window = 257}, slow = {.window = 16, .stride = 17},
-                                one = {.window = 1}, less = {.window = 16, .max_windows = -1},
-                                sliding = {.kind = EH_PPL_SLIDING, .window = 16};
+    const eh_perplexity_options o = {.kind = EH_PPL_BLOCKS, .window = 256}, wide = {.window = 257};
+    const eh_perplexity_options slow = {.window = 16, .stride = 17}, one = {.window = 1};
+    const eh_perplexity_options less = {.window = 16, .max_windows = -1};
+    const eh_perplexity_options sliding = {.kind = EH_PPL_SLIDING, .window = 16};
     need_model();
     CHECK_FAILS(eh_perplexity_of(m, text, 30, &o, &p, &err), EH_EDOM, "a window of 256 needs more");
     CHECK_FAILS(eh_perplexity_of(m, text, 0, &sliding, &p, &err), EH_EDOM, "tokens");

@@ -85,6 +85,16 @@ TEST(room_for_fewer_than_sixteen_checks_is_refused)
     CHECK_FAILS(eh_selftest("/nowhere", NULL, NULL, found, (n = 16, &n), &err), EH_ENOENT, "/nowhere");
 }
 
+static const char *write_file(const char *text)
+{
+    static char path[200];
+    if (path[0] == '\0')
+        snprintf(path, sizeof path, "%s/against.json", temp_dir());
+    FILE *f = fopen(path, "w");
+    CHECK(f != NULL && fputs(text, f) >= 0 && fclose(f) == 0);
+    return path;
+}
+
 /* ---- A context of a few tokens -------------------------------------------------------------- */
 
 /* A copy of tiny/llama in a folder of its own, its config edited by sed. */
@@ -93,8 +103,8 @@ static const char *copy_llama(const char *sed)
     static char dir[200];
     char command[2000];
     snprintf(dir, sizeof dir, "%s", temp_dir());
-    snprintf(command, sizeof command, "cp '%s'/*.json '%s'/model.safetensors '%s' && sed -i '%s' '%s/config.json'", llama(),
-             llama(), dir, sed, dir);
+    snprintf(command, sizeof command, "cp '%s'/*.json '%s'/model.safetensors '%s' && sed -i '%s' '%s/config.json'",
+             llama(), llama(), dir, sed, dir);
     CHECK(system(command) == 0);
     return dir;
 }
@@ -160,17 +170,16 @@ TEST(a_planted_nan_fails_the_selftest)
     CHECK(named("tokenizer round trips")->passed);
 }
 
-/* ---- Reference logits ------------------------------------------------------------------------ */
-
-static const char *write_file(const char *text)
+TEST(a_planted_nan_fails_the_reference_logits_and_is_no_damaged_file)
 {
-    static char path[200];
-    if (path[0] == '\0')
-        snprintf(path, sizeof path, "%s/against.json", temp_dir());
-    FILE *f = fopen(path, "w");
-    CHECK(f != NULL && fputs(text, f) >= 0 && fclose(f) == 0);
-    return path;
+    char path[300];
+    snprintf(path, sizeof path, "%s", plant("model.layers.1.self_attn.v_proj.weight", NAN));
+    run(path, NULL, write_file("{\"ids\":[5,6],\"top_ids\":[1],\"top_logits\":[1]}"));
+    CHECK(!named("reference logits")->passed && strstr(named("reference logits")->text, "layer 1") != NULL);
+    CHECK(!named("finite values")->passed);
 }
+
+/* ---- Reference logits ------------------------------------------------------------------------ */
 
 /* Two prompts as JSON, from the model's own logits, the last one moved by `off`. */
 static void prompts_as_json(char *out, size_t room, double off, const char *between)

@@ -23,7 +23,8 @@ typedef struct shape {
 } shape;
 
 static const shape shapes[] = {
-    {4, 2, 16, 0}, {9, 3, 64, 0}, {3, 1, 10, 0}, {2, 2, 40, 0}, {6, 2, 16, 5}, {4, 4, 8, 16}, {8, 1, 24, 33}, {1, 1, 1, 1},
+    {4, 2, 16, 0}, {9, 3, 64, 0}, {3, 1, 10, 0},  {2, 2, 40, 0},
+    {6, 2, 16, 5}, {4, 4, 8, 16}, {8, 1, 24, 33}, {1, 1, 1, 1},
 };
 #define N_SHAPE (sizeof shapes / sizeof *shapes)
 
@@ -71,7 +72,8 @@ static forest *grow(const shape *s, uint64_t seed, bool caches)
     }
     while (f->n_run < 20) {
         eh_run *run = &f->run[f->n_run];
-        *run = (eh_run){.first = f->n_tok, .n = 1 + eh_rng_below(&r, f->n_run % 5 == 0 ? 130 : 20), .parent = -1, .cache = -1};
+        const int64_t most = f->n_run % 5 == 0 ? 130 : 20;
+        *run = (eh_run){.first = f->n_tok, .n = 1 + eh_rng_below(&r, most), .parent = -1, .cache = -1};
         const int64_t kind = eh_rng_below(&r, 5);
         if (f->n_run > 0 && kind >= 2) {
             run->parent = eh_rng_below(&r, f->n_tok);
@@ -251,7 +253,8 @@ static forest *chain_of(const forest *f, int64_t tok)
     }
     for (int64_t p = 0; p < c->n_tok; p++)
         c->depth[p] = p;
-    memcpy(c->qkv + (c->n_tok - 1) * d_row(s), f->qkv + tok * d_row(s), (size_t)(s->n_head * s->d_head) * sizeof *f->qkv);
+    memcpy(c->qkv + (c->n_tok - 1) * d_row(s), f->qkv + tok * d_row(s),
+           (size_t)(s->n_head * s->d_head) * sizeof *f->qkv);
     return c;
 }
 
@@ -266,7 +269,8 @@ TEST(a_token_has_the_same_bits_in_a_forest_and_in_a_chain_of_its_own)
                 for (int64_t t = f->run[r].first; t < f->run[r].first + f->run[r].n; t += 1 + f->run[r].n / 3) {
                     forest *c = chain_of(f, t);
                     attend(c, eh_simd_get(), 1, NULL, NULL);
-                    CHECK(memcmp(f->out + t * width, c->out + (c->n_tok - 1) * width, (size_t)width * sizeof(float)) == 0);
+                    const float *got = f->out + t * width, *want = c->out + (c->n_tok - 1) * width;
+                    CHECK(memcmp(got, want, (size_t)width * sizeof *got) == 0);
                     fell(c);
                 }
             fell(f);

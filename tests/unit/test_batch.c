@@ -92,9 +92,8 @@ TEST(a_forest_by_hand)
     CHECK(memcmp(b.run_of, run_of, sizeof run_of) == 0);
     CHECK_INT(b.deepest, 3);
     CHECK_INT(b.n_run, 3);
-    CHECK(b.run[0].first == 0 && b.run[0].n == 4 && b.run[0].depth == 0 && b.run[0].parent == -1 && b.run[0].cache == -1);
-    CHECK(b.run[1].first == 4 && b.run[1].n == 1 && b.run[1].depth == 2 && b.run[1].parent == 1 && b.run[1].cache == -1);
-    CHECK(b.run[2].first == 5 && b.run[2].n == 1 && b.run[2].depth == 0 && b.run[2].parent == -1);
+    const eh_run runs[3] = {{0, 4, 0, -1, -1}, {4, 1, 2, 1, -1}, {5, 1, 0, -1, -1}};
+    CHECK(memcmp(b.run, runs, sizeof runs) == 0);
 
     /* Asked: after 12 (row 1), 123 (2), 1234 (3), 125 (4), 3 (5). */
     CHECK_INT(b.n_ask, 5);

@@ -29,8 +29,8 @@ static eh_ids encode(const eh_tokenizer *t, const char *text)
 }
 
 /* The pair's ids are those of `whole` (with `prefix` in front unless -1), cut after `from`. */
-static void check_pair(const eh_tokenizer *t, const char *context, const char *continuation, int32_t prefix, const char *whole,
-                       int64_t from)
+static void check_pair(const eh_tokenizer *t, const char *context, const char *continuation, int32_t prefix,
+                       const char *whole, int64_t from)
 {
     eh_ids ids = {0}, want = encode(t, whole);
     int64_t got = -1;
@@ -110,7 +110,8 @@ TEST(what_is_too_long_is_cut_on_the_left)
     for (int64_t most = 2; most <= n + 2; most++) {
         eh_ids ids = {0};
         int64_t from;
-        CHECK_OK(eh_pair_encode(t, EH_STR("The cat sat on the mat"), EH_STR(" and the dog"), -1, most, &ids, &from, &err));
+        CHECK_OK(eh_pair_encode(t, EH_STR("The cat sat on the mat"), EH_STR(" and the dog"), -1, most, &ids, &from,
+                                &err));
         const int64_t kept = most < n ? most : n;
         CHECK_INT(ids.n, kept);
         CHECK(memcmp(ids.id, all.id + n - kept, (size_t)kept * sizeof *ids.id) == 0);

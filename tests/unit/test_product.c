@@ -56,7 +56,8 @@ static void check_values(const char *what, int64_t m, int64_t n_in, int64_t n_ou
                 size += fabs(one);
             }
             if (!(fabs((double)out[i * n_out + o] - want) <= (double)rounds * U * size)) {
-                print_error("%s, %d x %d x %d: row %d, column %d\n", what, (int)m, (int)n_in, (int)n_out, (int)i, (int)o);
+                print_error("%s, %d x %d x %d: row %d, column %d\n", what, (int)m, (int)n_in, (int)n_out, (int)i,
+                            (int)o);
                 CHECK_NEAR((double)out[i * n_out + o], want, (double)rounds * U * size);
             }
         }

@@ -12,7 +12,8 @@ static eh_err err;
 #define N_NEW 12
 
 static const int32_t prompts[5][9] = {
-    {5, 17, 300, 42, 8, 9, 10, 11, 12}, {1, 2, 3, 4, 5, 6, 7, 8, 9}, {400, 1, 77}, {33}, {5, 17, 300, 42, 8, 9, 10, 11, 13},
+    {5, 17, 300, 42, 8, 9, 10, 11, 12}, {1, 2, 3, 4, 5, 6, 7, 8, 9},        {400, 1, 77}, {33},
+    {5, 17, 300, 42, 8, 9, 10, 11, 13},
 };
 static const int64_t lengths[5] = {9, 9, 3, 1, 9};
 
@@ -375,7 +376,8 @@ static void refuse(eh_sampling how, int64_t n_sample, eh_request r, int code, co
 TEST(calls_that_make_no_sense_are_refused)
 {
     static const int32_t bad[2] = {1, 512}, many[300] = {0};
-    const eh_request ok = prompt(0), none = {.tok = bad}, outside = {.tok = bad, .n_tok = 2}, far = {.tok = many, .n_tok = 257};
+    const eh_request ok = prompt(0), none = {.tok = bad}, outside = {.tok = bad, .n_tok = 2};
+    const eh_request far = {.tok = many, .n_tok = 257};
     const eh_sampling how = {.max_new = 5};
     need_model();
     refuse(how, 0, ok, EH_EINVAL, "0 samples");

@@ -302,9 +302,9 @@ static void scores_are_right(const eh_simd *k)
         for (int64_t r = 0; r < EH_ATTN_ROWS; r++)
             for (int64_t p = 0; p < n_pos; p++) {
                 double want = 0, size = 0;
+                const float *key = kt + p / EH_ATTN_PANEL * d * EH_ATTN_PANEL + p % EH_ATTN_PANEL;
                 for (int64_t c = 0; c < d; c++) {
-                    const double one = (double)q[r * d + c] *
-                                       (double)kt[p / EH_ATTN_PANEL * d * EH_ATTN_PANEL + c * EH_ATTN_PANEL + p % EH_ATTN_PANEL];
+                    const double one = (double)q[r * d + c] * (double)key[c * EH_ATTN_PANEL];
                     want += one;
                     size += fabs(one);
                 }
