@@ -16,7 +16,7 @@ set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 
 # ---- what to change when evenhand's command line does: the command, and where it writes its rate -------------------
-evenhand=${EVENHAND:-$root/build/evenhand}
+evenhand=${EVENHAND:-$root/build/release/evenhand}
 run_evenhand() {    # precision, out folder
     "$evenhand" audit "$model" --tasks bbq --data "$data" --orders stored --rows "$rows" --threads "$threads" \
         --precision "$1" --out "$2" >"$2.stdout" 2>"$2.stderr"
