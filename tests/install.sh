@@ -58,7 +58,7 @@ program=$work/moved/bin/evenhand
 export LD_LIBRARY_PATH="$lib"
 "$program" help | sed -n '/^Commands/,/^$/s/^  \([a-z]*\) .*/evenhand-\1.1/p' | { cat && echo evenhand.1; } |
     sort >"$work/commands"
-ls "$work/moved/share/man/man1" | sort >"$work/pages"
+(cd "$work/moved/share/man/man1" && echo *) | tr " " "\n" | sort >"$work/pages"
 cmp "$work/commands" "$work/pages" || {
     diff "$work/commands" "$work/pages" >&2
     exit 1

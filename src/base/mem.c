@@ -1,9 +1,11 @@
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include "base/mem.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define ALIGN 64
 #define CHUNK_LEAST (64 * 1024)
@@ -62,14 +64,6 @@ void *eh_realloc(void *p, int64_t n, int64_t size)
     return realloc(p, bytes > 0 ? (size_t)bytes : 1);
 }
 
-void *eh_alloc_aligned(int64_t n_byte)
-{
-    const int64_t bytes = product(n_byte, 1);
-    if (bytes < 0 || told_to_fail())
-        return NULL;
-    return aligned_alloc(ALIGN, (size_t)((bytes + ALIGN) / ALIGN * ALIGN));
-}
-
 void eh_free(void *p)
 {
     free(p);
@@ -83,6 +77,49 @@ char *eh_strdup(const char *s)
         memcpy(copy, s, (size_t)n);
     return copy;
 }
+
+/* ---- Blocks ------------------------------------------------------------------------------- */
+
+#define LARGE (1024 * 1024)
+
+/* Lies before the block, in a slot of one alignment unit. */
+typedef struct block_head {
+    size_t mapped; /* bytes with this slot, where they were mapped; 0: from the heap */
+} block_head;
+
+void *eh_block_alloc(int64_t n_byte)
+{
+    const int64_t bytes = product(n_byte, 1);
+    if (bytes < 0 || told_to_fail())
+        return NULL;
+    const size_t whole = (size_t)(bytes + 2 * ALIGN - 1) / ALIGN * ALIGN;
+    char *p;
+    if (bytes >= LARGE) {
+        p = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (p == MAP_FAILED)
+            return NULL;
+    } else {
+        p = aligned_alloc(ALIGN, whole);
+        if (p == NULL)
+            return NULL;
+    }
+    *(block_head *)(void *)p = (block_head){bytes >= LARGE ? whole : 0};
+    return p + ALIGN;
+}
+
+void eh_block_free(void *p)
+{
+    if (p == NULL)
+        return;
+    char *start = (char *)p - ALIGN;
+    const block_head head = *(block_head *)(void *)start;
+    if (head.mapped > 0)
+        munmap(start, head.mapped);
+    else
+        free(start);
+}
+
+/* ---- Arenas ------------------------------------------------------------------------------- */
 
 /* A chunk's header takes one alignment unit; its bytes follow. */
 struct eh_arena_chunk {
@@ -99,7 +136,7 @@ static void *chunk_bytes(eh_arena_chunk *c)
 
 static eh_arena_chunk *chunk_new(int64_t room)
 {
-    eh_arena_chunk *c = eh_alloc_aligned(room + ALIGN);
+    eh_arena_chunk *c = eh_block_alloc(room + ALIGN);
     if (c != NULL)
         *c = (eh_arena_chunk){.room = room};
     return c;
@@ -165,7 +202,7 @@ void eh_arena_rewind(eh_arena *a, eh_arena_mark mark)
     while (a->top != mark.top) {
         eh_arena_chunk *c = a->top;
         a->top = c->below;
-        free(c);
+        eh_block_free(c);
     }
     if (a->top != NULL)
         a->top->at = mark.at;

@@ -21,9 +21,13 @@
 void *eh_alloc(int64_t n, int64_t size);            /* not zeroed */
 void *eh_calloc(int64_t n, int64_t size);           /* zeroed */
 void *eh_realloc(void *p, int64_t n, int64_t size); /* p stays valid when NULL comes back */
-void *eh_alloc_aligned(int64_t n_byte);              /* on a 64-byte boundary, not zeroed; eh_free it */
 void eh_free(void *p);                              /* NULL is fine */
 char *eh_strdup(const char *s);
+
+/* Blocks of working memory: on a 64-byte boundary, not zeroed. Large ones come from the system and
+ * go back to it, so that a batch's buffers, which come and go in many sizes, leave no holes behind. */
+void *eh_block_alloc(int64_t n_byte);
+void eh_block_free(void *p); /* NULL is fine */
 
 /* For tests: the k-th allocation from now (1 = the next) and all after it fail; 0 turns that off.
  * One counter for all threads. */

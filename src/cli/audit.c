@@ -276,7 +276,7 @@ static void put_heading(const args *a, const eh_model *m)
     eh_model_info(m, &info);
     const bool letters = strcmp(a->answer, "letters") == 0;
     cli_put_coloured(stdout, CLI_BOLD, info.path);
-    printf(": %s, %s parameters, %s, computed in %s; ", info.family, cli_count(info.n_param), info.dtype,
+    printf(": %s, %s parameters, %s, computed in %s\n", info.family, cli_count(info.n_param), info.dtype,
            info.precision == EH_BF16 ? "bf16" : "f32");
     if (letters)
         printf("answers by letter, orders %s", a->orders);

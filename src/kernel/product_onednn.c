@@ -72,8 +72,8 @@ static size_t scratch_size;
 static dnnl_status_t need_scratch(size_t size)
 {
     if (size > scratch_size) {
-        eh_free(scratch_bytes);
-        scratch_bytes = eh_alloc_aligned((int64_t)size);
+        eh_block_free(scratch_bytes);
+        scratch_bytes = eh_block_alloc((int64_t)size);
         scratch_size = scratch_bytes != NULL ? size : 0;
     }
     return size == 0 || scratch_bytes != NULL ? dnnl_success : dnnl_out_of_memory;
@@ -116,7 +116,7 @@ static void onednn_drop(eh_packed *packed)
             dnnl_primitive_destroy(p->kept[i].primitive);
     if (p->memory != NULL)
         dnnl_memory_destroy(p->memory);
-    eh_free(p->bytes);
+    eh_block_free(p->bytes);
     eh_free(p);
 }
 
@@ -176,7 +176,7 @@ static int onednn_pack(eh_precision precision, const void *w, bool is_bf16, int6
         p->desc = *dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
         p->head.n_byte = (int64_t)dnnl_memory_desc_get_size(&p->desc);
         dnnl_primitive_desc_destroy(pd);
-        p->bytes = eh_alloc_aligned(p->head.n_byte);
+        p->bytes = eh_block_alloc(p->head.n_byte);
         if (p->bytes == NULL)
             s = dnnl_out_of_memory;
     }

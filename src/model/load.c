@@ -305,14 +305,14 @@ int eh_linear_need(eh_model *m, eh_linear *l, eh_err *err)
     if (stored != NULL)
         return eh_product_pack(m->product, l->precision, stored, true, l->n_out, l->n_in, m->threads, &l->packed, err);
 
-    float *rows = eh_alloc(l->n_out, l->n_in * (int64_t)sizeof *rows);
+    float *rows = eh_block_alloc(l->n_out * l->n_in * (int64_t)sizeof *rows);
     if (rows == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory to expand \"%s\"", l->part[0]->name);
     fill_job job = {m, l, rows};
     eh_par_for(m->threads, (l->n_out + FILL_ROWS - 1) / FILL_ROWS, fill_rows, &job);
     const int rc =
         eh_product_pack(m->product, l->precision, rows, false, l->n_out, l->n_in, m->threads, &l->packed, err);
-    eh_free(rows);
+    eh_block_free(rows);
     return rc;
 }
 

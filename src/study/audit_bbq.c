@@ -47,6 +47,28 @@ static int find_letters(eh_audit_task *t, eh_err *err)
     return rc;
 }
 
+/* The families that --categories names, or all that are there. A name that is no family ("SES
+ * (names)", or a slip) is looked for among the categories of all of them. */
+static int load_families(const eh_audit_task *t, eh_bbq_set *set, eh_err *err)
+{
+    const char *only[64];
+    int64_t n = 0;
+    bool all_known = true;
+    for (const char *p = t->plan->o.categories; p != NULL && *p != '\0' && n < 64;) {
+        const size_t len = strcspn(p, ",");
+        bool known = false;
+        for (int64_t f = 0; f < eh_bbq_n_family; f++)
+            if (strlen(eh_bbq_families[f]) == len && memcmp(eh_bbq_families[f], p, len) == 0) {
+                only[n++] = eh_bbq_families[f];
+                known = true;
+            }
+        all_known &= known;
+        p += len + (p[len] == ',');
+    }
+    const bool some = all_known && n > 0;
+    return eh_bbq_load(t->plan->o.data, some ? only : NULL, some ? n : 0, set, err);
+}
+
 static int load(eh_audit_task *t, bool probes, eh_err *err)
 {
     bbq_self *s = eh_calloc(1, (int64_t)sizeof *s);
@@ -59,7 +81,7 @@ static int load(eh_audit_task *t, bool probes, eh_err *err)
     else if (t->plan->o.data == NULL)
         rc = eh_task_missing(t->kind->task, "its files", "no --data folder is given", err);
     else
-        rc = eh_bbq_load(t->plan->o.data, NULL, 0, &s->set, err);
+        rc = load_families(t, &s->set, err);
     if (rc < 0)
         return rc;
     s->answer = eh_calloc(s->set.n_item, (int64_t)sizeof *s->answer);

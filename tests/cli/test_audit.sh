@@ -46,7 +46,8 @@ audit_all() {
 audit "$work/plain"
 whole "$work/plain"
 says "$llama: Llama, "
-says 'computed in f32; answers by letter, orders cyclic, plain prompts'
+says 'parameters, F32, computed in f32'
+says 'answers by letter, orders cyclic, plain prompts'
 says 'By category, with 95 % intervals:'
 says "All scores of all categories are in $work/plain/results.json."
 [ "$(grep -c '^s_AMB ' "$work/out")" = 1 ] || die "not one line for s_AMB over all categories"

