@@ -56,6 +56,16 @@ static void occupy_standard_streams(void)
             _exit(CLI_FAILED);
 }
 
+/* libgomp reads how its threads shall wait before main begins; by itself it lets them spin, which on
+ * a machine that others use costs half of the speed and more (docs/speed.md). So the program starts
+ * itself anew with the wish in its environment, unless the user has said something. */
+static void wait_without_spinning(char **argv)
+{
+    if (getenv("OMP_WAIT_POLICY") == NULL && getenv("GOMP_SPINCOUNT") == NULL &&
+        setenv("OMP_WAIT_POLICY", "passive", 0) == 0)
+        execv("/proc/self/exe", argv); /* returns only where it cannot: then it runs as it is */
+}
+
 static const char *deal_command(void *ctx)
 {
     const cli_command *const **at = ctx;
@@ -95,6 +105,7 @@ static int run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    wait_without_spinning(argv);
     occupy_standard_streams();
     /* A reader that went away is an error to report, not a silent death. */
     signal(SIGPIPE, SIG_IGN);
