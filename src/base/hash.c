@@ -23,6 +23,12 @@ void eh_sha256_add(eh_sha256 *h, const void *p, int64_t n)
     }
 }
 
+void eh_sha256_add_text(eh_sha256 *h, eh_str s)
+{
+    eh_sha256_add(h, &s.n, (int64_t)sizeof s.n);
+    eh_sha256_add(h, s.p, s.n);
+}
+
 int eh_sha256_end(eh_sha256 *h, char out[EH_SHA256_TEXT], eh_err *err)
 {
     unsigned char digest[EVP_MAX_MD_SIZE];

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/str.h"
 
 #define EH_SHA256_TEXT 65
 
@@ -14,6 +15,8 @@ typedef struct eh_sha256 {
 
 void eh_sha256_begin(eh_sha256 *h);
 void eh_sha256_add(eh_sha256 *h, const void *p, int64_t n);
+/* The length, then the bytes: texts in a row cannot run into each other. */
+void eh_sha256_add_text(eh_sha256 *h, eh_str s);
 int eh_sha256_end(eh_sha256 *h, char out[EH_SHA256_TEXT], eh_err *err); /* frees the state, too */
 
 int eh_sha256_of(const void *p, int64_t n, char out[EH_SHA256_TEXT], eh_err *err);

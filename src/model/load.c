@@ -472,9 +472,8 @@ static void sum_one(eh_model *m, eh_linear *l, void *ctx)
     sum[1] += l->keep ? packed_size(l) : 0;
 }
 
-const char *eh_cpu_features(void);
-
-const char *eh_cpu_features(void)
+/* The processor's words for what the products use. */
+static const char *cpu_features(void)
 {
 #if defined(__x86_64__)
     /* amx_bf16 is not among the names gcc 12 can ask for; oneDNN finds it by itself. */
@@ -505,7 +504,7 @@ void eh_model_info(const eh_model *m, eh_info *info)
         .tokenizer_trouble = m->tokenizer != NULL ? NULL : m->tokenizer_trouble,
         .product = m->product->name,
         .simd = m->simd->name,
-        .features = eh_cpu_features(),
+        .features = cpu_features(),
         .n_layer = c->n_layer,
         .d_model = c->d_model,
         .n_head = c->n_head,

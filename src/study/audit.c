@@ -117,16 +117,15 @@ int eh_audit_get_numbers(const json_t *record, const char *key, const char *wher
 /* ---- Which items ----------------------------------------------------------------------------------------- */
 
 /* Marks what --categories names, by category or family. */
-static int mark_wanted(const char *list, const char *const *name, int64_t n, bool *wanted, bool *found)
+static void mark_wanted(const char *list, const char *const *name, int64_t n, bool *wanted)
 {
     for (const char *p = list; *p != '\0';) {
         const size_t len = strcspn(p, ",");
         for (int64_t i = 0; i < n; i++)
             if (strlen(name[i]) == len && memcmp(name[i], p, len) == 0)
-                wanted[i] = *found = true;
+                wanted[i] = true;
         p += len + (p[len] == ',');
     }
-    return EH_OK;
 }
 
 /* Every name of the list must be somebody's. */
@@ -195,13 +194,12 @@ int eh_audit_choose(eh_audit_task *t, const eh_audit_item *item, int64_t n, cons
         rc = eh_fail(err, EH_ENOMEM, "no memory to choose from %lld items", (long long)n);
         goto done;
     }
-    bool found = o->categories == NULL;
     if (o->categories != NULL) {
         rc = check_names(o->categories, category, n_category, family, n_family, err);
         if (rc < 0)
             goto done;
-        mark_wanted(o->categories, category, n_category, by_category, &found);
-        mark_wanted(o->categories, family, n_family, by_family, &found);
+        mark_wanted(o->categories, category, n_category, by_category);
+        mark_wanted(o->categories, family, n_family, by_family);
     }
     t->n_all = n;
     for (int64_t i = 0; i < n; i++) {

@@ -120,22 +120,16 @@ static void clear(eh_audit_task *t)
     eh_free(s);
 }
 
-static void add_text(eh_sha256 *h, eh_str s)
-{
-    eh_sha256_add(h, &s.n, (int64_t)sizeof s.n);
-    eh_sha256_add(h, s.p, s.n);
-}
-
 static void hash(const eh_audit_task *t, int64_t i, eh_sha256 *h)
 {
     const bbq_self *s = t->self;
     const eh_bbq_item *q = &s->set.item[i];
-    add_text(h, q->context);
-    add_text(h, q->question);
+    eh_sha256_add_text(h, q->context);
+    eh_sha256_add_text(h, q->question);
     for (int k = 0; k < 3; k++)
-        add_text(h, q->option[k]);
-    add_text(h, eh_str_of(s->set.category[q->category]));
-    add_text(h, eh_str_of(s->set.cluster[q->cluster]));
+        eh_sha256_add_text(h, q->option[k]);
+    eh_sha256_add_text(h, eh_str_of(s->set.category[q->category]));
+    eh_sha256_add_text(h, eh_str_of(s->set.cluster[q->cluster]));
     const int8_t marks[] = {q->label, q->unknown, q->biased, q->stereotyped, q->neg, q->disambig};
     eh_sha256_add(h, marks, (int64_t)sizeof marks);
 }

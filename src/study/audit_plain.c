@@ -124,12 +124,6 @@ static int score(const eh_audit_task *t, eh_audit *a, const char *const *name, i
     return rc;
 }
 
-static void add_text(eh_sha256 *h, eh_str s)
-{
-    eh_sha256_add(h, &s.n, (int64_t)sizeof s.n);
-    eh_sha256_add(h, s.p, s.n);
-}
-
 /* ---- Pairs: log p(more) - log p(less) ----------------------------------------------------------------- */
 
 static int load_pairs(eh_audit_task *t, eh_err *err)
@@ -153,9 +147,9 @@ static int load_pairs(eh_audit_task *t, eh_err *err)
 static void hash_pair(const eh_audit_task *t, int64_t i, eh_sha256 *h)
 {
     const eh_pair *p = &((const plain_self *)t->self)->pairs.item[i];
-    add_text(h, p->id);
-    add_text(h, p->more);
-    add_text(h, p->less);
+    eh_sha256_add_text(h, p->id);
+    eh_sha256_add_text(h, p->more);
+    eh_sha256_add_text(h, p->less);
 }
 
 static int ask_pair(eh_audit_task *t, int64_t i, eh_ask *a, int64_t *number, eh_err *err)
@@ -234,10 +228,10 @@ static int load_utility(eh_audit_task *t, eh_err *err)
 static void hash_utility(const eh_audit_task *t, int64_t i, eh_sha256 *h)
 {
     const eh_utility *u = &((const plain_self *)t->self)->utility.item[i];
-    add_text(h, u->id);
-    add_text(h, u->question);
+    eh_sha256_add_text(h, u->id);
+    eh_sha256_add_text(h, u->question);
     for (int k = 0; k < 4; k++)
-        add_text(h, u->choice[k]);
+        eh_sha256_add_text(h, u->choice[k]);
     eh_sha256_add(h, &u->answer, (int64_t)sizeof u->answer);
 }
 
