@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/par.h"
+#include "tensor/dtype.h"
 
 extern const eh_product eh_product_reference;
 #if EH_ONEDNN
@@ -60,21 +61,16 @@ typedef struct reference_packed {
 
 static float bf16_value(uint16_t h)
 {
-    const uint32_t bits = (uint32_t)h << 16;
     float x;
-    memcpy(&x, &bits, sizeof x);
+    eh_bf16_to_f32(&h, 1, &x);
     return x;
 }
 
 static float bf16_rounded(float x)
 {
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    if (x != x)
-        return x;
-    bits = (bits + 0x7FFFu + (bits >> 16 & 1u)) & 0xFFFF0000u;
-    memcpy(&x, &bits, sizeof x);
-    return x;
+    uint16_t h;
+    eh_f32_to_bf16(&x, 1, &h);
+    return bf16_value(h);
 }
 
 static void reference_drop(eh_packed *packed)

@@ -440,7 +440,8 @@ int eh_audit_run(eh_model *m, const eh_audit_options *options, eh_audit **out, e
     if (rc == EH_OK)
         rc = eh_audit_write_results(a, &plan, m, task, n_task, err);
     if (rc == EH_OK)
-        rc = eh_audit_write_reproduce(a, &plan, m, task, (const char(*)[EH_SHA256_TEXT])data_sha, n_task, scoring, err);
+        rc = eh_audit_write_reproduce(a, &plan, m, task, (const char(*)[EH_SHA256_TEXT])data_sha, n_task, fingerprint,
+                                      scoring, err);
 done:
     for (int64_t i = 0; i < n_task; i++) {
         task[i]->kind->clear(task[i]);

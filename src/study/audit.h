@@ -97,7 +97,7 @@ int eh_audit_get_numbers(const json_t *record, const char *key, const char *wher
 int eh_audit_write_results(const eh_audit *a, const eh_audit_plan *p, const eh_model *m, eh_audit_task *const *task,
                            int64_t n_task, eh_err *err);
 int eh_audit_write_reproduce(const eh_audit *a, const eh_audit_plan *p, const eh_model *m, eh_audit_task *const *task,
-                             const char (*data_sha)[EH_SHA256_TEXT], int64_t n_task, double scoring_seconds,
-                             eh_err *err);
+                             const char (*data_sha)[EH_SHA256_TEXT], int64_t n_task,
+                             const char *fingerprint, double scoring_seconds, eh_err *err);
 
 #endif

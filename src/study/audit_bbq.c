@@ -379,20 +379,20 @@ static int score(const eh_audit_task *t, eh_audit *a, eh_err *err)
     const char *warning = NULL;
     int rc = note_data(t, a, err);
     if (rc == EH_OK && t->plan->form == EH_BBQ_LETTERS) {
-        eh_estimate e[EH_BBQ_N_SCORE];
-        rc = eh_bbq_scores(&s->set, s->answer, EH_BBQ_ALL, &t->plan->how, e, err);
+        double sum[EH_BBQ_N_COLUMN];
+        rc = eh_bbq_count(&s->set, s->answer, EH_BBQ_ALL, sum, err);
         if (rc < 0)
             return rc;
-        const eh_estimate *effect = &e[EH_BBQ_POSITION_EFFECT];
+        const double n = sum[EH_BBQ_C_ORDER_N], changed = sum[EH_BBQ_C_ORDER_CHANGED];
         if (t->plan->orders->n == 1)
             warning = "one order only: how much of this is position is not known (--orders cyclic)";
-        else if (effect->defined && effect->value > 0.5) {
+        else if (n > 0.0 && changed / n > 0.5) {
             warning = "position effect above 50 %: the model answers by place, not by content; see --answer text_pmi";
             rc = eh_audit_add_note(a, err,
                                    "%s: %.0f %% of the answers change with the order of the options: by letters this "
                                    "model answers by position. Scores near 0 do not mean it is unbiased; ask again "
                                    "with --answer text_pmi.",
-                                   t->kind->task, 100.0 * effect->value);
+                                   t->kind->task, 100.0 * changed / n);
         }
     }
     if (rc == EH_OK)

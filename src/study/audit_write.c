@@ -191,14 +191,10 @@ int eh_audit_write_results(const eh_audit *a, const eh_audit_plan *p, const eh_m
 }
 
 int eh_audit_write_reproduce(const eh_audit *a, const eh_audit_plan *p, const eh_model *m, eh_audit_task *const *task,
-                             const char (*data_sha)[EH_SHA256_TEXT], int64_t n_task, double scoring_seconds,
-                             eh_err *err)
+                             const char (*data_sha)[EH_SHA256_TEXT], int64_t n_task,
+                             const char *fingerprint, double scoring_seconds, eh_err *err)
 {
     eh_info info;
-    char fingerprint[65];
-    int rc = eh_model_fingerprint(m, fingerprint, err);
-    if (rc < 0)
-        return rc;
     eh_model_info(m, &info);
     eh_buf out = {0}, *b = &out;
     int64_t computed, asked;
@@ -254,7 +250,7 @@ int eh_audit_write_reproduce(const eh_audit *a, const eh_audit_plan *p, const eh
     put_double(b, "seconds_scoring", scoring_seconds);
     put_double(b, "rows_per_s", a->n_computed > 0 ? (double)a->n_computed / scoring_seconds : (double)NAN);
     end(b, "}\n");
-    rc = put_file(p, "reproduce.json", b, err);
+    const int rc = put_file(p, "reproduce.json", b, err);
     eh_buf_clear(b);
     return rc;
 }
