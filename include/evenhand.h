@@ -289,6 +289,39 @@ EH_API int eh_selftest(const char *path, const eh_options *options, const char *
 
 /* ======== Band 3: look inside ================================================================ */
 
+/* ---- Units and edits ------------------------------------------------------------------------- */
+
+typedef enum eh_unit_kind { EH_UNIT_HEAD, EH_UNIT_NEURON } eh_unit_kind;
+
+typedef enum eh_edit_mode {
+    EH_EDIT_SOFT,   /* head: Q rows times (1-a)^2, output columns times (1-a); neuron: output only */
+    EH_EDIT_OUTPUT, /* output columns times (1-a) */
+    EH_EDIT_ZERO,   /* head: output columns 0; neuron: its rows and its column 0 */
+    EH_EDIT_MEAN    /* zero, and the mean output goes into the bias of the output projection */
+} eh_edit_mode;
+
+typedef struct eh_unit_edit {
+    eh_unit_kind kind;
+    int64_t layer, index; /* index: query head, or neuron of the MLP */
+    eh_edit_mode mode;
+    double alpha;         /* 0 leaves the unit alone, 1 silences it; ZERO and MEAN: 1 */
+    const float *mean;    /* EH_EDIT_MEAN: the unit's mean output, [d_head] of a head, [1] of a neuron */
+} eh_unit_edit;
+
+/*
+ * eh_model_edit - the edits in force from now on, in memory, in place of those before; n = 0: none
+ *
+ * Source   docs/methods/edits.md (soft pruning for any grouping of query and key/value heads). With
+ *          query/key norms the Q part of EH_EDIT_SOFT would be undone by the norm and is left out.
+ * Errors   EH_ERANGE a unit the model does not have, alpha outside 0..1 or NaN; EH_EINVAL one unit
+ *          named twice, a mean that is not given; EH_ENOMEM. Then the edits before stay in force.
+ * Cost     the touched linears are packed anew when next used.
+ */
+EH_API int eh_model_edit(eh_model *m, const eh_unit_edit *edit, int64_t n, eh_err *err);
+EH_API const eh_unit_edit *eh_model_edits(const eh_model *m, int64_t *n); /* those in force */
+
+/* ---- Sites and observers --------------------------------------------------------------------- */
+
 /* Full logits [n_tok, n_vocab] of one token sequence. out is the caller's. */
 EH_API int eh_logits(eh_model *m, const int32_t *tok, int64_t n_tok, float *out, eh_err *err);
 
@@ -305,11 +338,18 @@ typedef struct eh_block {
     int64_t layer;
     int64_t first, n_row; /* the batch's rows this block holds */
     int64_t width;
-    float *value;         /* [n_row, width]; an observer may overwrite (a patch), but not at EH_SITE_PROB */
+    float *value;         /* [n_row, width]; an observer may overwrite (a patch) in a forward pass, but not at EH_SITE_PROB */
+    const float *grad;    /* [n_row, width] d(goal)/d(value) by the rules in force; NULL in a forward pass */
     int64_t head;         /* EH_SITE_PROB: which; n_row is 1, width the number of positions */
     const int32_t *tok;   /* [n_row] the rows' tokens */
     const int32_t *depth; /* [n_row] their positions */
     int worker;           /* the thread: 0..threads-1; blocks of EH_SITE_PROB come from several at once */
+    int64_t batch;           /* which batch of the call, from 0 */
+    int64_t n_request;       /* requests of this batch */
+    const int64_t *request;  /* [n_request] their indices in the call */
+    const int64_t *last_row; /* [n_request] the batch's row of each one's position from - 1: the end of its prompt;
+                                in a backward pass the row of its last token */
+    const int64_t *first_row; /* [n_request] backward pass only: the row of its first token; NULL otherwise */
 } eh_block;
 
 typedef struct eh_observer {
@@ -321,5 +361,42 @@ typedef struct eh_observer {
 /* eh_score with observers; each sees every block of its sites, layer after layer. */
 EH_API int eh_score_observed(eh_model *m, const eh_request *request, int64_t n, eh_answer *answer,
                              const eh_observer *observer, int n_observer, eh_err *err);
+
+/* ---- Attribution: one backward pass, a table of rules ------------------------------------------ */
+
+typedef enum eh_rules { EH_RULES_GRADIENT, EH_RULES_ATTNLRP, EH_RULES_CPLRP } eh_rules;
+
+/* A goal is a weighted sum of what tokens get after some positions of one sequence. */
+typedef struct eh_term {
+    int64_t pos;   /* after tok[0..pos] */
+    int32_t id;    /* -1: the likeliest token there */
+    bool logit;    /* its logit, else its log-probability (nats) */
+    double weight;
+} eh_term;
+
+typedef struct eh_goal {
+    const int32_t *tok; /* [n_tok] */
+    int64_t n_tok;
+    const eh_term *term; /* [n_term], n_term >= 1 */
+    int64_t n_term;
+} eh_goal;
+
+/*
+ * eh_attribute - the gradients of goals, each by itself, at the observers' sites
+ *
+ * in   goal [n], rules
+ * out  value [n]  each goal's value; may be NULL
+ *
+ * Observers of EH_SITE_RESID (layer -1: the embeddings), EH_SITE_HEAD_OUT and EH_SITE_NEURON see
+ * blocks with value and grad, from the last layer to the first; a block's rows may belong to several
+ * goals: goal request[i] has the batch's rows first_row[i]..last_row[i]. Sequences never share
+ * a prefix here. Relevance of a unit is the sum of value * grad.
+ * Errors   as eh_score; EH_EINVAL a position or token outside
+ * Cost     one forward pass, one recomputation and one backward pass of the layers; memory
+ *          n_layer * n_tok * d_model floats for a batch.
+ * Source   docs/methods/attribution.md, where each rule has its equation.
+ */
+EH_API int eh_attribute(eh_model *m, const eh_goal *goal, int64_t n, eh_rules rules, double *value,
+                        const eh_observer *observer, int n_observer, eh_err *err);
 
 #endif

@@ -68,10 +68,12 @@ int eh_batch_pack(const eh_request *request, eh_answer *answer, const int64_t *o
         .ask = eh_new_raw(arena, int64_t, n_tok),
         .want = eh_new_raw(arena, eh_want, n_want),
         .deepest = longest - 1,
+        .request = eh_new_raw(arena, int64_t, end - from),
+        .last_row = eh_new_raw(arena, int64_t, end - from),
     };
     int64_t *path = eh_new_raw(arena, int64_t, longest); /* row of each position of the request in hand */
     bool *asked = eh_new(arena, bool, n_tok);
-    if (!b.tok || !b.depth || !b.run_of || !b.run || !b.ask || !b.want || !path || !asked)
+    if (!b.tok || !b.depth || !b.run_of || !b.run || !b.ask || !b.want || !b.request || !b.last_row || !path || !asked)
         return eh_fail(err, EH_ENOMEM, "no memory for a batch of %lld tokens", (long long)n_tok);
 
     for (int64_t o = from; o < end; o++) {
@@ -94,6 +96,8 @@ int eh_batch_pack(const eh_request *request, eh_answer *answer, const int64_t *o
             }
             b.n_run++;
         }
+        b.request[b.n_request] = order[o];
+        b.last_row[b.n_request++] = path[r->from - 1];
         eh_answer *a = &answer[order[o]];
         a->is_greedy = true;
         for (int64_t i = r->from; i < r->n_tok; i++) {

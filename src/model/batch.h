@@ -29,6 +29,10 @@ typedef struct eh_batch {
     int64_t n_want;
     eh_want *want;
     int64_t deepest;
+    int64_t n_request;
+    int64_t *request;  /* [n_request] indices of the call's requests that are in */
+    int64_t *last_row; /* [n_request] the row of each one's position from - 1 */
+    int64_t number;    /* which batch of the call, from 0; the caller's to set */
 } eh_batch;
 
 /* How many of its tokens go through the layers. */

@@ -113,6 +113,10 @@ static int show(forward *f, eh_site site, int64_t layer, int64_t first, int64_t 
         .head = -1,
         .tok = f->b->tok + first,
         .depth = f->b->depth + first,
+        .batch = f->b->number,
+        .n_request = f->b->n_request,
+        .request = f->b->request,
+        .last_row = f->b->last_row,
     };
     for (int i = 0; i < f->n_observer; i++)
         if (f->observer[i].sites & 1u << site) {
@@ -140,6 +144,10 @@ static void show_prob(void *ctx, int worker, int64_t tok, int64_t head, const fl
         .tok = f->b->tok + tok,
         .depth = f->b->depth + tok,
         .worker = worker,
+        .batch = f->b->number,
+        .n_request = f->b->n_request,
+        .request = f->b->request,
+        .last_row = f->b->last_row,
     };
     for (int i = 0; i < f->n_observer; i++)
         if (f->observer[i].sites & 1u << EH_SITE_PROB) {
@@ -368,8 +376,12 @@ static void embed_block(void *ctx, int64_t block, int worker)
     (void)worker;
     const forward *f = ctx;
     const int64_t d = f->m->config.d_model;
+    const float *own = f->m->own_embed;
     for (int64_t i = block * ROW_BLOCK; i < block_end(block, f->b->n_tok); i++)
-        eh_tensor_rows(f->m->embed, f->b->tok[i], 1, f->x + i * d);
+        if (own != NULL)
+            memcpy(f->x + i * d, own + f->b->tok[i] * d, (size_t)d * sizeof *own);
+        else
+            eh_tensor_rows(f->m->embed, f->b->tok[i], 1, f->x + i * d);
 }
 
 /* Asks the system to read a layer's weights ahead, unless they are packed already. */

@@ -257,6 +257,42 @@ int eh_model_need_rope(eh_model *m, int64_t n, eh_err *err)
 /* Rows of the stacked parts, expanded to f32 by the worker threads, 64 at a time. */
 #define FILL_ROWS 64
 
+/* As stored: no own weights, no edits. */
+static void stored_rows(const eh_model *m, const eh_linear *l, int64_t from, int64_t to, float *out)
+{
+    for (int64_t row = from; row < to;) {
+        int64_t at = l->first + row; /* row of the stacked parts */
+        int p = 0;
+        while (at >= l->part[p]->dim[0])
+            at -= l->part[p++]->dim[0];
+        float *x = out + (row - from) * l->n_in;
+        if (l->unpermute[p]) {
+            eh_tensor_rows(l->part[p], permuted_row(at, m->config.d_head), 1, x);
+            row++;
+        } else {
+            const int64_t left = l->part[p]->dim[0] - at;
+            const int64_t n = left < to - row ? left : to - row;
+            eh_tensor_rows(l->part[p], at, n, x);
+            row += n;
+        }
+    }
+}
+
+void eh_linear_rows(const eh_model *m, const eh_linear *l, int64_t from, int64_t n, float *out)
+{
+    if (l->own != NULL)
+        memcpy(out, l->own + from * l->n_in, (size_t)(n * l->n_in) * sizeof *out);
+    else
+        stored_rows(m, l, from, from + n, out);
+    for (int64_t i = 0; i < n && l->row_scale != NULL; i++)
+        if (l->row_scale[from + i] != 1.0f)
+            for (int64_t c = 0; c < l->n_in; c++)
+                out[i * l->n_in + c] *= l->row_scale[from + i];
+    for (int64_t i = 0; i < n && l->col_scale != NULL; i++)
+        for (int64_t c = 0; c < l->n_in; c++)
+            out[i * l->n_in + c] *= l->col_scale[c];
+}
+
 typedef struct fill_job {
     const eh_model *m;
     const eh_linear *l;
@@ -267,32 +303,22 @@ static void fill_rows(void *ctx, int64_t block, int worker)
 {
     (void)worker;
     const fill_job *j = ctx;
-    const eh_linear *l = j->l;
     const int64_t from = block * FILL_ROWS;
-    const int64_t to = from + FILL_ROWS < l->n_out ? from + FILL_ROWS : l->n_out;
-    for (int64_t row = from; row < to;) {
-        int64_t at = l->first + row; /* row of the stacked parts */
-        int p = 0;
-        while (at >= l->part[p]->dim[0])
-            at -= l->part[p++]->dim[0];
-        float *out = j->out + row * l->n_in;
-        if (l->unpermute[p]) {
-            eh_tensor_rows(l->part[p], permuted_row(at, j->m->config.d_head), 1, out);
-            row++;
-        } else {
-            const int64_t left = l->part[p]->dim[0] - at;
-            const int64_t n = left < to - row ? left : to - row;
-            eh_tensor_rows(l->part[p], at, n, out);
-            row += n;
-        }
-    }
+    const int64_t n = from + FILL_ROWS < j->l->n_out ? FILL_ROWS : j->l->n_out - from;
+    eh_linear_rows(j->m, j->l, from, n, j->out + from * j->l->n_in);
+}
+
+static void fill(const eh_model *m, const eh_linear *l, float *out)
+{
+    fill_job job = {m, l, out};
+    eh_par_for(m->threads, (l->n_out + FILL_ROWS - 1) / FILL_ROWS, fill_rows, &job);
 }
 
 /* A weight stored as bfloat16 and in one piece goes to the packer as it lies. */
 static const void *as_stored(const eh_linear *l)
 {
     const eh_tensor *t = l->part[0];
-    if (l->n_part != 1 || l->unpermute[0] || t->dtype != EH_DTYPE_BF16)
+    if (l->own != NULL || l->row_scale != NULL || l->col_scale != NULL || l->n_part != 1 || l->unpermute[0] || t->dtype != EH_DTYPE_BF16)
         return NULL;
     return t->data + l->first * eh_tensor_row_bytes(t);
 }
@@ -308,28 +334,67 @@ int eh_linear_need(eh_model *m, eh_linear *l, eh_err *err)
     float *rows = eh_block_alloc(l->n_out * l->n_in * (int64_t)sizeof *rows);
     if (rows == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory to expand \"%s\"", l->part[0]->name);
-    fill_job job = {m, l, rows};
-    eh_par_for(m->threads, (l->n_out + FILL_ROWS - 1) / FILL_ROWS, fill_rows, &job);
+    fill(m, l, rows);
     const int rc =
         eh_product_pack(m->product, l->precision, rows, false, l->n_out, l->n_in, m->threads, &l->packed, err);
     eh_block_free(rows);
     return rc;
 }
 
+void eh_linear_changed(eh_linear *l)
+{
+    eh_product_drop(l->packed);
+    l->packed = NULL;
+}
+
 void eh_linear_done(eh_linear *l)
 {
-    if (!l->keep) {
-        eh_product_drop(l->packed);
-        l->packed = NULL;
+    if (!l->keep)
+        eh_linear_changed(l);
+}
+
+int eh_linear_own(eh_model *m, eh_linear *l, eh_err *err)
+{
+    if (l->own == NULL) {
+        float *own = eh_block_alloc(l->n_out * l->n_in * (int64_t)sizeof *own);
+        if (own == NULL)
+            return eh_fail(err, EH_ENOMEM, "no memory for own weights of \"%s\"", l->part[0]->name);
+        fill(m, l, own);
+        l->own = own;
+    } else {
+        eh_linear_rows(m, l, 0, l->n_out, l->own);
     }
+    if (l->bias_now != NULL && l->bias != NULL)
+        memcpy(l->bias, l->bias_now, (size_t)l->n_out * sizeof *l->bias);
+    eh_linear_unedit(l);
+    eh_linear_changed(l);
+    return EH_OK;
+}
+
+int eh_model_own_embed(eh_model *m, eh_err *err)
+{
+    const eh_config *c = &m->config;
+    if (m->own_embed != NULL)
+        return EH_OK;
+    float *own = eh_block_alloc(c->n_vocab * c->d_model * (int64_t)sizeof *own);
+    if (own == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for an own embedding");
+    eh_tensor_rows(m->embed, 0, c->n_vocab, own);
+    m->own_embed = own;
+    for (int64_t i = 0; i < m->n_head_slice && c->tied; i++) {
+        m->head[i].own = own + m->head[i].first * c->d_model; /* borrowed */
+        eh_linear_changed(&m->head[i]);
+    }
+    return EH_OK;
 }
 
 int eh_linear_run(eh_model *m, eh_linear *l, const void *x, int64_t n_row, float *out, eh_err *err)
 {
     const int rc = eh_product_run(l->packed, x, n_row, out, m->threads, err);
-    if (rc == EH_OK && l->bias != NULL)
+    const float *bias = l->bias_now != NULL ? l->bias_now : l->bias;
+    if (rc == EH_OK && bias != NULL)
         for (int64_t i = 0; i < n_row; i++)
-            m->simd->add(out + i * l->n_out, l->bias, l->n_out);
+            m->simd->add(out + i * l->n_out, bias, l->n_out);
     return rc;
 }
 
@@ -372,9 +437,12 @@ void eh_model_plan_memory(eh_model *m, int64_t memory)
 
 static void drop_one(eh_model *m, eh_linear *l, void *ctx)
 {
-    (void)m;
     (void)ctx;
-    eh_product_drop(l->packed);
+    eh_linear_changed(l);
+    eh_linear_unedit(l);
+    if (m->own_embed == NULL || l->own < m->own_embed ||
+        l->own >= m->own_embed + m->config.n_vocab * m->config.d_model)
+        eh_block_free(l->own);
 }
 
 /* ---- Open, close, tell -------------------------------------------------------------------------- */
@@ -454,6 +522,8 @@ void eh_model_close(eh_model *m)
         return;
     if (m->layer != NULL && m->head != NULL)
         each_linear(m, drop_one, NULL);
+    eh_block_free(m->own_embed);
+    eh_model_free_edits(m);
     eh_tokenizer_close(m->tokenizer);
     eh_weights_close(m->weights);
     eh_free(m->rope_cos);
@@ -530,7 +600,8 @@ void eh_model_info(const eh_model *m, eh_info *info)
 
 int eh_model_fingerprint(const eh_model *m, char out[65], eh_err *err)
 {
-    return eh_weights_fingerprint(m->weights, out, err);
+    const int rc = eh_weights_fingerprint(m->weights, out, err);
+    return rc < 0 || (m->n_edit == 0 && m->trained[0] == '\0') ? rc : eh_model_fingerprint_edits(m, out, err);
 }
 
 void eh_model_counts(const eh_model *m, int64_t *computed, int64_t *asked)

@@ -26,6 +26,10 @@ typedef struct eh_linear {
     int64_t first, n_out, n_in; /* rows first..first+n_out-1 of the stacked parts */
     eh_precision precision;     /* of this product; EH_F32 at both ends of a bf16 model, too */
     float *bias;                /* [n_out] or NULL */
+    float *own;                 /* [n_out, n_in] or NULL: weights in place of the parts' (training), HF order */
+    float *row_scale;           /* [n_out] or NULL: edits in force; bias_now is the bias under them */
+    float *col_scale;           /* [n_in] or NULL */
+    float *bias_now;            /* [n_out] or NULL */
     eh_packed *packed;          /* NULL: not now */
     bool keep;                  /* between batches */
 } eh_linear;
@@ -54,6 +58,7 @@ struct eh_model {
     const eh_simd *simd;
 
     const eh_tensor *embed; /* [n_vocab, d_model] */
+    float *own_embed;       /* [n_vocab, d_model] or NULL: in place of it (training); a tied head reads it, too */
     eh_layer *layer;        /* [n_layer] */
     float *final_norm;      /* [d_model] */
     eh_linear *head;        /* [n_head_slice] */
@@ -61,6 +66,10 @@ struct eh_model {
     double *rope_freq; /* [d_rot / 2] radians per position */
     float *rope_cos, *rope_sin; /* [n_rope_pos, d_rot / 2] */
     int64_t n_rope_pos;
+
+    eh_unit_edit *edit; /* [n_edit] in force; means are copies of its own */
+    int64_t n_edit;
+    char trained[65]; /* hash of the weights that training put in place; "" if none */
 
     eh_arena arena;   /* lives as long as the model */
     eh_arena scratch; /* a batch's working memory; empty between calls */
@@ -70,6 +79,14 @@ struct eh_model {
 /* Makes sure l is packed. Errors: EH_ENOMEM. */
 int eh_linear_need(eh_model *m, eh_linear *l, eh_err *err);
 void eh_linear_done(eh_linear *l); /* drops it unless it is kept */
+/* Rows from..from+n-1 of a linear as it is in force (own weights, edits), f32, Hugging Face order. */
+void eh_linear_rows(const eh_model *m, const eh_linear *l, int64_t from, int64_t n, float *out);
+/* Gives l weights of its own, in l->own, as they are in force: edits on it become part of them. Whoever
+ * changes l->own calls eh_linear_changed. */
+int eh_linear_own(eh_model *m, eh_linear *l, eh_err *err);
+/* The same for the embedding, and with it for the output head where that is tied. */
+int eh_model_own_embed(eh_model *m, eh_err *err);
+void eh_linear_changed(eh_linear *l); /* what is packed is no more true */
 /* out [n_row, n_out] = x * W^T (+ bias). x is float or bfloat16 by the linear's precision. */
 int eh_linear_run(eh_model *m, eh_linear *l, const void *x, int64_t n_row, float *out, eh_err *err);
 
@@ -78,6 +95,12 @@ void eh_model_plan_memory(eh_model *m, int64_t memory);
 
 /* Cosines and sines for positions below n. */
 int eh_model_need_rope(eh_model *m, int64_t n, eh_err *err);
+
+/* Edits (edits.c). */
+void eh_linear_unedit(eh_linear *l);       /* as if no edit were in force */
+void eh_model_free_edits(eh_model *m);
+/* Base fingerprint in `text`, replaced by one that stands for the edits and the training, too. */
+int eh_model_fingerprint_edits(const eh_model *m, char text[65], eh_err *err);
 
 /* Opens the tokenizer that the weight files bring. */
 int eh_model_open_tokenizer(eh_model *m, eh_err *err);

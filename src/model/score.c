@@ -130,9 +130,11 @@ int eh_score_observed(eh_model *m, const eh_request *request, int64_t n, eh_answ
         return eh_fail(err, EH_ENOMEM, "no memory for %lld requests", (long long)n);
     eh_batch_order(request, n, order);
     const eh_arena_mark mark = eh_arena_here(&m->scratch);
+    int64_t number = 0;
     for (int64_t at = 0; at < n && rc == EH_OK;) {
         eh_batch b;
         rc = eh_batch_pack(request, answer, order, at, n, m->batch_tokens, m->sharing, &m->scratch, &b, &at, err);
+        b.number = number++;
         float *x = rc < 0 ? NULL : eh_new_raw(&m->scratch, float, b.n_tok * m->config.d_model);
         if (rc == EH_OK && x == NULL)
             rc = eh_fail(err, EH_ENOMEM, "no memory for a batch of %lld tokens", (long long)b.n_tok);
