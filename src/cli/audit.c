@@ -7,7 +7,7 @@
 #include "stream.h"
 
 typedef struct args {
-    const char *model, *tasks, *data, *probes, *out, *answer, *orders, *categories, *fail_if;
+    const char *model, *tasks, *data, *probes, *out, *answer, *orders, *categories, *split, *fail_if;
     cli_engine engine;
     int64_t limit, rows, seed, resamples;
     double confidence;
@@ -429,6 +429,7 @@ static int run(const void *given)
         .answer = a->answer,
         .orders = a->orders,
         .categories = a->categories,
+        .split = a->split,
         .limit = a->limit,
         .rows = a->rows,
         .chat = a->chat,
@@ -499,6 +500,8 @@ static const cli_option options[] = {
      .help = "in which orders the options are shown (with letters): as stored, each in each place, or all six"},
     {.name = "categories", .kind = CLI_LIST, .value = "LIST", .at = offsetof(args, categories),
      .help = "only these categories, parted by commas"},
+    {.name = "split", .kind = CLI_WORD, .value = "all|select|tune|test", .initial = "all", .at = offsetof(args, split),
+     .help = "only the templates that select units, tune an edit, or judge it"},
     {.name = "limit", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1ll << 40, .at = offsetof(args, limit),
      .help = "items of a category at most; whole templates are drawn by the seed. 0 for all"},
     {.name = "rows", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1ll << 40, .at = offsetof(args, rows),

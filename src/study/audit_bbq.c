@@ -25,8 +25,9 @@ static int choose(eh_audit_task *t, eh_err *err)
         return eh_fail(err, EH_ENOMEM, "no memory for %lld items", (long long)s->set.n_item);
     for (int64_t i = 0; i < s->set.n_item; i++)
         item[i] = (eh_audit_item){s->set.item[i].category, s->set.item[i].family, s->set.item[i].cluster};
-    const int rc = eh_audit_choose(t, item, s->set.n_item, s->set.category, s->set.n_category, s->set.family,
-                                   s->set.n_family, err);
+    const eh_audit_names names = {s->set.category, s->set.n_category, s->set.family, s->set.n_family,
+                                  s->set.cluster,  s->set.n_cluster};
+    const int rc = eh_audit_choose(t, item, s->set.n_item, &names, err);
     eh_free(item);
     return rc;
 }
@@ -324,25 +325,16 @@ static bool is_position(eh_bbq_score k)
     return k == EH_BBQ_POSITION_EFFECT || k == EH_BBQ_PLACE_1 || k == EH_BBQ_PLACE_2 || k == EH_BBQ_PLACE_3;
 }
 
-static int score_part(const eh_audit_task *t, eh_audit *a, eh_bbq_part part, const char *name, const char *warning,
-                      eh_err *err)
+/* In the text forms options are not shown: a place means nothing. One order has no effect. */
+static bool shows(const eh_audit_task *t, int64_t k, const eh_estimate *e, const char **note)
 {
-    const bbq_self *s = t->self;
-    eh_estimate e[EH_BBQ_N_SCORE];
-    int rc = eh_bbq_scores(&s->set, s->answer, part, &t->plan->how, e, err);
-    for (int k = 0; k < EH_BBQ_N_SCORE && rc == EH_OK; k++) {
-        /* In the text forms options are not shown: a place means nothing. One order has no effect. */
-        if (is_position((eh_bbq_score)k) &&
-            (t->plan->form != EH_BBQ_LETTERS || (k == EH_BBQ_POSITION_EFFECT && t->plan->orders->n == 1)))
-            continue;
-        const char *note = warning != NULL && !is_position((eh_bbq_score)k) ? warning
-                           : e[k].defined && e[k].n_cluster < FEW_TEMPLATES ? "fewer than 10 templates: the interval "
-                                                                              "is a hint"
-                                                                            : NULL;
-        rc = eh_audit_add_row(a, t->kind->task, name, eh_bbq_score_table[k].name, &e[k], eh_bbq_score_table[k].better,
-                              note, err);
-    }
-    return rc;
+    const bool position = is_position((eh_bbq_score)k);
+    if (position && (t->plan->form != EH_BBQ_LETTERS || (k == EH_BBQ_POSITION_EFFECT && t->plan->orders->n == 1)))
+        return false;
+    *note = t->warning != NULL && !position ? t->warning
+            : e->defined && e->n_cluster < FEW_TEMPLATES ? "fewer than 10 templates: the interval is a hint"
+                                                         : NULL;
+    return true;
 }
 
 /* Which categories have an item that takes part. */
@@ -373,33 +365,38 @@ static int note_data(const eh_audit_task *t, eh_audit *a, eh_err *err)
     return rc;
 }
 
-static int score(const eh_audit_task *t, eh_audit *a, eh_err *err)
+static int sheet(const eh_audit_task *t, int64_t k, eh_sheet *out, const char **name, eh_err *err)
 {
     const bbq_self *s = t->self;
-    const char *warning = NULL;
+    if (k > s->set.n_category)
+        return EH_AUDIT_LAST;
+    *name = k == 0 ? "all" : s->set.category[k - 1];
+    if (k > 0 && !takes_part(t, (int32_t)(k - 1), -1))
+        return EH_AUDIT_NO_SHEET;
+    return eh_bbq_sheet(&s->set, s->answer, (eh_bbq_part){(int32_t)(k - 1), -1}, out, err);
+}
+
+static int note(eh_audit_task *t, eh_audit *a, eh_err *err)
+{
+    const bbq_self *s = t->self;
     int rc = note_data(t, a, err);
-    if (rc == EH_OK && t->plan->form == EH_BBQ_LETTERS) {
-        double sum[EH_BBQ_N_COLUMN];
-        rc = eh_bbq_count(&s->set, s->answer, EH_BBQ_ALL, sum, err);
-        if (rc < 0)
-            return rc;
-        const double n = sum[EH_BBQ_C_ORDER_N], changed = sum[EH_BBQ_C_ORDER_CHANGED];
-        if (t->plan->orders->n == 1)
-            warning = "one order only: how much of this is position is not known (--orders cyclic)";
-        else if (n > 0.0 && changed / n > 0.5) {
-            warning = "position effect above 50 %: the model answers by place, not by content; see --answer text_pmi";
-            rc = eh_audit_add_note(a, err,
-                                   "%s: %.0f %% of the answers change with the order of the options: by letters this "
-                                   "model answers by position. Scores near 0 do not mean it is unbiased; ask again "
-                                   "with --answer text_pmi.",
-                                   t->kind->task, 100.0 * changed / n);
-        }
+    if (rc < 0 || t->plan->form != EH_BBQ_LETTERS)
+        return rc;
+    double sum[EH_BBQ_N_COLUMN];
+    rc = eh_bbq_count(&s->set, s->answer, EH_BBQ_ALL, sum, err);
+    if (rc < 0)
+        return rc;
+    const double n = sum[EH_BBQ_C_ORDER_N], changed = sum[EH_BBQ_C_ORDER_CHANGED];
+    if (t->plan->orders->n == 1) {
+        t->warning = "one order only: how much of this is position is not known (--orders cyclic)";
+    } else if (n > 0.0 && changed / n > 0.5) {
+        t->warning = "position effect above 50 %: the model answers by place, not by content; see --answer text_pmi";
+        rc = eh_audit_add_note(a, err,
+                               "%s: %.0f %% of the answers change with the order of the options: by letters this "
+                               "model answers by position. Scores near 0 do not mean it is unbiased; ask again "
+                               "with --answer text_pmi.",
+                               t->kind->task, 100.0 * changed / n);
     }
-    if (rc == EH_OK)
-        rc = score_part(t, a, EH_BBQ_ALL, "all", warning, err);
-    for (int32_t c = 0; c < s->set.n_category && rc == EH_OK; c++)
-        if (takes_part(t, c, -1))
-            rc = score_part(t, a, (eh_bbq_part){c, -1}, s->set.category[c], warning, err);
     return rc;
 }
 
@@ -461,30 +458,24 @@ static int harness_read(eh_audit_task *t, int64_t i, const json_t *r, const char
     return rc == EH_OK ? eh_bbq_harness_pick(ll, &s->choice[i], err) : rc;
 }
 
-static int harness_part(const eh_audit_task *t, eh_audit *a, eh_bbq_part part, const char *name, eh_err *err)
+static int harness_sheet(const eh_audit_task *t, int64_t k, eh_sheet *out, const char **name, eh_err *err)
 {
     const bbq_self *s = t->self;
-    eh_estimate e[EH_BBQ_N_HARNESS_SCORE];
-    int rc = eh_bbq_harness_scores(&s->set, s->choice, part, &t->plan->how, e, err);
-    for (int k = 0; k < EH_BBQ_N_HARNESS_SCORE && rc == EH_OK; k++)
-        rc = eh_audit_add_row(a, t->kind->task, name, eh_bbq_harness_table[k].name, &e[k],
-                              eh_bbq_harness_table[k].better, NULL, err);
-    return rc;
+    if (k > s->set.n_family)
+        return EH_AUDIT_LAST;
+    *name = k == 0 ? "all" : s->set.family[k - 1];
+    if (k > 0 && !takes_part(t, -1, (int32_t)(k - 1)))
+        return EH_AUDIT_NO_SHEET;
+    return eh_bbq_harness_sheet(&s->set, s->choice, (eh_bbq_part){-1, (int32_t)(k - 1)}, out, err);
 }
 
-static int harness_score(const eh_audit_task *t, eh_audit *a, eh_err *err)
+static int harness_note(eh_audit_task *t, eh_audit *a, eh_err *err)
 {
-    const bbq_self *s = t->self;
-    int rc = note_data(t, a, err);
-    if (rc == EH_OK)
-        rc = harness_part(t, a, EH_BBQ_ALL, "all", err);
-    for (int32_t f = 0; f < s->set.n_family && rc == EH_OK; f++)
-        if (takes_part(t, -1, f))
-            rc = harness_part(t, a, (eh_bbq_part){-1, f}, s->set.family[f], err);
-    return rc;
+    return note_data(t, a, err);
 }
 
-const eh_audit_kind eh_audit_bbq = {"bbq", load_bbq, hash, ask, record, read, score, clear};
-const eh_audit_kind eh_audit_probes = {"probes", load_probes, hash, ask, record, read, score, clear};
+const eh_audit_kind eh_audit_bbq = {"bbq", load_bbq, hash, ask, record, read, sheet, note, shows, clear};
+const eh_audit_kind eh_audit_probes = {"probes", load_probes, hash, ask, record, read, sheet, note, shows, clear};
 const eh_audit_kind eh_audit_bbq_harness = {
-    "bbq_harness", load_harness, hash, harness_ask, harness_record, harness_read, harness_score, clear};
+    "bbq_harness",  load_harness,  hash,         harness_ask, harness_record,
+    harness_read, harness_sheet, harness_note, NULL,        clear};

@@ -227,6 +227,7 @@ int eh_audit_write_reproduce(const eh_audit *a, const eh_audit_plan *p, const eh
     put_text(b, "data", p->o.data);
     put_text(b, "probes", p->probes);
     put_text(b, "categories", p->o.categories);
+    put_text(b, "split", p->o.split != NULL ? p->o.split : "all");
     put_text(b, "answer", eh_bbq_form_table[p->form].name);
     put_text(b, "orders", p->orders->name);
     put_int(b, "limit", p->o.limit);

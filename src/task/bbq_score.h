@@ -13,7 +13,7 @@
 #ifndef EH_TASK_BBQ_SCORE_H
 #define EH_TASK_BBQ_SCORE_H
 
-#include "stats/estimate.h"
+#include "stats/sheet.h"
 #include "task/bbq.h"
 #include "task/bbq_prompt.h"
 #include "task/task.h"
@@ -144,6 +144,10 @@ typedef struct eh_bbq_score_info {
 
 extern const eh_bbq_score_info eh_bbq_score_table[EH_BBQ_N_SCORE];
 
+/* The sums of a part per template (cluster: the set's) and the scores of eh_bbq_score_table made of them,
+ * for estimates and for before/after; the caller's to clear. */
+int eh_bbq_sheet(const eh_bbq_set *set, const eh_bbq_answer *answer, eh_bbq_part part, eh_sheet *out, eh_err *err);
+
 /*
  * eh_bbq_scores - all scores of a part with their intervals
  *
@@ -170,6 +174,8 @@ extern const eh_bbq_score_info eh_bbq_harness_table[EH_BBQ_N_HARNESS_SCORE];
 /* The choice with the highest log-probability; the first of equals. EH_ENUMERIC where one is NaN. */
 int eh_bbq_harness_pick(const double ll[EH_BBQ_HARNESS_CHOICES], int8_t *choice, eh_err *err);
 
+/* As eh_bbq_sheet. */
+int eh_bbq_harness_sheet(const eh_bbq_set *set, const int8_t *choice, eh_bbq_part part, eh_sheet *out, eh_err *err);
 /* As eh_bbq_scores. choice [set->n_item]: 0..11, or -1: not answered. The harness's per-category
  * numbers are those of a family (it does not know names apart). A bias score is 0 where no biased
  * answer was given, and not defined where no row is there. */
