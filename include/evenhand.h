@@ -331,20 +331,26 @@ typedef enum eh_site {
     EH_SITE_RESID,    /* residual stream after the layer: d_model; layer -1: the embeddings */
     EH_SITE_HEAD_OUT, /* input of the output projection: n_head * d_head */
     EH_SITE_NEURON,   /* input of the down projection: d_ff */
-    EH_SITE_PROB      /* attention probabilities of one token and head, by position */
+    EH_SITE_PROB,     /* attention probabilities of one token and head, by position */
+    EH_SITE_ANSWER_PROB, /* EH_SITE_PROB, but of the requests' last rows alone: what others have costs nothing */
+    EH_SITE_START     /* a batch begins, in a forward pass: all its rows, value NULL, before any other site */
 } eh_site;
+
+/* A bit beside those of the sites. With it in any observer, requests that have the same tokens keep the row of position
+ * from - 1, and those after it, each for itself: so many requests on one shared prefix can each be patched there. */
+#define EH_SITES_APART (1u << 16)
 
 typedef struct eh_block {
     eh_site site;
     int64_t layer;
     int64_t first, n_row; /* the batch's rows this block holds */
     int64_t width;
-    float *value;         /* [n_row, width]; an observer may overwrite (a patch) in a forward pass, but not at EH_SITE_PROB */
+    float *value;         /* [n_row, width]; an observer may overwrite (a patch) in a forward pass, but no probabilities */
     const float *grad;    /* [n_row, width] d(goal)/d(value) by the rules in force; NULL in a forward pass */
-    int64_t head;         /* EH_SITE_PROB: which; n_row is 1, width the number of positions */
+    int64_t head;         /* of probabilities: which; n_row is 1, width the number of positions */
     const int32_t *tok;   /* [n_row] the rows' tokens */
     const int32_t *depth; /* [n_row] their positions */
-    int worker;           /* the thread: 0..threads-1; blocks of EH_SITE_PROB come from several at once */
+    int worker;           /* the thread: 0..threads-1; blocks of probabilities come from several at once */
     int64_t batch;           /* which batch of the call, from 0 */
     int64_t n_request;       /* requests of this batch */
     const int64_t *request;  /* [n_request] their indices in the call */
@@ -354,7 +360,7 @@ typedef struct eh_block {
 } eh_block;
 
 typedef struct eh_observer {
-    unsigned sites; /* bits 1 << eh_site */
+    unsigned sites; /* bits 1 << eh_site, and EH_SITES_APART */
     int (*see)(void *ctx, const eh_block *block, eh_err *err);
     void *ctx;
 } eh_observer;
