@@ -61,7 +61,7 @@ double eh_detectable(double se, double alpha, double power);
  * lost as won? Two-sided binomial p; 1 when none changed. Items of a template are not independent:
  * eh_sign_flip on the differences of right (0 or 1) knows about that, this does not.
  *
- * Errors   EH_EINVAL a count below 0 or a sum above 1e9
+ * Errors   EH_EINVAL a count below 0, or more than 1e7 in all
  */
 int eh_mcnemar(int64_t lost, int64_t won, double *p, eh_err *err);
 
