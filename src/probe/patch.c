@@ -172,7 +172,7 @@ static int check_trace(const eh_request *source, const eh_request *target, int64
     for (int64_t i = 0; i < n; i++) {
         if (source[i].from != source[i].n_tok || target[i].from != target[i].n_tok)
             return eh_fail(err, EH_EINVAL,
-                           "prompt %lld: layer tracing reads candidates after the whole prompt and scores no token in it",
+                           "prompt %lld: layer tracing reads candidates after the whole prompt, and scores no token",
                            (long long)i);
         if (target[i].n_cand < 1 || target[i].n_cand != target[0].n_cand)
             return eh_fail(err, EH_EINVAL,
