@@ -51,8 +51,8 @@ TEST(mentions_by_hand)
     CHECK_STR(found(&i, &m), "0:rich 2:poor");
     CHECK_INT(m.rule[0], EH_MENTION_WORD);
     /* Parts: the last words before the first, the most of them; not what the other option has as well. */
-    i = item_of("one with braces, a kind person, and Mary Smith; Mary", "The person with braces", "Mary Smith, the kind one",
-                "", "");
+    i = item_of("one with braces, a kind person, and Mary Smith; Mary", "The person with braces",
+                "Mary Smith, the kind one", "", "");
     CHECK_STR(found(&i, &m), "0:with braces 2:Mary Smith");
     CHECK_INT(m.rule[2], EH_MENTION_PART);
     /* What lies in a longer mention of the other is the other's. */
@@ -69,7 +69,8 @@ TEST(mentions_by_hand)
 
 TEST(texts_that_are_hardly_texts_are_searched_in_bounds)
 {
-    static const char *const odd[] = {"", " ", "the ", "\xc3", "a\xff\xfe", "\x80\x80", "...", "a", "\xc3\xa9", " a a  a "};
+    static const char *const odd[] = {"",  " ", "the ", "\xc3", "a\xff\xfe", "\x80\x80", "...", "a", "\xc3\xa9",
+                                      " a a  a "};
     const int n = (int)(sizeof odd / sizeof *odd);
     eh_mentions m = {0};
     for (int c = 0; c < n; c++)
@@ -131,8 +132,8 @@ static double share_found(const eh_bbq_set *set, const char *name, int64_t famil
         both += all;
     }
     eh_mentions_clear(&m);
-    print_message("%-20s %6lld rows, both groups found in %.2f %%; groups by phrase %lld, word %lld, part %lld, none %lld\n",
-                  name, (long long)n, 100.0 * (double)both / (double)n, (long long)by[EH_MENTION_PHRASE],
+    print_message("%-20s %6lld rows, both groups in %.2f %%; by phrase %lld, word %lld, part %lld, none %lld\n", name,
+                  (long long)n, 100.0 * (double)both / (double)n, (long long)by[EH_MENTION_PHRASE],
                   (long long)by[EH_MENTION_WORD], (long long)by[EH_MENTION_PART], (long long)by[EH_MENTION_NONE]);
     return (double)both / (double)n;
 }
