@@ -422,7 +422,7 @@ typedef struct eh_block {
     int64_t layer;
     int64_t first, n_row; /* the batch's rows this block holds */
     int64_t width;
-    float *value;         /* [n_row, width]; an observer may overwrite (a patch) in a forward pass, but no probabilities */
+    float *value;         /* [n_row, width]; an observer may overwrite all but probabilities (a patch) in a forward pass */
     const float *grad;    /* [n_row, width] d(goal)/d(value) by the rules in force; NULL in a forward pass */
     int64_t head;         /* of probabilities: which; n_row is 1, width the number of positions */
     const int32_t *tok;   /* [n_row] the rows' tokens */

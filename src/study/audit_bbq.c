@@ -348,11 +348,11 @@ static int find_places(const eh_bbq_item *q, const eh_ask *a, int64_t number, co
         return eh_fail(err, EH_ENOMEM, "no memory for %lld mentions", (long long)found->n);
     eh_range context = {0, q->context.n};
     eh_range at;
-    if (eh_locate(&place->ids, &context, 1, place->prompt_at, &at) == 1)
+    if (eh_positions_of(&place->ids, &context, 1, place->prompt_at, &at) == 1)
         set->context = at;
     const int other = other_option(q);
     if (found->n_of[q->biased] > 0 && found->n_of[other] > 0)
-        set->n_group = eh_locate(&place->ids, found->span, found->n, place->prompt_at, group);
+        set->n_group = eh_positions_of(&place->ids, found->span, found->n, place->prompt_at, group);
     set->group = group;
     return EH_OK;
 }

@@ -238,9 +238,9 @@ static int look_pair(eh_audit_task *t, int64_t i, eh_ask *a, const int64_t *numb
         eh_range *group = eh_new_raw(arena, eh_range, 1), at;
         if (group == NULL)
             return eh_fail(err, EH_ENOMEM, "no memory for a mention");
-        if (eh_locate(&place->ids, &whole, 1, 0, &at) == 1)
+        if (eh_positions_of(&place->ids, &whole, 1, 0, &at) == 1)
             set->context = at;
-        set->n_group = eh_locate(&place->ids, &differ[k], 1, 0, group);
+        set->n_group = eh_positions_of(&place->ids, &differ[k], 1, 0, group);
         set->group = group;
     }
     return rc;

@@ -1,4 +1,4 @@
-#include "study/paired.h"
+#include "study/changes.h"
 
 #include <math.h>
 #include <string.h>
