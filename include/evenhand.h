@@ -349,6 +349,48 @@ EH_API int eh_locate_run(eh_model *m, const eh_locate_options *options, eh_head_
 EH_API const eh_locate_result *eh_head_map_get(const eh_head_map *l);
 EH_API void eh_head_map_close(eh_head_map *l); /* NULL is fine */
 
+/* ---- The whole job --------------------------------------------------------------------------------- */
+
+typedef struct eh_run_options {
+    /* locate.audit.tasks: the one benchmark that heads are located on and that judges the edit; .out: required;
+     * .answer: NULL is "auto": letters, unless the model answers by place, then text_pmi; .split is not used */
+    eh_locate_options locate;
+    const char *preset;  /* "quick", "standard", "thorough"; NULL: quick (eh_run_presets) */
+    const char *also;    /* comma list of benchmarks measured before and after beside it; NULL: "pairs,utility" */
+    const char *utility; /* the one of them whose accuracy the search must spare; NULL: "utility" */
+    const char *text;    /* file of plain text, for loss and distance; NULL: the probe set's */
+    int64_t points;      /* settings tried by the search; 0: the preset's */
+    int64_t controls;    /* random edits of the same size; 0: the preset's, 5 at least */
+    int64_t heads;       /* chosen by the user, with strength: no search; 0: searched */
+    double strength;     /* of the strongest head, 0..1 */
+    const char *mode;    /* "soft", "output", "zero"; NULL: soft */
+    const char *train;   /* what calibration trains: "none", "edited", "attention", "norms", "all"; NULL: the preset's */
+    int64_t steps;       /* of calibration; 0: the preset's */
+    bool no_model;       /* do not write the edited model */
+} eh_run_options;
+
+typedef struct eh_run_result {
+    bool found;       /* heads were selected and edited */
+    const char *why;  /* when not: a sentence */
+    int64_t n_head;   /* edited */
+    double strength;
+    const char *answer; /* the form that was asked in */
+    const char *notes;  /* sentences, one a line */
+    void *memory;       /* holds the texts; eh_run_result_clear gives it back */
+} eh_run_result;
+
+/*
+ * eh_study_run - from "how biased" to "edited, measured again, proven"; docs/methods/run.md
+ *
+ * Audit (test split), locate and select (select split), search (tune split), calibrate (tune split), audit
+ * again (test split, and everything else), controls; run.json and unlearning_results.csv say what held, and
+ * eh_report_write makes the page. Every stage keeps a journal in its own folder: the same call goes on
+ * where it stopped. Afterwards m has no edits in force, unless calibration changed its weights.
+ * Errors   as eh_audit_run, eh_locate_run, eh_model_edit, eh_model_save
+ */
+EH_API int eh_study_run(eh_model *m, const eh_run_options *options, eh_run_result *result, eh_err *err);
+EH_API void eh_run_result_clear(eh_run_result *result); /* NULL and zeroed are fine */
+
 typedef struct eh_benchmark {
     const char *name, *what, *licence, *source, *published, *better;
 } eh_benchmark;
