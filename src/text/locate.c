@@ -1,6 +1,6 @@
 #include "text/locate.h"
 
-int64_t eh_locate(const eh_ids *ids, const eh_range *span, int64_t n, int64_t shift, eh_range *pos)
+int64_t eh_positions_of(const eh_ids *ids, const eh_range *span, int64_t n, int64_t shift, eh_range *pos)
 {
     for (int64_t k = 0; k < n; k++) {
         pos[k] = (eh_range){0};

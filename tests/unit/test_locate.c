@@ -24,15 +24,15 @@ TEST(spans_become_positions_by_overlap)
     const eh_ids ids = {.id = id, .start = start, .end = end, .n = 6, .room = 6};
     const eh_range span[] = {{8, 11}, {4, 7}, {5, 5}, {30, 31}};
     eh_range pos[4];
-    CHECK_INT(eh_locate(&ids, span, 4, 10, pos), 1); /* "sat" and "cat" are neighbours; nothing else is there */
+    CHECK_INT(eh_positions_of(&ids, span, 4, 10, pos), 1); /* "sat" and "cat" are neighbours; nothing else is there */
     CHECK(pos[0].from == 2 && pos[0].end == 5);
-    CHECK_INT(eh_locate(&ids, span, 1, 10, pos), 1);
+    CHECK_INT(eh_positions_of(&ids, span, 1, 10, pos), 1);
     CHECK(pos[0].from == 3 && pos[0].end == 5);
     const eh_range apart[] = {{11, 12}, {0, 1}};
-    CHECK_INT(eh_locate(&ids, apart, 2, 10, pos), 2);
+    CHECK_INT(eh_positions_of(&ids, apart, 2, 10, pos), 2);
     CHECK(pos[0].from == 1 && pos[0].end == 2 && pos[1].from == 5 && pos[1].end == 6);
     const eh_range all = {0, 12};
-    CHECK_INT(eh_locate(&ids, &all, 1, 10, pos), 1);
+    CHECK_INT(eh_positions_of(&ids, &all, 1, 10, pos), 1);
     CHECK(pos[0].from == 1 && pos[0].end == 6);
 }
 
@@ -49,7 +49,7 @@ TEST(positions_of_a_real_tokenizer_hold_their_words)
         const int64_t at = (int64_t)(strstr(text, words[w]) - text);
         const eh_range span = {at, at + (int64_t)strlen(words[w])};
         eh_range pos;
-        CHECK_INT(eh_locate(&ids, &span, 1, 0, &pos), 1);
+        CHECK_INT(eh_positions_of(&ids, &span, 1, 0, &pos), 1);
         eh_buf out = {0};
         CHECK_OK(eh_tokenizer_decode(t, ids.id + pos.from, pos.end - pos.from, true, &out, &err));
         CHECK(strstr(out.p, words[w]) != NULL);
