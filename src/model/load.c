@@ -281,10 +281,10 @@ static void stored_rows(const eh_model *m, const eh_linear *l, int64_t from, int
 
 void eh_linear_rows(const eh_model *m, const eh_linear *l, int64_t from, int64_t n, float *out)
 {
-    if (l->own != NULL)
-        memcpy(out, l->own + from * l->n_in, (size_t)(n * l->n_in) * sizeof *out);
-    else
+    if (l->own == NULL)
         stored_rows(m, l, from, from + n, out);
+    else if (out != l->own + from * l->n_in) /* edits may be worked into own weights where they lie */
+        memcpy(out, l->own + from * l->n_in, (size_t)(n * l->n_in) * sizeof *out);
     for (int64_t i = 0; i < n && l->row_scale != NULL; i++)
         if (l->row_scale[from + i] != 1.0f)
             for (int64_t c = 0; c < l->n_in; c++)
@@ -356,22 +356,43 @@ void eh_linear_done(eh_linear *l)
         eh_linear_changed(l);
 }
 
-int eh_linear_own(eh_model *m, eh_linear *l, eh_err *err)
+int eh_linear_own_room(eh_model *m, const eh_linear *l, float **own, float **bias, eh_err *err)
 {
-    if (l->own == NULL) {
-        float *own = eh_block_alloc(l->n_out * l->n_in * (int64_t)sizeof *own);
-        if (own == NULL)
-            return eh_fail(err, EH_ENOMEM, "no memory for own weights of \"%s\"", l->part[0]->name);
-        fill(m, l, 0, l->n_out, own);
-        l->own = own;
-    } else {
-        eh_linear_rows(m, l, 0, l->n_out, l->own);
+    float *b = NULL, *w = NULL;
+    /* A mean that an edit put into a bias of a linear that has none. */
+    if (l->bias_now != NULL && l->bias == NULL)
+        b = eh_new_raw(&m->arena, float, l->n_out);
+    if (l->own == NULL)
+        w = eh_block_alloc(l->n_out * l->n_in * (int64_t)sizeof *w);
+    if ((l->own == NULL && w == NULL) || (l->bias_now != NULL && l->bias == NULL && b == NULL)) {
+        eh_block_free(w);
+        return eh_fail(err, EH_ENOMEM, "no memory for own weights of \"%s\"", l->part[0]->name);
     }
-    if (l->bias_now != NULL && l->bias != NULL)
+    *own = w;
+    *bias = b;
+    return EH_OK;
+}
+
+void eh_linear_own_in(eh_model *m, eh_linear *l, float *own, float *bias)
+{
+    fill(m, l, 0, l->n_out, own != NULL ? own : l->own);
+    if (own != NULL)
+        l->own = own;
+    if (bias != NULL)
+        l->bias = bias;
+    if (l->bias_now != NULL)
         memcpy(l->bias, l->bias_now, (size_t)l->n_out * sizeof *l->bias);
     eh_linear_unedit(l);
     eh_linear_changed(l);
-    return EH_OK;
+}
+
+int eh_linear_own(eh_model *m, eh_linear *l, eh_err *err)
+{
+    float *own = NULL, *bias = NULL;
+    const int rc = eh_linear_own_room(m, l, &own, &bias, err);
+    if (rc == EH_OK)
+        eh_linear_own_in(m, l, own, bias);
+    return rc;
 }
 
 int eh_model_own_embed(eh_model *m, eh_err *err)

@@ -70,6 +70,7 @@ struct eh_model {
     eh_unit_edit *edit; /* [n_edit] in force; means are copies of its own */
     int64_t n_edit;
     char trained[65]; /* hash of the weights that training put in place; "" if none */
+    bool trained_norms; /* norms are not those of the file any more */
 
     eh_arena arena;   /* lives as long as the model */
     eh_arena scratch; /* a batch's working memory; empty between calls */
@@ -84,6 +85,10 @@ void eh_linear_rows(const eh_model *m, const eh_linear *l, int64_t from, int64_t
 /* Gives l weights of its own, in l->own, as they are in force: edits on it become part of them. Whoever
  * changes l->own calls eh_linear_changed. */
 int eh_linear_own(eh_model *m, eh_linear *l, eh_err *err);
+/* Its two halves: the memory that this wants (NULL where it is there), and the change, which cannot fail. `own` is for
+ * eh_block_free as long as it is not taken. */
+int eh_linear_own_room(eh_model *m, const eh_linear *l, float **own, float **bias, eh_err *err);
+void eh_linear_own_in(eh_model *m, eh_linear *l, float *own, float *bias);
 /* The same for the embedding, and with it for the output head where that is tied. */
 int eh_model_own_embed(eh_model *m, eh_err *err);
 void eh_linear_changed(eh_linear *l); /* what is packed is no more true */
