@@ -272,6 +272,72 @@ EH_API const char *eh_audit_notes(const eh_audit *a);
 EH_API double eh_audit_seconds(const eh_audit *a, int64_t *n_item, int64_t *n_computed); /* of this call */
 EH_API void eh_audit_close(eh_audit *a); /* NULL is fine */
 
+/* ---- Calibration ------------------------------------------------------------------------------ */
+
+typedef struct eh_tune_options {
+    /* What is learnt: items in BBQ's form with their right answers, lines of one's own, general text. */
+    const char *tasks;      /* "probes", "bbq", or both; "": none; NULL: "probes" where neither examples nor text is given */
+    const char *data, *probes; /* folders, as in eh_audit_options */
+    const char *answer;     /* "letters" or "text": the form of items; NULL: letters */
+    const char *orders;     /* of the options, letters only; NULL: cyclic */
+    const char *categories; /* comma list; NULL: all */
+    const char *split;      /* NULL: "tune" */
+    int64_t limit;          /* items of a category at most; 0: all */
+    bool chat;
+    const char *examples;   /* a file, a line each: {"prompt": "..", "answer": ".."}; NULL: none */
+    const char *text;       /* a file of general text; NULL: none */
+    int64_t text_block;     /* tokens of a piece of it; 0: 256 */
+    double text_share;      /* of the loss; 0: 0.25 where there is text, unless `kl` is all it is for; negative: 0 */
+    double held_out;        /* share of the templates or lines kept for looking only; 0: 0.2; negative: none */
+    /* How. */
+    const char *train;      /* "edited", "attention", "norms", "all"; NULL: edited */
+    double lr, beta1, beta2, eps, weight_decay; /* 0: 2e-5, 0.9, 0.999, 1e-8, 0 */
+    const char *schedule;   /* "constant", "linear"; NULL: linear */
+    int64_t warmup;         /* steps; 0: none */
+    int64_t batch;          /* examples a step; 0: 16 */
+    int64_t text_batch;     /* pieces of text a step; 0: 1 */
+    int64_t steps;          /* 0: as many as `epochs` take */
+    int64_t epochs;         /* 0: 1 */
+    double clip;            /* of the gradient's norm; 0: 1.0; negative: none */
+    double kl;              /* weight of KL(original || model); 0: none. The original is opened beside the model */
+    int64_t eval_every;     /* steps between looks at what is held out; 0: a tenth of the steps */
+    int64_t patience;       /* looks without improvement before it stops at the best; 0: never stops early */
+    int64_t save_every;     /* steps between checkpoints; 0: 50 */
+    uint64_t seed;
+    const char *out;        /* folder for tune.ckpt, tune.jsonl and tune.json. Required */
+    bool force;             /* start over in a folder that holds another training */
+    const char *command;    /* the command line, kept in tune.json; may be NULL */
+    eh_progress *progress;  /* may be NULL */
+    void *progress_ctx;
+} eh_tune_options;
+
+typedef struct eh_tuned {
+    int64_t n_example, n_held_out, n_text; /* examples to learn from and to look at; pieces of text */
+    int64_t n_too_long;                    /* left out: longer than the model's context */
+    int64_t n_weight;                      /* weights trained */
+    int64_t step, best_step;               /* steps taken; that of the lowest loss on what is held out */
+    bool stopped_early;                    /* by patience; the weights are those of best_step */
+    double loss_first, loss_last;          /* nats per token, of the first and the last step's batch */
+    double held_out_before, held_out_after; /* nats per token; NaN where nothing is held out */
+} eh_tuned;
+
+/*
+ * eh_tune - a short training that restores what an edit broke; docs/methods/tune.md
+ *
+ * The model's edits in force become part of its weights and are held: after each step the edited
+ * slices are put back exactly. Afterwards the trained weights are in force in m, eh_model_edits() is
+ * empty, and the fingerprint stands for both.
+ * Ambiguous items are learnt with "unknown", disambiguated ones with their right answer.
+ * Writes tune.jsonl (step, loss, tune_loss, lr, grad_norm), tune.json (what was done), tune.ckpt. The
+ * same call on the same model in the same folder goes on from the checkpoint, to the same bytes.
+ * Errors   EH_EINVAL no edits to train around, nothing to learn from; EH_ENOSUP a model opened in bf16;
+ *          EH_ENUMERIC with the step; EH_ESTOP on request, a checkpoint written. When a step was taken
+ *          the weights in force are then those after the last whole step.
+ * Cost     for the weights trained: their f32 values, gradients and two moments; one packing of the
+ *          model a step.
+ */
+EH_API int eh_tune(eh_model *m, const eh_tune_options *options, eh_tuned *tuned, eh_err *err);
+
 typedef struct eh_benchmark {
     const char *name, *what, *licence, *source, *published, *better;
 } eh_benchmark;
