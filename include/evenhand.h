@@ -338,6 +338,83 @@ typedef struct eh_tuned {
  */
 EH_API int eh_tune(eh_model *m, const eh_tune_options *options, eh_tuned *tuned, eh_err *err);
 
+/* ---- Locating heads ------------------------------------------------------------------------------ */
+
+typedef struct eh_locate_options {
+    eh_audit_options audit; /* tasks: exactly one, in whose form it is asked; split: NULL is "select"; out: required */
+    const char *statistics; /* comma list (eh_head_statistics); NULL: all that one forward pass gives, and head_effect */
+    const char *statistic;  /* the one that selects; NULL: "group_attention" where groups are found, else "head_effect" */
+    const char *measure;    /* "ci", "ci_bias", "log_ratio"; NULL: ci_bias, for sentence pairs and items log_ratio */
+    const char *select;     /* "fdr" or "seed" (the published |r| >= 0.2 without a test); NULL: fdr */
+    double q, floor, share; /* 0: 0.05, 0.1, 0.3 (docs/methods/heads.md) */
+    int64_t permutations;   /* 0: 9,999 */
+    int64_t confirm;        /* heads of the top that are really ablated, and as many random ones; -1: every head; 0: none */
+    int64_t trace;          /* items on which one component at a time is patched; 0: none */
+    bool even_noise;        /* select from a map whose reliability is below 0.3, too */
+} eh_locate_options;
+
+typedef struct eh_head_row {
+    int64_t layer, head;
+    const char *category;  /* "all": over all categories, each centred on its own means */
+    const char *statistic;
+    double score;          /* Pearson r with the measure; NaN: the statistic or the measure does not vary */
+    double rho;            /* Spearman */
+    double p, q;           /* permutation within templates; Benjamini-Hochberg over heads and categories */
+    double low, high;      /* of r */
+    double mean;           /* of the statistic over the items */
+    int64_t n;
+    bool agrees;           /* r has the sign of the association that p judges; without, it cannot select */
+} eh_head_row;
+
+typedef struct eh_head_choice {
+    int64_t layer, head;
+    double weight, score, q; /* sum of |r|, mean r, smallest q where it qualifies */
+    int64_t n_category;      /* in how many categories */
+} eh_head_choice;
+
+typedef struct eh_ablated {
+    int64_t layer, head;
+    bool top;                 /* of the top; else a random head of the same layers */
+    double predicted;         /* |r| of the pooled map */
+    double effect;            /* minus the mean head_effect: the predicted change; NaN where it was not computed */
+    double zero, zero_error;  /* mean change of the target when the head is silenced, and its standard error */
+    double at_mean, at_mean_error; /* the same when it is set to its mean output */
+} eh_ablated;
+
+typedef struct eh_locate_result {
+    const char *statistic, *measure;  /* those that selected */
+    int64_t n_item, n_skipped, n_unplaced; /* items; left out; of the items, those whose groups were not found */
+    int64_t n_category, n_layer, n_head;
+    double split_half, split_half_low, split_half_high; /* Spearman-Brown; NaN: not defined */
+    double seed;                      /* correlation of the maps of two draws of half the templates, as two seeds give */
+    bool found;
+    const char *why;                  /* a sentence when nothing was found; NULL otherwise */
+    const eh_head_row *row;           /* [n_row] */
+    int64_t n_row;
+    const eh_head_choice *choice;     /* [n_choice] by weight */
+    int64_t n_choice;
+    const eh_ablated *ablated;        /* [n_ablated] */
+    int64_t n_ablated;
+    double confirmed;                 /* Spearman of |r| and |change|; NaN: not asked for */
+    double confirmed_effect;          /* Spearman of predicted and true change by head_effect */
+    const char *notes;                /* sentences, one a line */
+} eh_locate_result;
+
+typedef struct eh_head_map eh_head_map;
+
+/*
+ * eh_locate_run - which attention heads go with the bias; docs/methods/heads.md
+ *
+ * Writes to audit.out: samples_locate.jsonl (a record per item: measures, every statistic of every head),
+ * heads.csv, layers.csv, locate.json, and with confirm confirm.csv. The same call in the same folder
+ * resumes. Nothing is changed in the model.
+ * Errors   as eh_audit_run; EH_EINVAL also for more than one task, an unknown statistic or measure;
+ *          EH_EDOM where fewer than 8 items are left
+ */
+EH_API int eh_locate_run(eh_model *m, const eh_locate_options *options, eh_head_map **out, eh_err *err);
+EH_API const eh_locate_result *eh_head_map_get(const eh_head_map *l);
+EH_API void eh_head_map_close(eh_head_map *l); /* NULL is fine */
+
 typedef struct eh_benchmark {
     const char *name, *what, *licence, *source, *published, *better;
 } eh_benchmark;
@@ -411,7 +488,7 @@ typedef struct eh_block {
     int64_t layer;
     int64_t first, n_row; /* the batch's rows this block holds */
     int64_t width;
-    float *value;         /* [n_row, width]; an observer may overwrite (a patch) in a forward pass, but no probabilities */
+    float *value;         /* [n_row, width]; an observer may overwrite all but probabilities (a patch) in a forward pass */
     const float *grad;    /* [n_row, width] d(goal)/d(value) by the rules in force; NULL in a forward pass */
     int64_t head;         /* of probabilities: which; n_row is 1, width the number of positions */
     const int32_t *tok;   /* [n_row] the rows' tokens */
