@@ -3,10 +3,10 @@
 #include "command.h"
 
 extern const cli_command cli_audit, cli_score, cli_tokenize, cli_generate, cli_perplexity, cli_inspect, cli_selftest,
-    cli_help;
+    cli_edit, cli_compare, cli_help;
 
 const cli_command *const cli_commands[] = {
-    &cli_audit,   &cli_score,    &cli_generate, &cli_perplexity, &cli_tokenize,
+    &cli_audit,   &cli_edit,    &cli_compare,  &cli_score, &cli_generate, &cli_perplexity, &cli_tokenize,
     &cli_inspect, &cli_selftest, &cli_help,     NULL,
 };
 
