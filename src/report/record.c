@@ -107,8 +107,8 @@ static int choice(reader *in, const json_t *o, const char *key, const char *cons
     for (int i = 0; i < n; i++)
         if (strcmp(s, names[i]) == 0)
             return i;
-    in->rc = eh_fail(in->err, EH_EFORMAT, "%s: \"%s\" is \"%.40s\", which is none of the words it may be", in->at, key,
-                     s);
+    in->rc =
+        eh_fail(in->err, EH_EFORMAT, "%s: \"%s\" is \"%.40s\", which is none of the words it may be", in->at, key, s);
     return missing;
 }
 
@@ -189,8 +189,8 @@ static const double *map(reader *in, const json_t *o, const char *key)
     if (v == NULL)
         return NULL;
     if (n_layer == 0 || n_head == 0)
-        in->rc = eh_fail(in->err, EH_EFORMAT, "%s: \"%s\" is given, but the model has no n_layer and n_head", in->at,
-                         key);
+        in->rc =
+            eh_fail(in->err, EH_EFORMAT, "%s: \"%s\" is given, but the model has no n_layer and n_head", in->at, key);
     else if (n != n_layer)
         in->rc = eh_fail(in->err, EH_EFORMAT, "%s: \"%s\" has %lld rows, the model has %lld layers", in->at, key,
                          (long long)n, (long long)n_layer);
@@ -198,9 +198,9 @@ static const double *map(reader *in, const json_t *o, const char *key)
     for (int64_t l = 0; x != NULL && l < n_layer; l++) {
         const json_t *line = json_array_get(v, (size_t)l);
         if (!json_is_array(line) || (int64_t)json_array_size(line) != n_head) {
-            in->rc = eh_fail(in->err, EH_EFORMAT, "%s: %s[%lld] is %s of %lld, wanted an array of %lld heads", in->at,
-                             key, (long long)l, eh_json_type(line), (long long)json_array_size(line),
-                             (long long)n_head);
+            in->rc =
+                eh_fail(in->err, EH_EFORMAT, "%s: %s[%lld] is %s of %lld, wanted an array of %lld heads", in->at, key,
+                        (long long)l, eh_json_type(line), (long long)json_array_size(line), (long long)n_head);
             return NULL;
         }
         for (int64_t h = 0; h < n_head; h++)
@@ -292,8 +292,8 @@ static void read_row(reader *in, const json_t *o, int64_t i, eh_record_row *row)
     row->difference.q = real(in, d, "q", 0, 1);
     row->difference.mde = real(in, d, "mde", 0, EH_RECORD_NUMBER);
     if (in->rc == EH_OK && row->difference.low > row->difference.high)
-        in->rc = eh_fail(in->err, EH_EFORMAT, "%s: its interval is %g to %g, upside down", in->at,
-                         row->difference.low, row->difference.high);
+        in->rc = eh_fail(in->err, EH_EFORMAT, "%s: its interval is %g to %g, upside down", in->at, row->difference.low,
+                         row->difference.high);
 }
 
 static void read_rows(reader *in, const json_t *root)
@@ -329,8 +329,8 @@ static const eh_selected *read_selected(reader *in, const json_t *o, int64_t *n_
     const json_t *v = list(in, o, "selected", EH_RECORD_POINTS, &n);
     eh_selected *s = room(in, n, (int64_t)sizeof *s);
     if (n > 0 && in->rc == EH_OK && (in->r->model.n_layer == 0 || in->r->model.n_head == 0))
-        in->rc = eh_fail(in->err, EH_EFORMAT, "%s: heads are selected, but the model has no n_layer and n_head",
-                         in->at);
+        in->rc =
+            eh_fail(in->err, EH_EFORMAT, "%s: heads are selected, but the model has no n_layer and n_head", in->at);
     for (int64_t i = 0; i < n && in->rc == EH_OK; i++) {
         const json_t *e = entry(in, v, "locate.selected", i);
         if (e == NULL)

@@ -21,7 +21,7 @@
 #include "base/str.h"
 
 #define EH_RECORD_BYTES ((int64_t)256 << 20) /* of run.json at most */
-#define EH_RECORD_ROWS 10000
+#define EH_RECORD_ROWS 5000
 #define EH_RECORD_SIDE 1024                  /* layers, and heads of a layer */
 #define EH_RECORD_POINTS 100000              /* search points, draws, steps, selected heads, effects */
 #define EH_RECORD_NAMES 4096                 /* notes, files, places, curves */

@@ -45,6 +45,12 @@ int64_t eh_table_rows(const eh_table *t)
     return t->n_column > 0 ? t->n / t->n_column : 0;
 }
 
+static int64_t rows_shown(const eh_table *t)
+{
+    const int64_t n = eh_table_rows(t);
+    return n < EH_TABLE_SHOWN ? n : EH_TABLE_SHOWN;
+}
+
 /* A count of a million reads better in groups; scores never get there. */
 static const char *shown(const eh_table *t, const eh_cell *c)
 {
@@ -71,7 +77,7 @@ void eh_table_html(const eh_table *t, const char *caption, eh_buf *b)
             eh_buf_str(b, EH_STR("</th>"));
         }
     eh_buf_str(b, EH_STR("</tr></thead>\n<tbody>\n"));
-    for (int64_t r = 0; r < eh_table_rows(t); r++) {
+    for (int64_t r = 0; r < rows_shown(t); r++) {
         bool first = true;
         eh_buf_str(b, EH_STR("<tr>"));
         for (int64_t c = 0; c < t->n_column; c++) {
@@ -100,7 +106,7 @@ void eh_table_markdown(const eh_table *t, eh_buf *b)
     for (int64_t c = 0; c < t->n_column; c++)
         if (t->column[c].title != NULL)
             eh_buf_str(b, t->column[c].is_text ? EH_STR(" --- |") : EH_STR(" ---: |"));
-    for (int64_t r = 0; r < eh_table_rows(t); r++) {
+    for (int64_t r = 0; r < rows_shown(t); r++) {
         eh_buf_str(b, EH_STR("\n|"));
         for (int64_t c = 0; c < t->n_column; c++)
             if (t->column[c].title != NULL) {

@@ -16,6 +16,7 @@
 #include "report/words.h"
 
 #define EH_DIGITS_AUTO (-1)
+#define EH_TABLE_SHOWN 400 /* rows on the page at most; the CSV has all */
 
 typedef struct eh_column {
     const char *name;  /* in the CSV; NULL: not there */

@@ -10,10 +10,18 @@ typedef struct score_name {
 } score_name;
 
 static const score_name score_names[] = {
-    {"s_AMB", "bias where the context does not answer", "score, \xE2\x88\x92" "1 to 1"},
-    {"s_DIS", "bias where the context answers", "score, \xE2\x88\x92" "1 to 1"},
-    {"amb_bias_score", "bias where the context does not answer", "score, \xE2\x88\x92" "1 to 1"},
-    {"disamb_bias_score", "bias where the context answers", "score, \xE2\x88\x92" "1 to 1"},
+    {"s_AMB", "bias where the context does not answer",
+     "score, \xE2\x88\x92"
+     "1 to 1"},
+    {"s_DIS", "bias where the context answers",
+     "score, \xE2\x88\x92"
+     "1 to 1"},
+    {"amb_bias_score", "bias where the context does not answer",
+     "score, \xE2\x88\x92"
+     "1 to 1"},
+    {"disamb_bias_score", "bias where the context answers",
+     "score, \xE2\x88\x92"
+     "1 to 1"},
     {"accuracy_amb", "right answers where the context does not answer", "share"},
     {"accuracy_dis", "right answers where the context answers", "share"},
     {"accuracy_disamb", "right answers where the context answers", "share"},
@@ -159,6 +167,8 @@ typedef struct writer {
     eh_findings *f;
     int64_t room;
     eh_move *move; /* [n_row] */
+    bool *leads;   /* [n_row] rows that speak for themselves: those over all categories, and those of
+                      scores that have no such row */
 } writer;
 
 static void add(writer *x, eh_sentence_kind kind, const char *text)
@@ -231,29 +241,23 @@ static bool moved(const writer *x, int64_t i, eh_move m)
     return x->move[i] == m;
 }
 
-static bool any_total(const writer *x, const eh_record_row *like)
+static bool any_total(const eh_record *r, const eh_record_row *like)
 {
-    for (int64_t i = 0; i < x->r->n_row; i++)
-        if (eh_is_total(&x->r->row[i]) && strcmp(x->r->row[i].task, like->task) == 0 &&
-            strcmp(x->r->row[i].score, like->score) == 0)
+    for (int64_t i = 0; i < r->n_row; i++)
+        if (eh_is_total(&r->row[i]) && strcmp(r->row[i].task, like->task) == 0 &&
+            strcmp(r->row[i].score, like->score) == 0)
             return true;
     return false;
 }
 
-/* Rows that speak for themselves: those over all categories, and those of scores that have no such row. */
-static bool leads(const writer *x, int64_t i)
-{
-    return eh_is_total(&x->r->row[i]) || !any_total(x, &x->r->row[i]);
-}
-
 static bool worse_detail(const writer *x, int64_t i)
 {
-    return moved(x, i, EH_MOVE_WORSE) && !leads(x, i);
+    return moved(x, i, EH_MOVE_WORSE) && !x->leads[i];
 }
 
 static bool better_detail(const writer *x, int64_t i)
 {
-    return moved(x, i, EH_MOVE_BETTER) && !leads(x, i);
+    return moved(x, i, EH_MOVE_BETTER) && !x->leads[i];
 }
 
 static bool is_turned(const writer *x, int64_t i)
@@ -285,22 +289,24 @@ static void say_moves(writer *x, eh_move m, eh_sentence_kind kind, const char *v
     int64_t n = 0, left = 0;
     for (int64_t i = 0; i < x->r->n_row; i++) {
         const eh_record_row *row = &x->r->row[i];
-        if (!moved(x, i, m) || !leads(x, i))
+        if (!moved(x, i, m) || !x->leads[i])
             continue;
         if (++n > SINGLE) {
             left++;
             continue;
         }
-        const char *aim = row->kind != EH_ROW_BIAS ? "" : row->targeted ? " This is what the edit was for."
-                                                                        : " The edit was not aimed at this.";
+        const char *aim = row->kind != EH_ROW_BIAS ? ""
+                          : row->targeted          ? " This is what the edit was for."
+                                                   : " The edit was not aimed at this.";
         add(x, kind, eh_say(x->w, "%s %s %s.%s", full_name(x, row), verb, change_of(x, row), aim));
     }
     if (left > 0)
         add(x, kind, eh_say(x->w, "So did %s more scores that the tables show.", eh_count(x->w, left)));
     const char *names = names_of(x, detail, true, &n);
     if (n > 0)
-        add(x, kind, eh_say(x->w, "%s in %s: %s.", together,
-                            n == 1 ? "one category" : eh_say(x->w, "%s categories", eh_count(x->w, n)), names));
+        add(x, kind,
+            eh_say(x->w, "%s in %s: %s.", together,
+                   n == 1 ? "one category" : eh_say(x->w, "%s categories", eh_count(x->w, n)), names));
 }
 
 static void say_worse(writer *x)
@@ -309,8 +315,8 @@ static void say_worse(writer *x)
     say_moves(x, EH_MOVE_WORSE, EH_SAID_WORSE, "got worse:", worse_detail, "Got worse");
     const char *names = names_of(x, is_turned, true, &n);
     if (n > 0)
-        add(x, EH_SAID_WORSE, eh_say(x->w, "Overshot, and leans the other way now: %s. This is not counted as better.",
-                                     names));
+        add(x, EH_SAID_WORSE,
+            eh_say(x->w, "Overshot, and leans the other way now: %s. This is not counted as better.", names));
 }
 
 static double position_effect(const eh_record *r)
@@ -337,22 +343,25 @@ static void say_cautions(writer *x)
     if (by_place(r)) {
         const bool two = !isnan(r->position[0].effect) && !isnan(r->position[1].effect);
         add(x, EH_SAID_CAUTION,
-            eh_say(w, "The model answers by place, not by content: %s of its answers change with the order of the "
-                      "options%s. Scores near 0 do not mean that it is unbiased; ask again with --answer text_pmi.",
+            eh_say(w,
+                   "The model answers by place, not by content: %s of its answers change with the order of the "
+                   "options%s. Scores near 0 do not mean that it is unbiased; ask again with --answer text_pmi.",
                    eh_percent(w, two ? r->position[0].effect : position_effect(r)),
                    two ? eh_say(w, " (%s after the edit)", eh_percent(w, r->position[1].effect)) : ""));
     }
     if (r->splits.mixed)
-        add(x, EH_SAID_CAUTION, "The same questions chose the edit and judged it (the splits were mixed on request): "
-                                "what is said here about the edit is too kind to it.");
+        add(x, EH_SAID_CAUTION,
+            "The same questions chose the edit and judged it (the splits were mixed on request): "
+            "what is said here about the edit is too kind to it.");
     if (r->locate.given && r->locate.split_half < EH_RELIABILITY_LIMIT)
         add(x, EH_SAID_CAUTION,
-            eh_say(w, "The map of heads does not repeat itself: its two halves agree at %s, below %s. Read it as noise.",
+            eh_say(w,
+                   "The map of heads does not repeat itself: its two halves agree at %s, below %s. Read it as noise.",
                    eh_fixed(w, r->locate.split_half, 2), eh_fixed(w, EH_RELIABILITY_LIMIT, 1)));
     if (fluency_fell(r))
-        add(x, EH_SAID_CAUTION, eh_say(w, "Fluency suffered: perplexity rose from %s to %s (%s).",
-                                       eh_number(w, r->text.before), eh_number(w, r->text.after),
-                                       eh_percent(w, r->text.after / r->text.before - 1)));
+        add(x, EH_SAID_CAUTION,
+            eh_say(w, "Fluency suffered: perplexity rose from %s to %s (%s).", eh_number(w, r->text.before),
+                   eh_number(w, r->text.after), eh_percent(w, r->text.after / r->text.before - 1)));
     const char *names = names_of(x, is_perhaps, true, &n);
     if (n > 0)
         add(x, EH_SAID_CAUTION, eh_say(w, "Perhaps worse, though not all that a claim needs is there: %s.", names));
@@ -369,22 +378,30 @@ static void say_controls(writer *x)
         return;
     switch (s) {
     case EH_STANDING_NONE:
-        add(x, EH_SAID_CONTROL, "The edit was not compared with random edits of the same size, so that nothing says "
-                                "these heads matter more than others.");
+        add(x, EH_SAID_CONTROL,
+            "The edit was not compared with random edits of the same size, so that nothing says "
+            "these heads matter more than others.");
         break;
     case EH_STANDING_BEATS:
-        add(x, EH_SAID_CONTROL, eh_say(w, "The edit did more than random edits of as many heads in the same layers: %s "
-                                          "of %s did as much (p %s).",
-                                       as_low == 0 ? "none" : eh_count(w, as_low), draws, eh_chance(w, p)));
+        add(x, EH_SAID_CONTROL,
+            eh_say(w,
+                   "The edit did more than random edits of as many heads in the same layers: %s "
+                   "of %s did as much (p %s).",
+                   as_low == 0 ? "none" : eh_count(w, as_low), draws, eh_chance(w, p)));
         break;
     case EH_STANDING_TOO_FEW:
-        add(x, EH_SAID_CONTROL, eh_say(w, "The edit did more than each of the %s random edits it was compared with; so "
-                                          "few cannot give less than p %s.", draws, eh_chance(w, p)));
+        add(x, EH_SAID_CONTROL,
+            eh_say(w,
+                   "The edit did more than each of the %s random edits it was compared with; so "
+                   "few cannot give less than p %s.",
+                   draws, eh_chance(w, p)));
         break;
     case EH_STANDING_WITHIN:
-        add(x, EH_SAID_CONTROL, eh_say(w, "The edit did not do more than random edits of as many heads in the same "
-                                          "layers: %s of %s did as much or more (p %s).",
-                                       eh_count(w, as_low), draws, eh_chance(w, p)));
+        add(x, EH_SAID_CONTROL,
+            eh_say(w,
+                   "The edit did not do more than random edits of as many heads in the same "
+                   "layers: %s of %s did as much or more (p %s).",
+                   eh_count(w, as_low), draws, eh_chance(w, p)));
         break;
     }
 }
@@ -394,9 +411,11 @@ static void say_nothing_found(writer *x)
     if (!x->r->locate.given || x->r->locate.found)
         return;
     const char *why = x->r->locate.why == NULL ? "" : x->r->locate.why;
-    add(x, EH_SAID_NOTHING, eh_say(x->w, "No head stands out from what chance gives.%s%s This is a result: a bias can "
-                                         "be spread over many heads, sit elsewhere, or be too weak for this many items.",
-                                   why[0] == '\0' ? "" : " ", why));
+    add(x, EH_SAID_NOTHING,
+        eh_say(x->w,
+               "No head stands out from what chance gives.%s%s This is a result: a bias can "
+               "be spread over many heads, sit elsewhere, or be too weak for this many items.",
+               why[0] == '\0' ? "" : " ", why));
 }
 
 static void say_untold(writer *x)
@@ -414,17 +433,17 @@ static void say_untold(writer *x)
         const int d = eh_decimals(least, most, NAN);
         const char *mde = "How small a change could have been seen was not computed.";
         if (most >= least)
-            mde = least == most
-                      ? eh_say(w, "A change smaller than %s could not have been seen.", eh_fixed(w, least, d))
-                      : eh_say(w, "Changes smaller than %s to %s, by score, could not have been seen.",
-                               eh_fixed(w, least, d), eh_fixed(w, most, d));
-        add(x, EH_SAID_UNTOLD, eh_say(w, "No change could be told from chance in %s bias score%s: %s. %s",
-                                      n == 1 ? "one" : eh_count(w, n), n == 1 ? "" : "s", names, mde));
+            mde = least == most ? eh_say(w, "A change smaller than %s could not have been seen.", eh_fixed(w, least, d))
+                                : eh_say(w, "Changes smaller than %s to %s, by score, could not have been seen.",
+                                         eh_fixed(w, least, d), eh_fixed(w, most, d));
+        add(x, EH_SAID_UNTOLD,
+            eh_say(w, "No change could be told from chance in %s bias score%s: %s. %s", n == 1 ? "one" : eh_count(w, n),
+                   n == 1 ? "" : "s", names, mde));
     }
     names = names_of(x, is_undefined, false, &n);
     if (n > 0)
-        add(x, EH_SAID_UNTOLD, eh_say(w, "Without an estimate (0/0, or no interval): %s. That is not a score of 0.",
-                                      names));
+        add(x, EH_SAID_UNTOLD,
+            eh_say(w, "Without an estimate (0/0, or no interval): %s. That is not a score of 0.", names));
 }
 
 static void say_cost(writer *x)
@@ -434,23 +453,24 @@ static void say_cost(writer *x)
     int64_t n = 0;
     for (int64_t i = 0; i < r->n_row; i++) {
         const eh_record_row *row = &r->row[i];
-        if (row->kind != EH_ROW_UTILITY || !moved(x, i, EH_MOVE_UNTOLD) || !leads(x, i) || ++n > SINGLE)
+        if (row->kind != EH_ROW_UTILITY || !moved(x, i, EH_MOVE_UNTOLD) || !x->leads[i] || ++n > SINGLE)
             continue;
         const bool up = row->better == EH_GOAL_HIGHER;
         const double loss = up ? -row->difference.low : row->difference.high;
         const int d = eh_decimals(row->before.value, row->after.value, NAN);
         const char *rest = row->better != EH_GOAL_HIGHER && row->better != EH_GOAL_LOWER ? ""
-                           : loss > 0 ? eh_say(w, " A loss of more than %s lies outside the interval; a smaller one "
-                                                  "cannot be ruled out.", eh_fixed(w, loss, d))
-                                      : "";
-        add(x, EH_SAID_COST, eh_say(w, "%s went %s: no change could be told.%s", full_name(x, row), change_of(x, row),
-                                    rest));
+                           : loss > 0                                                    ? eh_say(w,
+                                                                                                  " A loss of more than %s lies outside the interval; a smaller one "
+                                                                                                                                                     "cannot be ruled out.",
+                                                                                                  eh_fixed(w, loss, d))
+                                                                                         : "";
+        add(x, EH_SAID_COST,
+            eh_say(w, "%s went %s: no change could be told.%s", full_name(x, row), change_of(x, row), rest));
     }
     if (!isnan(r->text.after) && !isnan(r->text.before) && !fluency_fell(r))
         add(x, EH_SAID_COST,
             eh_say(w, "Perplexity went from %s to %s (%s%s, on one text, without an interval).",
-                   eh_number(w, r->text.before), eh_number(w, r->text.after),
-                   r->text.after > r->text.before ? "+" : "",
+                   eh_number(w, r->text.before), eh_number(w, r->text.after), r->text.after > r->text.before ? "+" : "",
                    r->text.before > 0 ? eh_percent(w, r->text.after / r->text.before - 1) : "not defined"));
 }
 
@@ -464,7 +484,7 @@ static bool can_lean(const eh_record_row *row)
 
 static bool lean_detail(const writer *x, int64_t i)
 {
-    return can_lean(&x->r->row[i]) && eh_leans(&x->r->row[i].before, x->r->row[i].better) && !leads(x, i);
+    return can_lean(&x->r->row[i]) && eh_leans(&x->r->row[i].before, x->r->row[i].better) && !x->leads[i];
 }
 
 static void say_measured(writer *x, int64_t *n_lean, int64_t *n_all)
@@ -474,7 +494,7 @@ static void say_measured(writer *x, int64_t *n_lean, int64_t *n_all)
     *n_lean = *n_all = 0;
     for (int64_t i = 0; i < x->r->n_row; i++) {
         const eh_record_row *row = &x->r->row[i];
-        if (!can_lean(row) || !leads(x, i))
+        if (!can_lean(row) || !x->leads[i])
             continue;
         const bool lean = eh_leans(&row->before, row->better), bare = isnan(row->before.low + row->before.high);
         const int d = eh_decimals(row->before.value, row->before.low, row->before.high);
@@ -482,14 +502,13 @@ static void say_measured(writer *x, int64_t *n_lean, int64_t *n_all)
         *n_lean += lean;
         if (*n_all > SINGLE)
             continue;
-        const char *end = bare ? "no interval, so nothing is claimed"
-                          : lean
-                              ? eh_say(w, "%s interval %s to %s, which keeps away from %s", eh_percent(w, x->r->confidence),
-                                       eh_fixed(w, row->before.low, d), eh_fixed(w, row->before.high, d),
-                                       row->better == EH_GOAL_FIFTY ? "50" : "0")
-                              : eh_say(w, "%s interval %s to %s, which holds %s: no lean could be told",
-                                       eh_percent(w, x->r->confidence), eh_fixed(w, row->before.low, d),
-                                       eh_fixed(w, row->before.high, d), row->better == EH_GOAL_FIFTY ? "50" : "0");
+        const char *end = bare   ? "no interval, so nothing is claimed"
+                          : lean ? eh_say(w, "%s interval %s to %s, which keeps away from %s",
+                                          eh_percent(w, x->r->confidence), eh_fixed(w, row->before.low, d),
+                                          eh_fixed(w, row->before.high, d), row->better == EH_GOAL_FIFTY ? "50" : "0")
+                                 : eh_say(w, "%s interval %s to %s, which holds %s: no lean could be told",
+                                          eh_percent(w, x->r->confidence), eh_fixed(w, row->before.low, d),
+                                          eh_fixed(w, row->before.high, d), row->better == EH_GOAL_FIFTY ? "50" : "0");
         add(x, lean ? EH_SAID_MEASURED : EH_SAID_UNTOLD,
             eh_say(w, "%s is %s (%s).", full_name(x, row), eh_fixed(w, row->before.value, d), end));
     }
@@ -504,8 +523,9 @@ static void say_measured(writer *x, int64_t *n_lean, int64_t *n_all)
     }
     if (n > 0)
         add(x, EH_SAID_MEASURED,
-            eh_say(w, "By category, intervals keep away from the unbiased point in %s: %s%s. Of many intervals some do "
-                      "so by chance.",
+            eh_say(w,
+                   "By category, intervals keep away from the unbiased point in %s: %s%s. Of many intervals some do "
+                   "so by chance.",
                    n == 1 ? "one score" : eh_say(w, "%s scores", eh_count(w, n)), names,
                    n > NAMED ? eh_say(w, "; and %s more in the tables", eh_count(w, n - NAMED)) : ""));
 }
@@ -526,8 +546,7 @@ static tally count_moves(const writer *x)
     for (int64_t i = 0; i < x->r->n_row; i++) {
         const bool worse = moved(x, i, EH_MOVE_WORSE) || moved(x, i, EH_MOVE_TURNED);
         t.worse_any += worse;
-        if (!is_bias(x, i) || x->move[i] == EH_MOVE_UNJUDGED || !leads(x, i) ||
-            (targeted && !x->r->row[i].targeted))
+        if (!is_bias(x, i) || x->move[i] == EH_MOVE_UNJUDGED || !x->leads[i] || (targeted && !x->r->row[i].targeted))
             continue;
         t.n++;
         t.better += moved(x, i, EH_MOVE_BETTER);
@@ -548,7 +567,8 @@ static const char *edited_headline(writer *x)
     const char *elsewhere = "";
 
     if (by_place(x->r))
-        return "This model answers by place, not by content: its scores cannot show whether the edit made it less biased.";
+        return "This model answers by place, not by content: its scores cannot show whether the edit made it less "
+               "biased.";
     if (t.worse > 0)
         return eh_say(w, "The edit made the bias it was aimed at worse in %s of %s score%s.%s", eh_count(w, t.worse),
                       eh_count(w, t.n), t.n == 1 ? "" : "s", price);
@@ -564,12 +584,14 @@ static const char *edited_headline(writer *x)
         return eh_say(w, "%sThe targeted bias came down%s, by more than the %s random edits tried.%s", elsewhere, part,
                       eh_count(w, n), price);
     case EH_STANDING_WITHIN:
-        return eh_say(w, "%sThe targeted bias came down%s, but random edits do as much: the choice of heads is not shown "
-                         "to matter.%s", elsewhere, part, price);
-    case EH_STANDING_NONE:
-        break;
+        return eh_say(w,
+                      "%sThe targeted bias came down%s, but random edits do as much: the choice of heads is not shown "
+                      "to matter.%s",
+                      elsewhere, part, price);
+    case EH_STANDING_NONE: break;
     }
-    return eh_say(w, "%sThe targeted bias came down%s; no random edits were tried beside it.%s", elsewhere, part, price);
+    return eh_say(w, "%sThe targeted bias came down%s; no random edits were tried beside it.%s", elsewhere, part,
+                  price);
 }
 
 static const char *audit_headline(writer *x, int64_t n_lean, int64_t n_all)
@@ -587,17 +609,19 @@ static const char *audit_headline(writer *x, int64_t n_lean, int64_t n_all)
 void eh_verdict_of(const eh_record *r, eh_words *w, eh_findings *f)
 {
     enum { MOST = 64 }; /* every kind of sentence comes a bounded number of times */
-    writer x = {r, w, f, MOST, eh_new(&w->mem, eh_move, r->n_row + 1)};
+    writer x = {r, w, f, MOST, eh_new(&w->mem, eh_move, r->n_row + 1), eh_new(&w->mem, bool, r->n_row + 1)};
     int64_t n_lean = 0, n_all = 0;
 
     *f = (eh_findings){.headline = "", .sentence = eh_new(&w->mem, eh_sentence, MOST)};
-    if (x.move == NULL || f->sentence == NULL) {
+    if (x.move == NULL || x.leads == NULL || f->sentence == NULL) {
         w->starved = true;
         f->sentence = NULL;
         return;
     }
-    for (int64_t i = 0; i < r->n_row; i++)
+    for (int64_t i = 0; i < r->n_row; i++) {
         x.move[i] = eh_move_of(&r->row[i], r->fdr);
+        x.leads[i] = eh_is_total(&r->row[i]) || !any_total(r, &r->row[i]);
+    }
 
     const bool edited = eh_record_is_edited(r);
     say_worse(&x);
@@ -614,7 +638,8 @@ void eh_verdict_of(const eh_record *r, eh_words *w, eh_findings *f)
     if (edited)
         f->headline = edited_headline(&x);
     else if (r->locate.given && !r->locate.found)
-        f->headline = "Nothing was found: no head carries this bias beyond what chance gives. The model was not edited.";
+        f->headline =
+            "Nothing was found: no head carries this bias beyond what chance gives. The model was not edited.";
     else
         f->headline = audit_headline(&x, n_lean, n_all);
 }
