@@ -301,7 +301,7 @@ static void fill_head(matrix *x, const plan *p, const eh_plant_language *l)
 {
     for (int64_t id = 0; id < x->n_row; id++) {
         const eh_plant_token *t = id >= EH_PLANT_FIRST ? &l->token[id - EH_PLANT_FIRST] : NULL;
-        draw(x, id, 0.02);
+        draw(x, id, p->nothing ? 0.1 : 0.02);
         for (int i = 0; i < N_NOISE; i++)
             *at(x, id, NOISE + i) = (p->nothing ? 0.14 : 0.02) * eh_rng_normal(&x->rng);
         if (t == NULL)
