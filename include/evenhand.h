@@ -462,6 +462,32 @@ typedef struct eh_benchmark {
 } eh_benchmark;
 EH_API const eh_benchmark *eh_benchmarks(int *n);
 
+typedef struct eh_plant_options {
+    const char *out; /* folder, which must not be there. Required */
+    uint64_t seed;   /* places and weights */
+    bool nothing;    /* plant nothing: a model without a bias to find */
+    bool force;      /* replace a folder that an earlier call made */
+} eh_plant_options;
+
+typedef struct eh_planted {
+    int64_t n_layer, n_head;     /* of the model; n_head in a layer */
+    int64_t n_planted_head, n_planted_neuron;
+    int64_t head[16][2], neuron[16][2]; /* layer, index: the first n_planted_... */
+    int64_t n_item, n_utility;
+} eh_planted;
+
+/*
+ * eh_plant - a small model whose bias is planted in known heads and neurons, to try methods on
+ *
+ * Writes a model folder (Llama family, 5 layers of 8 heads, word tokens) with items.jsonl (biased items),
+ * utility.jsonl (questions that the planted units have no part in) and truth.json (what was planted).
+ * The weights are built, not trained: no bias of this world is in it. docs/methods/plant.md.
+ *
+ * out  planted   may be NULL
+ * Errors   EH_EINVAL the folder is there already; EH_EIO; EH_ENOMEM. Then no folder is left.
+ */
+EH_API int eh_plant(const eh_plant_options *options, eh_planted *planted, eh_err *err);
+
 typedef struct eh_check {
     const char *name;   /* "prefix sharing" */
     bool passed, skipped;
