@@ -143,7 +143,7 @@ int eh_score(eh_model *m, const eh_request *request, int64_t n, eh_answer *answe
 
 /* ---- Plain logits --------------------------------------------------------------------------------------- */
 
-int eh_logits(eh_model *m, const int32_t *tok, int64_t n_tok, float *out, eh_err *err)
+int eh_logits_from(eh_model *m, const int32_t *tok, int64_t n_tok, int64_t first, float *out, eh_err *err)
 {
     const eh_request r = {.tok = tok, .n_tok = n_tok, .from = n_tok};
     eh_answer a = {0};
@@ -159,13 +159,18 @@ int eh_logits(eh_model *m, const int32_t *tok, int64_t n_tok, float *out, eh_err
     if (rc == EH_OK && x == NULL)
         rc = eh_fail(err, EH_ENOMEM, "no memory for %lld tokens", (long long)n_tok);
     if (rc == EH_OK) {
-        for (int64_t i = 0; i < n_tok; i++)
-            b.ask[i] = i;
-        b.n_ask = n_tok;
+        for (int64_t i = first; i < n_tok; i++)
+            b.ask[i - first] = i;
+        b.n_ask = n_tok - first;
         rc = eh_forward(m, &b, NULL, NULL, 0, x, err);
     }
     if (rc == EH_OK)
-        rc = eh_head_copy(m, x, n_tok, out, err);
+        rc = eh_head_copy(m, x, n_tok - first, out, err);
     eh_arena_rewind(&m->scratch, mark);
     return rc;
+}
+
+int eh_logits(eh_model *m, const int32_t *tok, int64_t n_tok, float *out, eh_err *err)
+{
+    return eh_logits_from(m, tok, n_tok, 0, out, err);
 }
