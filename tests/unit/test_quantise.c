@@ -151,6 +151,27 @@ TEST(neighbours_of_a_changed_number_stay)
     }
 }
 
+/* A head is a run of whole sub-blocks: silenced, it is exactly zero in every type, and in the K types the
+ * other sub-blocks of its super-block keep their values. */
+TEST(runs_of_32_can_be_silenced_exactly)
+{
+    static float x[N], y[N], got[N];
+    static uint8_t p[N * 2];
+    draw(x, 6);
+    for (size_t k = 0; k < N_BLOCKED; k++) {
+        eh_dtype_from_f32(blocked[k], x, N, p);
+        eh_dtype_to_f32(blocked[k], p, N, y);
+        for (int i = 64; i < 128; i++)
+            y[i] = 0.0f;
+        for (int i = 512; i < 544; i++)
+            y[i] *= 0.5f;
+        eh_dtype_update(blocked[k], y, N, p);
+        eh_dtype_to_f32(blocked[k], p, N, got);
+        for (int i = 0; i < N; i++)
+            CHECK(got[i] == y[i] || (i >= 512 && i < 544));
+    }
+}
+
 /* What no weight should be still ends in bytes, not in a trap. */
 TEST(what_is_not_finite_is_survived)
 {
