@@ -435,6 +435,10 @@ void eh_dtype_update(eh_dtype t, const float *x, int64_t n, void *stored)
     const int64_t block = info->block;
     uint8_t *p = stored;
     float was[BLOCK_MAX];
+    if (t == EH_DTYPE_F32 || t == EH_DTYPE_F16 || t == EH_DTYPE_BF16) { /* to f32 and back is exact: nothing to spare */
+        eh_dtype_from_f32(t, x, n, stored);
+        return;
+    }
     for (int64_t b = 0; b < n / block; b++, p += info->bytes, x += block) {
         eh_dtype_to_f32(t, p, block, was);
         if (memcmp(was, x, (size_t)block * sizeof *x) == 0)
