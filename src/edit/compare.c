@@ -17,15 +17,20 @@ typedef struct comparing {
     float *x, *y; /* a row of each */
 } comparing;
 
+/* NaN is worst of all, and stays. */
+static double worse(double worst, double x)
+{
+    return x <= worst || isnan(worst) ? worst : x;
+}
+
 static void add(sums *s, float x, float y)
 {
-    const double d = (double)y - (double)x;
+    const double d = x == y ? 0.0 : (double)y - (double)x; /* equal infinities are equal */
     s->d2 += d * d;
     s->a2 += (double)x * (double)x;
     if (d != 0.0) /* NaN differs, too */
         s->n_differ++;
-    if (!(fabs(d) <= s->max_abs))
-        s->max_abs = fabs(d);
+    s->max_abs = worse(s->max_abs, fabs(d));
 }
 
 static double relative(const sums *s)
@@ -95,8 +100,7 @@ static bool compare_one(comparing *j, int64_t i, eh_tensor_difference *d, sums *
                                 .equal_bytes = share_of_equal_bytes(s.t, t.t)};
     all->d2 += sum.d2;
     all->a2 += sum.a2;
-    if (!(sum.max_abs <= all->max_abs))
-        all->max_abs = sum.max_abs;
+    all->max_abs = worse(all->max_abs, sum.max_abs);
     return true;
 }
 

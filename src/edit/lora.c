@@ -215,7 +215,8 @@ static int plan_lora(lora *l, int64_t limit, eh_err *err)
             return rc;
     }
     if (l->n_module == 0)
-        return eh_fail(err, EH_EINVAL, "%s: nothing in it differs from the file: there is no adapter to write", l->m->path);
+        return eh_fail(err, EH_EINVAL, "%s: nothing in it differs from the file: there is no adapter to write",
+                       l->m->path);
     l->told.n_module = l->n_module;
     l->told.relative = l->delta2 > 0.0 ? sqrt(l->error2 / l->delta2) : 0.0;
     return EH_OK;
