@@ -63,7 +63,7 @@ void eh_doc_items(eh_doc *d, const char *const *text, int64_t n)
     put_raw(d, "</ul>\n", "\n");
 }
 
-/* In Markdown as an indented block: nothing in it can end it. */
+/* In Markdown as an indented block, which nothing in one line of text can end. */
 void eh_doc_code(eh_doc *d, const char *text)
 {
     if (d->html) {
@@ -72,10 +72,7 @@ void eh_doc_code(eh_doc *d, const char *text)
         eh_buf_str(&d->b, EH_STR("</code></pre>\n"));
         return;
     }
-    eh_buf_str(&d->b, EH_STR("    "));
-    for (; *text != '\0'; text++)
-        eh_buf_char(&d->b, (unsigned char)*text < 0x20 ? ' ' : *text);
-    eh_buf_str(&d->b, EH_STR("\n\n"));
+    eh_buf_printf(&d->b, "    %s\n\n", text);
 }
 
 void eh_doc_table(eh_doc *d, const char *caption, const eh_table *t)

@@ -89,14 +89,13 @@ static void put_titles(eh_svg *s, const eh_record *r, const double *map, double 
     }
 }
 
-static void put_selected(eh_svg *s, const eh_record *r, double cell, double top)
+static void put_selected(eh_svg *s, const char *cls, const eh_record *r, double cell, double top)
 {
     for (int64_t i = 0; i < r->locate.n_selected; i++) {
         const double x = LEFT + cell * (double)r->locate.selected[i].layer;
         const double y = top + cell * (double)r->locate.selected[i].head;
-        const double by = cell >= 12 ? 1 : 0.5; /* the light line keeps the dark one apart from a dark cell */
-        eh_svg_rect(s, "halo", x - by, y - by, cell + 2 * by, cell + 2 * by);
-        eh_svg_rect(s, "pick", x - by, y - by, cell + 2 * by, cell + 2 * by);
+        const double by = cell >= 12 ? 1 : 0.5;
+        eh_svg_rect(s, cls, x - by, y - by, cell + 2 * by, cell + 2 * by);
     }
 }
 
@@ -151,7 +150,8 @@ static void put_map(eh_doc *d, const eh_record *r, const double *map, double mos
         eh_svg_rect(&s, "mid", LEFT, top, width, height);
         put_cells(&s, r, map, most, cell, top);
         eh_svg_rect(&s, "frame", LEFT, top, width, height);
-        put_selected(&s, r, cell, top);
+        put_selected(&s, "halo", r, cell, top); /* keeps the dark outline apart from a dark cell */
+        put_selected(&s, "pick", r, cell, top);
         put_titles(&s, r, map, most, cell, top);
         for (int64_t l = 0; l < n_layer; l += every)
             eh_svg_text(&s, "tick", LEFT + cell * ((double)l + 0.5), top + height + 15, 'm', eh_count(d->w, l));

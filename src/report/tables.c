@@ -6,7 +6,7 @@
 
 #include "report/verdict.h"
 
-/* ---- Scores --------------------------------------------------------------------------------------------- */
+/* ---- Scores ---------------------------------------- */
 
 static const eh_column row_columns[] = {
     {"task", NULL, true},
@@ -158,7 +158,7 @@ static eh_table make_position(const eh_record *r, eh_words *w)
     return t;
 }
 
-/* ---- Heads and layers ------------------------------------------------------------------------------------- */
+/* ---- Heads and layers ---------------------------------------- */
 
 static bool *selected_mask(const eh_record *r, eh_words *w)
 {
@@ -305,7 +305,7 @@ static eh_table make_confirmation(const eh_record *r, eh_words *w)
     return t;
 }
 
-/* ---- The edit ----------------------------------------------------------------------------------------------- */
+/* ---- The edit ---------------------------------------- */
 
 static eh_table make_search(const eh_record *r, eh_words *w)
 {
