@@ -10,8 +10,8 @@
 
 static const eh_column row_columns[] = {
     {"task", NULL, true},
-    {NULL, "score", true},
     {"category", "category", true},
+    {NULL, "score", true},
     {"score", NULL, true},
     {"better", "better", true},
     {"kind", NULL, true},
@@ -30,20 +30,31 @@ static const eh_column row_columns[] = {
     {"difference_high", NULL, false},
     {"p", NULL, false},
     {"q", "q", false},
-    {"mde", "smallest change that would show", false},
+    {"mde", "least visible change", false},
     {"n", "items", false},
     {"n_cluster", "templates", false},
     {"finding", "finding", true},
     {"note", "note", true},
 };
 
-static bool is_of_edit(const eh_column *c)
+/* Whether a column of the page would say anything in these rows. */
+static bool is_of_use(const eh_column *c, const eh_record *r, const int64_t *index, int64_t n)
 {
-    static const char *const titles[] = {"after", "change", "q", "smallest change that would show", "finding"};
-    for (size_t i = 0; c->title != NULL && i < sizeof titles / sizeof titles[0]; i++)
-        if (strcmp(c->title, titles[i]) == 0)
-            return true;
-    return false;
+    static const char *const of_edit[] = {"after", "change", "q", "least visible change", "finding"};
+    bool edited = false, noted = false, same = true;
+    for (int64_t k = 0; k < n; k++) {
+        const eh_record_row *x = &r->row[index[k]], *first = &r->row[index[0]];
+        edited |= x->has_after;
+        noted |= x->note != NULL;
+        same &=
+            strcmp(x->task, first->task) == 0 && strcmp(x->score, first->score) == 0 && x->targeted == first->targeted;
+    }
+    for (size_t i = 0; i < sizeof of_edit / sizeof of_edit[0]; i++)
+        if (strcmp(c->title, of_edit[i]) == 0)
+            return edited;
+    if (strcmp(c->title, "note") == 0)
+        return noted;
+    return strcmp(c->title, "score") != 0 || !same; /* one score is in the figure's title */
 }
 
 /* "0.182 [0.141, 0.223]" */
@@ -69,21 +80,15 @@ eh_table eh_rows_table(const eh_record *r, eh_words *w, const int64_t *index, in
     if (column == NULL)
         return eh_table_of(w, NULL, 0);
     memcpy(column, row_columns, sizeof row_columns);
-    bool edited = false, noted = false;
-    for (int64_t k = 0; k < n; k++) {
-        edited |= r->row[index[k]].has_after;
-        noted |= r->row[index[k]].note != NULL;
-    }
-    for (int c = 0; c < WIDTH; c++) /* what would be empty in every row is not shown; the CSV keeps it */
-        if ((!edited && is_of_edit(&column[c])) ||
-            (!noted && column[c].title != NULL && strcmp(column[c].title, "note") == 0))
-            column[c].title = NULL;
+    for (int c = 0; c < WIDTH; c++)
+        if (column[c].title != NULL && !is_of_use(&column[c], r, index, n))
+            column[c].title = NULL; /* the CSV keeps it */
     eh_table t = eh_table_of(w, column, WIDTH);
     for (int64_t k = 0; k < n; k++) {
         const eh_record_row *x = &r->row[index[k]];
         eh_cell_text(&t, x->task);
-        eh_cell_text(&t, eh_say(w, "%s, %s%s", x->score, x->task, x->targeted ? " (targeted)" : ""));
         eh_cell_text(&t, x->category);
+        eh_cell_text(&t, eh_say(w, "%s, %s%s", x->score, x->task, x->targeted ? " (targeted)" : ""));
         eh_cell_text(&t, x->score);
         eh_cell_text(&t, betters[x->better]);
         eh_cell_text(&t, kinds[x->kind]);
