@@ -175,7 +175,7 @@ static void put_forest(eh_doc *d, const eh_record *r, const int64_t *index, int6
     const char *how = number == 1 ? how_to_read(d->w, r, first) : "To be read like the first figure of this part.";
     if (n > shown)
         how = eh_say(d->w, "%s The first %s of %s rows are drawn.", how, eh_count(d->w, shown), eh_count(d->w, n));
-    const eh_table table = eh_rows_table(r, d->w, index, n);
+    const eh_table table = eh_rows_table(r, d->w, index, n, first->kind == EH_ROW_BIAS);
     eh_doc_figure_end(d, how, &table, csv);
 }
 
@@ -217,7 +217,7 @@ void eh_figures_scores(eh_doc *d, const eh_record *r, eh_row_kind kind, const ch
                     rest[n_rest++] = group[g];
         }
     if (n_rest > 0) {
-        const eh_table t = eh_rows_table(r, d->w, rest, n_rest);
+        const eh_table t = eh_rows_table(r, d->w, rest, n_rest, false);
         eh_doc_table(d, "More scores", &t);
     }
 }

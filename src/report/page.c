@@ -313,15 +313,20 @@ static void put_method(eh_doc *d, const eh_record *r)
                                 : "Questions are split by template: no wording both picks a head and judges the edit.");
         eh_doc_table(d, "The three splits", &t);
     }
-    eh_doc_paragraph(
-        d,
-        eh_say(w,
-               "Intervals aim at holding the truth %s of the time; they come from drawing whole question templates "
-               "anew. Changes are paired: the same questions before and after. A change is called better or worse only "
-               "when its own interval keeps away from no change and its q, corrected for all scores that were looked "
-               "at, is at most %s; for scores that are best at 0 or 50 the model must also have leant before (better) "
-               "or lean after (worse).",
-               eh_percent(w, r->confidence), eh_fixed(w, r->fdr, r->fdr < 0.01 ? 4 : 2)));
+    eh_doc_paragraph(d,
+                     eh_say(w,
+                            "Intervals aim at holding the truth %s of the time; they come from drawing whole question "
+                            "templates anew.",
+                            eh_percent(w, r->confidence)));
+    if (eh_record_is_edited(r))
+        eh_doc_paragraph(
+            d,
+            eh_say(w,
+                   "Changes are paired: the same questions before and after. A change is called better or worse only "
+                   "when its own interval keeps away from no change and its q, corrected for all scores that were "
+                   "looked at, is at most %s; for scores that are best at 0 or 50 the model must also have leant "
+                   "before (better) or lean after (worse).",
+                   eh_fixed(w, r->fdr, r->fdr < 0.01 ? 4 : 2)));
     eh_doc_heading(d, "Works this rests on");
     const char **items = eh_new(&w->mem, const char *, eh_cited_count);
     int64_t n = 0;

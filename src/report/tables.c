@@ -41,20 +41,15 @@ static const eh_column row_columns[] = {
 static bool is_of_use(const eh_column *c, const eh_record *r, const int64_t *index, int64_t n)
 {
     static const char *const of_edit[] = {"after", "change", "q", "least visible change", "finding"};
-    bool edited = false, noted = false, same = true;
+    bool edited = false, noted = false;
     for (int64_t k = 0; k < n; k++) {
-        const eh_record_row *x = &r->row[index[k]], *first = &r->row[index[0]];
-        edited |= x->has_after;
-        noted |= x->note != NULL;
-        same &=
-            strcmp(x->task, first->task) == 0 && strcmp(x->score, first->score) == 0 && x->targeted == first->targeted;
+        edited |= r->row[index[k]].has_after;
+        noted |= r->row[index[k]].note != NULL;
     }
     for (size_t i = 0; i < sizeof of_edit / sizeof of_edit[0]; i++)
         if (strcmp(c->title, of_edit[i]) == 0)
             return edited;
-    if (strcmp(c->title, "note") == 0)
-        return noted;
-    return strcmp(c->title, "score") != 0 || !same; /* one score is in the figure's title */
+    return strcmp(c->title, "note") != 0 || noted;
 }
 
 /* "0.182 [0.141, 0.223]" */
@@ -70,7 +65,7 @@ static const char *estimate(eh_words *w, double value, double low, double high, 
                   sign ? eh_signed(w, high, d) : eh_fixed(w, high, d));
 }
 
-eh_table eh_rows_table(const eh_record *r, eh_words *w, const int64_t *index, int64_t n)
+eh_table eh_rows_table(const eh_record *r, eh_words *w, const int64_t *index, int64_t n, bool titled)
 {
     static const char *const kinds[] = {"bias", "utility", "other"};
     static const char *const betters[] = {"none", "0", "50", "higher", "lower"};
@@ -81,7 +76,8 @@ eh_table eh_rows_table(const eh_record *r, eh_words *w, const int64_t *index, in
         return eh_table_of(w, NULL, 0);
     memcpy(column, row_columns, sizeof row_columns);
     for (int c = 0; c < WIDTH; c++)
-        if (column[c].title != NULL && !is_of_use(&column[c], r, index, n))
+        if (column[c].title != NULL &&
+            (!is_of_use(&column[c], r, index, n) || (titled && strcmp(column[c].title, "score") == 0)))
             column[c].title = NULL; /* the CSV keeps it */
     eh_table t = eh_table_of(w, column, WIDTH);
     for (int64_t k = 0; k < n; k++) {
@@ -126,7 +122,7 @@ static eh_table kind_table(const eh_record *r, eh_words *w, eh_row_kind kind)
 {
     int64_t n;
     const int64_t *index = eh_rows_of(r, w, kind, &n);
-    return eh_rows_table(r, w, index, n);
+    return eh_rows_table(r, w, index, n, false);
 }
 
 static eh_table make_forest(const eh_record *r, eh_words *w)
