@@ -67,7 +67,8 @@ const char eh_page_style[] =
     "var(--rule);font-weight:400;overflow-wrap:normal}\n"
     "td{white-space:nowrap}\n"
     "thead th{font-weight:600;border-top:0;position:sticky;top:0;background:var(--paper);vertical-align:bottom}\n"
-    "th.l,td.l{text-align:left}\ntd.l{white-space:normal;min-width:6rem}\ntd.long{min-width:17rem}\ntbody th{color:var(--ink)}\n"
+    "th.l,td.l{text-align:left}\ntd.l{white-space:normal;min-width:6rem}\ntd.long{min-width:17rem}\n"
+    "tbody th{color:var(--ink)}\n"
     "pre{background:var(--band);padding:.9rem 1rem;overflow-x:auto;font-size:.88rem;white-space:pre-wrap}\n"
     "footer{margin-top:4rem;border-top:1px solid var(--rule);padding-top:1rem;font-size:.85rem;color:var(--soft)}\n"
     /* figures */

@@ -576,7 +576,8 @@ static const char *edited_headline(writer *x)
     double p;
     const eh_standing s = eh_standing_of(x->r, &n, &as_low, &p);
     const char *part = t.better == t.n ? "" : eh_say(w, " in %s of %s scores", eh_count(w, t.better), eh_count(w, t.n));
-    const char *price = fluency_fell(x->r) ? " Fluency suffered." : "";
+    const char *price = eh_say(w, "%s%s", fluency_fell(x->r) ? " Fluency suffered." : "",
+                               x->r->splits.mixed ? " The questions that chose the edit judged it." : "");
     const char *elsewhere = "";
 
     if (by_place(x->r))

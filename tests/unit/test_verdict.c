@@ -341,7 +341,8 @@ TEST(a_map_that_does_not_repeat_is_called_noise)
 
 TEST(mixed_splits_and_lost_fluency_are_cautions)
 {
-    judge("\"splits\":{\"mixed\":true}");
+    judge("\"rows\":[" BETTER_ROW "],\"splits\":{\"mixed\":true}");
+    HAS(found.headline, "The questions that chose the edit judged it.");
     HAS(said(EH_SAID_CAUTION), "splits were mixed");
     judge("\"rows\":[" BETTER_ROW "],\"text\":{\"perplexity\":{\"before\":10,\"after\":11.2}}");
     HAS(said(EH_SAID_CAUTION), "Fluency suffered: perplexity rose from 10 to 11.2 (+12\xC2\xA0%)");
