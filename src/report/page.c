@@ -219,6 +219,8 @@ static void put_where(eh_doc *d, const eh_record *r)
         const char *s = r->locate.found ? eh_say(w, "%s of %s heads were selected.", eh_count(w, r->locate.n_selected),
                                                  eh_count(w, r->model.n_layer * r->model.n_head))
                                         : "No head was selected.";
+        if (r->locate.found && r->locate.n_selected == 0)
+            s = "The record does not name the selected heads.";
         if (!isnan(r->locate.split_half))
             s = eh_say(w, "%s Measured on two halves of the items, the map agrees with itself at %s%s%s.", s,
                        eh_fixed(w, r->locate.split_half, 2),

@@ -546,8 +546,8 @@ static void say_measured(writer *x, int64_t *n_lean, int64_t *n_all)
 /* ---- The headline ---------------------------------------- */
 
 typedef struct tally {
-    int64_t n, better, worse; /* rows the edit was judged by */
-    int64_t worse_any;        /* rows that got worse or turned, anywhere */
+    int64_t n, better, worse;  /* rows the edit was judged by; worse: or turned */
+    int64_t worse_any, turned; /* rows of any kind that got worse or turned; of which turned */
 } tally;
 
 static tally count_moves(const writer *x)
@@ -557,8 +557,9 @@ static tally count_moves(const writer *x)
     for (int64_t i = 0; i < x->r->n_row; i++)
         targeted |= x->r->row[i].targeted && is_bias(x, i) && x->r->row[i].has_after;
     for (int64_t i = 0; i < x->r->n_row; i++) {
-        const bool worse = moved(x, i, EH_MOVE_WORSE) || moved(x, i, EH_MOVE_TURNED);
+        const bool turned = moved(x, i, EH_MOVE_TURNED), worse = moved(x, i, EH_MOVE_WORSE) || turned;
         t.worse_any += worse;
+        t.turned += turned;
         if (!is_bias(x, i) || x->move[i] == EH_MOVE_UNJUDGED || !x->leads[i] || (targeted && !x->r->row[i].targeted))
             continue;
         t.n++;
@@ -578,17 +579,22 @@ static const char *edited_headline(writer *x)
     const char *part = t.better == t.n ? "" : eh_say(w, " in %s of %s scores", eh_count(w, t.better), eh_count(w, t.n));
     const char *price = eh_say(w, "%s%s", fluency_fell(x->r) ? " Fluency suffered." : "",
                                x->r->splits.mixed ? " The questions that chose the edit judged it." : "");
+    const char *turned = t.turned > 0 ? ", or lean the other way" : "";
     const char *elsewhere = "";
 
-    if (by_place(x->r))
-        return "This model answers by place, not by content: its scores cannot show whether the edit made it less "
-               "biased.";
-    if (t.worse > 0)
-        return eh_say(w, "The edit made the bias it was aimed at worse in %s of %s score%s.%s", eh_count(w, t.worse),
-                      eh_count(w, t.n), t.n == 1 ? "" : "s", price);
     if (t.worse_any > 0)
-        elsewhere = eh_say(w, "The edit made %s worse. ",
-                           t.worse_any == 1 ? "one score" : eh_say(w, "%s scores", eh_count(w, t.worse_any)));
+        elsewhere = eh_say(w, "The edit made %s worse%s. ",
+                           t.worse_any == 1 ? "one score" : eh_say(w, "%s scores", eh_count(w, t.worse_any)), turned);
+    if (by_place(x->r))
+        return eh_say(w,
+                      "%sThis model answers by place, not by content: its scores cannot show whether the edit made it "
+                      "less biased.%s",
+                      elsewhere, price);
+    if (t.worse > 0)
+        return eh_say(w, "The edit made the bias it was aimed at worse%s, in %s of %s score%s.%s", turned,
+                      eh_count(w, t.worse), eh_count(w, t.n), t.n == 1 ? "" : "s", price);
+    if (t.n == 0)
+        return eh_say(w, "%sNo bias score was measured after the edit.%s", elsewhere, price);
     if (t.better == 0)
         return eh_say(w, "%sNo effect on the bias it was aimed at could be shown.%s", elsewhere, price);
     switch (s) {

@@ -264,7 +264,7 @@ TEST(what_got_worse_leads)
     HAS(found.sentence[0].text, "not aimed at this");
 
     judge("\"rows\":[" ROW("all", "s_AMB", "bias", "true", LESS, LEANS, UP) "]," MANY_DRAWS);
-    HAS(found.headline, "made the bias it was aimed at worse in 1 of 1 score");
+    HAS(found.headline, "made the bias it was aimed at worse, in 1 of 1 score");
 }
 
 TEST(worse_in_a_category_leads_too)
@@ -279,6 +279,7 @@ TEST(overshooting_is_not_called_better)
     judge("\"rows\":[" ROW("all", "s_AMB", "bias", "true", LEANS, "{\"value\":-0.15,\"low\":-0.2,\"high\":-0.1}",
                            "{\"value\":-0.45,\"low\":-0.5,\"high\":-0.4,\"q\":0.001}") "]");
     HAS(said(EH_SAID_WORSE), "Overshot");
+    HAS(found.headline, "or lean the other way");
     LACKS(found.headline, "came down");
 }
 
@@ -315,6 +316,9 @@ TEST(a_model_that_answers_by_place_is_called_that)
 
     judge("\"rows\":[" BETTER_ROW "]," MANY_DRAWS ",\"position\":{\"before\":{\"effect\":0.5}}"); /* not above */
     LACKS(found.headline, "by place");
+    judge("\"rows\":[" ROW("all", "s_DIS", "bias", "false", LESS, LEANS,
+                           UP) "],\"position\":{\"before\":{\"effect\":0.83}}");
+    CHECK(strstr(found.headline, "The edit made one score worse. This model answers by place") == found.headline);
     /* The edit alone may make a model answer by place: its scores fall with that. */
     judge("\"rows\":[" BETTER_ROW "],\"position\":{\"before\":{\"effect\":0.2},\"after\":{\"effect\":0.9}}");
     HAS(found.headline, "answers by place");
@@ -359,6 +363,7 @@ TEST(utility_is_told_by_what_its_interval_rules_out)
           "\"utility\",\"before\":{\"value\":0.52},\"after\":{\"value\":0.51},\"difference\":{\"value\":-0.01,"
           "\"low\":-0.021,\"high\":0.012,\"q\":0.6}}]");
     HAS(said(EH_SAID_COST), "A loss of more than 0.021 lies outside the interval");
+    CHECK_STR(found.headline, "No bias score was measured after the edit.");
 }
 
 TEST(an_audit_is_told_by_its_intervals)
