@@ -221,7 +221,7 @@ typedef bool row_test(const writer *x, int64_t i);
 
 static bool same_score(const eh_record_row *a, const eh_record_row *b)
 {
-    return strcmp(a->task, b->task) == 0 && strcmp(a->score, b->score) == 0;
+    return a->kind == b->kind && strcmp(a->task, b->task) == 0 && strcmp(a->score, b->score) == 0;
 }
 
 /* "s_AMB (probes) in Age, Religion; s_DIS (probes) in Age" of the rows that pass, the first NAMED of
