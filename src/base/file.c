@@ -1,5 +1,6 @@
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -158,6 +159,98 @@ int eh_dir_make(const char *path, eh_err *err)
     if (rc == EH_OK && !eh_dir_exists(path))
         rc = eh_fail(err, EH_EIO, "%s: is there, and is not a folder", path);
     eh_free(part);
+    return rc;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The names first, then what is done with them, which may change the folder. */
+int eh_dir_each(const char *path, int (*see)(void *ctx, const char *name, eh_err *err), void *ctx, eh_err *err)
+{
+    char **name = NULL;
+    int64_t n = 0, room = 0;
+    int rc = EH_OK;
+    DIR *dir = opendir(path);
+    if (dir == NULL)
+        return fail_errno(err, "open the folder", path);
+    for (const struct dirent *e; rc == EH_OK && (e = readdir(dir)) != NULL;) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        if (n == room) {
+            room = 2 * room + 16;
+            char **more = eh_realloc(name, room, (int64_t)sizeof *name);
+            if (more == NULL) {
+                rc = eh_fail(err, EH_ENOMEM, "%s: no memory for the names in it", path);
+                break;
+            }
+            name = more;
+        }
+        name[n] = eh_strdup(e->d_name);
+        if (name[n] == NULL)
+            rc = eh_fail(err, EH_ENOMEM, "%s: no memory for the names in it", path);
+        else
+            n++;
+    }
+    closedir(dir);
+    if (n > 0)
+        qsort(name, (size_t)n, sizeof *name, compare_names);
+    for (int64_t i = 0; i < n; i++) {
+        if (rc == EH_OK)
+            rc = see(ctx, name[i], err);
+        eh_free(name[i]);
+    }
+    eh_free(name);
+    return rc;
+}
+
+static int remove_entry(void *ctx, const char *name, eh_err *err)
+{
+    struct stat st;
+    (void)err;
+    char *path = eh_path_join(ctx, name);
+    if (path != NULL && lstat(path, &st) == 0) {
+        if (S_ISDIR(st.st_mode)) /* a link to a folder is a link */
+            eh_dir_remove(path);
+        else
+            unlink(path);
+    }
+    eh_free(path);
+    return EH_OK;
+}
+
+void eh_dir_remove(const char *path)
+{
+    eh_dir_each(path, remove_entry, (void *)(uintptr_t)path, NULL);
+    rmdir(path);
+}
+
+static int sync_dir(const char *path, eh_err *err)
+{
+    const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return fail_errno(err, "open the folder", path);
+    const int rc = fsync(fd) == 0 || errno == EINVAL || errno == ENOTSUP ? EH_OK : fail_errno(err, "flush", path);
+    close(fd);
+    return rc;
+}
+
+int eh_dir_commit(const char *temp, const char *path, eh_err *err)
+{
+    const char *slash = strrchr(path, '/');
+    char *parent = eh_strdup(slash == NULL ? "." : slash == path ? "/" : path);
+    if (parent == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for the path %s", path);
+    if (slash != NULL && slash != path)
+        parent[slash - path] = '\0';
+    int rc = sync_dir(temp, err);
+    if (rc == EH_OK && (eh_file_told_to_fail() || rename(temp, path) != 0))
+        rc = fail_errno(err, "put in place", path);
+    if (rc == EH_OK)
+        rc = sync_dir(parent, err);
+    eh_free(parent);
     return rc;
 }
 
