@@ -248,7 +248,6 @@ int eh_params_open(eh_model *m, eh_tune_group group, eh_params *out, eh_err *err
         hold_edit(&p, &m->edit[i]);
     eh_model_free_edits(m);
     memcpy(m->trained, before, sizeof before);
-    m->trained_norms |= group == EH_TUNE_NORMS || group == EH_TUNE_ALL;
     for (int64_t i = 0; i < p.n_linear; i++)
         p.linear[i]->keep = false; /* packed weights are true for one step only */
     *out = p;

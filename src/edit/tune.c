@@ -535,6 +535,7 @@ int eh_tune_train(eh_model *m, eh_model *reference, const eh_tune_plan *p, const
     rc = rc == EH_OK ? signed_rc : rc;
     if (rc == EH_OK) {
         *state = t.s;
+        state->n_weight = t.params.n_weight;
         t.s.point = NULL;
     }
 done:

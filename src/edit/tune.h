@@ -58,6 +58,7 @@ typedef struct eh_tune_point {
 } eh_tune_point;
 
 typedef struct eh_tune_state {
+    int64_t n_weight;     /* weights trained */
     int64_t step;         /* steps done */
     eh_tune_point *point; /* [step + 1] the curve; the first is before training */
     int64_t best_step;    /* of the lowest tune_loss; 0: before training */

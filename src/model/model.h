@@ -70,7 +70,6 @@ struct eh_model {
     eh_unit_edit *edit; /* [n_edit] in force; means are copies of its own */
     int64_t n_edit;
     char trained[65]; /* hash of the weights that training put in place; "" if none */
-    bool trained_norms; /* norms are not those of the file any more */
 
     eh_arena arena;   /* lives as long as the model */
     eh_arena scratch; /* a batch's working memory; empty between calls */

@@ -14,6 +14,7 @@
 #include "tensor/dtype.h"
 
 #define BLOCK_MAX 256 /* numbers */
+#define KEEP 4.0      /* a block keeps its scales, and with them the neighbours, at up to twice the error */
 
 static float half_at(const uint8_t *p)
 {
@@ -393,19 +394,17 @@ void eh_dtype_update(eh_dtype t, const float *x, int64_t n, void *stored)
             put_plain(t, *x, p);
             continue;
         }
-        uint8_t other[2][BLOCK_MAX]; /* a block has at most 210 bytes */
-        memcpy(other[0], p, (size_t)info->bytes);
-        kinds[t].quantise(x, other[0], true);
-        memcpy(other[1], p, (size_t)info->bytes);
-        kinds[t].quantise(x, other[1], false);
+        uint8_t kept[BLOCK_MAX], anew[BLOCK_MAX]; /* a block has at most 210 bytes */
+        memcpy(kept, p, (size_t)info->bytes);
+        memcpy(anew, p, (size_t)info->bytes);
+        kinds[t].quantise(x, kept, true);
+        kinds[t].quantise(x, anew, false);
         scale_block(t, was, x, block, p);
-        double least = squared_error(t, p, x, block);
-        for (int k = 0; k < 2; k++) {
-            const double error = squared_error(t, other[k], x, block);
-            if (error < least) {
-                least = error;
-                memcpy(p, other[k], (size_t)info->bytes);
-            }
-        }
+        const double scaled_error = squared_error(t, p, x, block), anew_error = squared_error(t, anew, x, block);
+        const double least = anew_error < scaled_error ? anew_error : scaled_error;
+        if (squared_error(t, kept, x, block) <= KEEP * least)
+            memcpy(p, kept, (size_t)info->bytes);
+        else if (anew_error < scaled_error)
+            memcpy(p, anew, (size_t)info->bytes);
     }
 }
