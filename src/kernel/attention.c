@@ -178,3 +178,144 @@ int eh_attention_run(const eh_attention *a, int n_thread, eh_arena *arena, eh_er
     eh_arena_rewind(arena, mark);
     return EH_OK;
 }
+
+/* ---- Backwards ------------------------------------------------------------------------------------ */
+
+/* A worker's room, for the longest run; n_pos is a whole number of panels. */
+typedef struct back_scratch {
+    float *kt, *vt; /* [n_panel, d_pad, EH_ATTN_PANEL] transposed within panels */
+    float *k;       /* [n_pos, d_pad] */
+    float *dk, *dv; /* [n_pos, d_pad] */
+    float *p, *ds;  /* [EH_ATTN_ROWS, n_pos] */
+    float *q, *da;  /* [EH_ATTN_ROWS, d_pad] */
+    float *dq;      /* [EH_ATTN_ROWS, d_pad] */
+} back_scratch;
+
+typedef struct back_job {
+    const eh_attention *a;
+    const eh_attention_grad *g;
+    const back_scratch *scratch; /* [n_thread] */
+    float *dk, *dv; /* [n_tok, n_head * d_head] each query head's part: no two workers add to one place */
+    int64_t d_pad;
+} back_job;
+
+/* n rows of d floats, ld apart, into rows of d_pad; what is left of n_row rows is zero. */
+static void pad_rows(const float *from, int64_t ld, int64_t n, int64_t d, float *to, int64_t d_pad, int64_t n_row)
+{
+    memset(to, 0, (size_t)(n_row * d_pad) * sizeof *to);
+    for (int64_t i = 0; i < n; i++)
+        memcpy(to + i * d_pad, from + i * ld, (size_t)d * sizeof *to);
+}
+
+static void transpose_panels(const float *x, int64_t n_pos, int64_t d_pad, float *xt)
+{
+    for (int64_t i = 0; i < n_pos; i++) {
+        float *to = xt + i / EH_ATTN_PANEL * d_pad * EH_ATTN_PANEL + i % EH_ATTN_PANEL;
+        for (int64_t c = 0; c < d_pad; c++)
+            to[c * EH_ATTN_PANEL] = x[i * d_pad + c];
+    }
+}
+
+/* One query head of one run. */
+static void back_item(void *ctx, int64_t i, int worker)
+{
+    const back_job *j = ctx;
+    const eh_attention *a = j->a;
+    const back_scratch *w = &j->scratch[worker];
+    const eh_run *run = &a->run[i / a->n_head];
+    const int64_t head = i % a->n_head, kv = head / (a->n_head / a->n_kv);
+    const int64_t d = a->d_head, d_pad = j->d_pad, width = a->n_head * d;
+    const int64_t n_pos = (run->n + EH_ATTN_PANEL - 1) / EH_ATTN_PANEL * EH_ATTN_PANEL;
+    const bool to_qk = j->g->qk_share != 0.0f;
+
+    pad_rows(a->v + run->first * a->ld + kv * d, a->ld, run->n, d, w->k, d_pad, n_pos);
+    transpose_panels(w->k, n_pos, d_pad, w->vt);
+    pad_rows(a->k + run->first * a->ld + kv * d, a->ld, run->n, d, w->k, d_pad, n_pos);
+    transpose_panels(w->k, n_pos, d_pad, w->kt);
+    memset(w->dk, 0, (size_t)(n_pos * d_pad) * sizeof *w->dk);
+    memset(w->dv, 0, (size_t)(n_pos * d_pad) * sizeof *w->dv);
+
+    for (int64_t r0 = 0; r0 < run->n; r0 += EH_ATTN_ROWS) {
+        const int64_t n = run->n - r0 < EH_ATTN_ROWS ? run->n - r0 : EH_ATTN_ROWS, row = run->first + r0;
+        pad_rows(a->q + row * a->ld + head * d, a->ld, n, d, w->q, d_pad, EH_ATTN_ROWS);
+        pad_rows(j->g->d_out + row * width + head * d, width, n, d, w->da, d_pad, EH_ATTN_ROWS);
+        /* Whole panels that these rows see. */
+        const int64_t seen = a->window > 0 && r0 - a->window + 1 > 0 ? r0 - a->window + 1 : 0;
+        const int64_t base = seen / EH_ATTN_PANEL * EH_ATTN_PANEL;
+        const int64_t n_panel = (r0 + n - 1 - base) / EH_ATTN_PANEL + 1, ld = n_panel * EH_ATTN_PANEL;
+        a->simd->scores(w->q, w->kt + base * d_pad, n_panel, d_pad, w->p);
+        a->simd->scores(w->da, w->vt + base * d_pad, n_panel, d_pad, w->ds);
+        for (int64_t r = 0; r < EH_ATTN_ROWS; r++) {
+            const int64_t last = r0 + (r < n ? r : n - 1); /* a row of padding is zero, and adds nothing anywhere */
+            const int64_t first = a->window > 0 && last - a->window + 1 > base ? last - a->window + 1 : base;
+            a->simd->softmax(w->p + r * ld, ld, first - base, last - base, a->scale);
+            a->simd->softmax_grad(w->p + r * ld, w->ds + r * ld, ld, a->scale);
+        }
+        a->simd->spread(w->p, ld, w->da, ld, d_pad, w->dv + base * d_pad);
+        if (to_qk) {
+            a->simd->spread(w->ds, ld, w->q, ld, d_pad, w->dk + base * d_pad);
+            a->simd->mix(w->ds, ld, w->k + base * d_pad, 0, ld, d_pad, w->dq);
+        }
+        for (int64_t r = 0; r < n; r++) {
+            float *dq = j->g->dq + (row + r) * a->ld + head * d;
+            for (int64_t c = 0; c < d; c++)
+                dq[c] = to_qk ? j->g->qk_share * w->dq[r * d_pad + c] : 0.0f;
+        }
+    }
+    for (int64_t r = 0; r < run->n; r++) {
+        const int64_t to = (run->first + r) * width + head * d;
+        memcpy(j->dk + to, w->dk + r * d_pad, (size_t)d * sizeof *w->dk);
+        memcpy(j->dv + to, w->dv + r * d_pad, (size_t)d * sizeof *w->dv);
+    }
+}
+
+/* Sums the parts of the query heads that share a key/value head. */
+static void back_sum_row(void *ctx, int64_t row, int worker)
+{
+    (void)worker;
+    const back_job *j = ctx;
+    const eh_attention *a = j->a;
+    const int64_t d = a->d_head, group = a->n_head / a->n_kv;
+    for (int64_t kv = 0; kv < a->n_kv; kv++) {
+        const int64_t from = (row * a->n_head + kv * group) * d, to = row * a->ld + kv * d;
+        for (int64_t c = 0; c < d; c++) {
+            float k = 0.0f, v = 0.0f;
+            for (int64_t h = 0; h < group; h++) {
+                k += j->dk[from + h * d + c];
+                v += j->dv[from + h * d + c];
+            }
+            j->g->dk[to + c] = j->g->qk_share * k;
+            j->g->dv[to + c] = j->g->v_share * v;
+        }
+    }
+}
+
+int eh_attention_back(const eh_attention *a, const eh_attention_grad *g, int n_thread, eh_arena *arena, eh_err *err)
+{
+    const eh_arena_mark mark = eh_arena_here(arena);
+    const int64_t d_pad = (a->d_head + 15) / 16 * 16, width = a->n_head * a->d_head;
+    int64_t longest = 0;
+    for (int64_t r = 0; r < a->n_run; r++)
+        longest = a->run[r].n > longest ? a->run[r].n : longest;
+    const int64_t n_pos = (longest + EH_ATTN_PANEL - 1) / EH_ATTN_PANEL * EH_ATTN_PANEL, n = n_pos * d_pad;
+    back_scratch *workers = eh_new(arena, back_scratch, n_thread);
+    back_job j = {a, g, workers, eh_new_raw(arena, float, a->n_tok * width), eh_new_raw(arena, float, a->n_tok * width),
+                  d_pad};
+    bool room = workers != NULL && j.dk != NULL && j.dv != NULL;
+    for (int t = 0; room && t < n_thread; t++) {
+        back_scratch *w = &workers[t];
+        float **const part[] = {&w->kt, &w->vt, &w->k, &w->dk, &w->dv, &w->p, &w->ds, &w->q, &w->da, &w->dq};
+        for (int i = 0; room && i < 10; i++) {
+            const int64_t size = i < 5 ? n : i < 7 ? EH_ATTN_ROWS * n_pos : EH_ATTN_ROWS * d_pad;
+            *part[i] = eh_new_raw(arena, float, size);
+            room = *part[i] != NULL;
+        }
+    }
+    if (room) {
+        eh_par_for(n_thread, a->n_run * a->n_head, back_item, &j);
+        eh_par_for(n_thread, a->n_tok, back_sum_row, &j);
+    }
+    eh_arena_rewind(arena, mark);
+    return room ? EH_OK : eh_fail(err, EH_ENOMEM, "no memory to go back through attention over %lld positions",
+                                  (long long)longest);
+}

@@ -60,4 +60,26 @@ typedef struct eh_attention {
 /* Runs it on n_thread threads with scratch from `arena` (rewound before returning). */
 int eh_attention_run(const eh_attention *a, int n_thread, eh_arena *arena, eh_err *err);
 
+/*
+ * What goes back through it. With P = softmax(scale * Q K^T), A = P V and dA = d/dA, for one head:
+ *
+ *     dV = P^T dA        dP = dA V^T        dS_ij = scale * P_ij (dP_ij - sum_k P_ik dP_ik)
+ *     dQ = dS K          dK = dS^T Q        summed over the query heads that share a key/value head
+ *
+ * The relevance rules are factors on these (AttnLRP, Achtibat et al. 2024, in the gradient form of
+ * Arras et al. 2025): of a product of two, each factor gets half, so V 1/2, and Q and K, which come
+ * through both products, 1/4; CP-LRP (Ali et al. 2022) holds P constant: Q and K get 0, V all.
+ *
+ * Every run must be a sequence of its own (no parent, no cache, depth 0); `out` and `see` of the forward
+ * pass are not used. Scratch: 2 * n_tok * n_head * d_head floats, and for each thread what grows
+ * with the longest run alone.
+ */
+typedef struct eh_attention_grad {
+    const float *d_out;       /* [n_tok, n_head * d_head] */
+    float qk_share, v_share;  /* both 1: the gradient */
+    float *dq, *dk, *dv;      /* rows of the forward's ld floats, as q, k and v; overwritten */
+} eh_attention_grad;
+
+int eh_attention_back(const eh_attention *a, const eh_attention_grad *g, int n_thread, eh_arena *arena, eh_err *err);
+
 #endif

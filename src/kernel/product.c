@@ -46,6 +46,13 @@ int eh_product_run(eh_packed *packed, const void *x, int64_t m, float *out, int 
     return m == 0 ? EH_OK : packed->product->run(packed, x, m, out, n_thread, err);
 }
 
+int eh_product_gemm(const eh_product *product, bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k,
+                    const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc,
+                    int n_thread, eh_err *err)
+{
+    return m == 0 || n == 0 ? EH_OK : product->gemm(trans_a, trans_b, m, n, k, a, lda, b, ldb, beta, c, ldc, n_thread, err);
+}
+
 void eh_product_drop(eh_packed *packed)
 {
     if (packed != NULL)
@@ -133,4 +140,33 @@ static int reference_run(eh_packed *packed, const void *x, int64_t m, float *out
     return EH_OK;
 }
 
-const eh_product eh_product_reference = {"reference", reference_pack, reference_run, reference_drop};
+typedef struct gemm_job {
+    bool trans_a, trans_b;
+    int64_t n, k, lda, ldb, ldc;
+    const float *a, *b;
+    float beta, *c;
+} gemm_job;
+
+static void gemm_row(void *ctx, int64_t i, int worker)
+{
+    (void)worker;
+    const gemm_job *j = ctx;
+    for (int64_t o = 0; o < j->n; o++) {
+        double sum = j->beta != 0.0f ? (double)j->beta * (double)j->c[i * j->ldc + o] : 0.0;
+        for (int64_t k = 0; k < j->k; k++)
+            sum += (double)j->a[j->trans_a ? k * j->lda + i : i * j->lda + k] *
+                   (double)j->b[j->trans_b ? o * j->ldb + k : k * j->ldb + o];
+        j->c[i * j->ldc + o] = (float)sum;
+    }
+}
+
+static int reference_gemm(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
+                          const float *b, int64_t ldb, float beta, float *c, int64_t ldc, int n_thread, eh_err *err)
+{
+    (void)err;
+    gemm_job job = {trans_a, trans_b, n, k, lda, ldb, ldc, a, b, beta, c};
+    eh_par_for(n_thread, m, gemm_row, &job);
+    return EH_OK;
+}
+
+const eh_product eh_product_reference = {"reference", reference_pack, reference_run, reference_drop, reference_gemm};

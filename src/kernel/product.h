@@ -27,6 +27,9 @@ typedef struct eh_product {
     /* x [m, n_in]: float in f32, bfloat16 in bf16. out [m, n_out] float, overwritten. */
     int (*run)(eh_packed *packed, const void *x, int64_t m, float *out, int n_thread, eh_err *err);
     void (*drop)(eh_packed *packed);
+    /* See eh_product_gemm. */
+    int (*gemm)(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b,
+                int64_t ldb, float beta, float *c, int64_t ldc, int n_thread, eh_err *err);
 } eh_product;
 
 /* Every backend's packed weight starts with this. */
@@ -46,5 +49,14 @@ int eh_product_pack(const eh_product *product, eh_precision precision, const voi
                     int64_t n_in, int n_thread, eh_packed **packed, eh_err *err);
 int eh_product_run(eh_packed *packed, const void *x, int64_t m, float *out, int n_thread, eh_err *err);
 void eh_product_drop(eh_packed *packed); /* NULL is fine */
+
+/*
+ * What gradients need: c [m, n] = op(a) op(b) + beta * c in f32, all row-major, op(x) = x or its transpose;
+ * op(a) [m, k], op(b) [k, n]; ld: floats from a row as it lies to the next. beta 0: c is not read. The result
+ * does not depend on the number of threads: c is cut into tiles of a fixed size, each one thread's.
+ */
+int eh_product_gemm(const eh_product *product, bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k,
+                    const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc,
+                    int n_thread, eh_err *err);
 
 #endif

@@ -352,4 +352,44 @@ static int onednn_run(eh_packed *packed, const void *x, int64_t m, float *out, i
     return s == dnnl_success ? EH_OK : fail(err, s, "multiply", packed->n_out, packed->n_in);
 }
 
-const eh_product eh_product_onednn = {"onednn", onednn_pack, onednn_run, onednn_drop};
+/* ---- Gradients ------------------------------------------------------------------------------------ */
+
+/* dnnl_sgemm cuts k by the number of threads, and then sums in another order: so each call runs on one
+ * thread and makes one tile. Large enough that packing a tile's operands again is little work. */
+#define TILE_M 256
+#define TILE_N 384
+
+typedef struct gemm_job {
+    char trans_a, trans_b;
+    int64_t m, n, k, lda, ldb, ldc;
+    const float *a, *b;
+    float beta, *c;
+    _Atomic int status;
+} gemm_job;
+
+static void gemm_tile(void *ctx, int64_t i, int worker)
+{
+    (void)worker;
+    gemm_job *j = ctx;
+    const int64_t across = (j->n + TILE_N - 1) / TILE_N;
+    const int64_t row = i / across * TILE_M, col = i % across * TILE_N;
+    const int64_t m = j->m - row < TILE_M ? j->m - row : TILE_M, n = j->n - col < TILE_N ? j->n - col : TILE_N;
+    const float *a = j->a + (j->trans_a == 'T' ? row : row * j->lda);
+    const float *b = j->b + (j->trans_b == 'T' ? col * j->ldb : col);
+    const dnnl_status_t s = dnnl_sgemm(j->trans_a, j->trans_b, m, n, j->k, 1.0f, a, j->lda, b, j->ldb, j->beta,
+                                       j->c + row * j->ldc + col, j->ldc);
+    if (s != dnnl_success)
+        atomic_store(&j->status, (int)s);
+}
+
+static int onednn_gemm(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
+                       const float *b, int64_t ldb, float beta, float *c, int64_t ldc, int n_thread, eh_err *err)
+{
+    gemm_job j = {trans_a ? 'T' : 'N', trans_b ? 'T' : 'N', m, n, k, lda, ldb, ldc, a, b, beta, c, (int)dnnl_success};
+    eh_par_set_library_threads(1); /* for a lone tile; within a parallel loop oneDNN keeps to one by itself */
+    eh_par_for(n_thread, (m + TILE_M - 1) / TILE_M * ((n + TILE_N - 1) / TILE_N), gemm_tile, &j);
+    const dnnl_status_t s = (dnnl_status_t)atomic_load(&j.status);
+    return s == dnnl_success ? EH_OK : fail(err, s, "multiply", m, n);
+}
+
+const eh_product eh_product_onednn = {"onednn", onednn_pack, onednn_run, onednn_drop, onednn_gemm};

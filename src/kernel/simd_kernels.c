@@ -80,6 +80,24 @@ static double norm(float *x, const float *delta, const float *w, int64_t n, doub
     return sum;
 }
 
+static double norm_grad(const float *x, const float *w, const float *g, int64_t n, double eps, bool exact, float *dx,
+                        float *scale)
+{
+    double sum = 0.0, s = 0.0;
+#pragma omp simd reduction(+ : sum, s)
+    for (int64_t i = 0; i < n; i++) {
+        sum += (double)x[i] * (double)x[i];
+        s += (double)(w[i] * g[i]) * (double)x[i];
+    }
+    const double r = 1.0 / sqrt(sum / (double)n + eps);
+    const float a = (float)r, b = exact ? (float)(r * r * r * s / (double)n) : 0.0f;
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        dx[i] = a * (w[i] * g[i]) - b * x[i];
+    *scale = a;
+    return s;
+}
+
 static void rope(float *x, const float *cosine, const float *sine, int64_t n_half)
 {
     float *y = x + n_half;
@@ -91,11 +109,42 @@ static void rope(float *x, const float *cosine, const float *sine, int64_t n_hal
     }
 }
 
+static void rope_grad(float *g, const float *cosine, const float *sine, int64_t n_half)
+{
+    float *h = g + n_half;
+#pragma omp simd
+    for (int64_t i = 0; i < n_half; i++) {
+        const float a = g[i], b = h[i];
+        g[i] = a * cosine[i] + b * sine[i];
+        h[i] = b * cosine[i] - a * sine[i];
+    }
+}
+
 static void silu_mul(const float *gate, const float *up, int64_t n, float *out)
 {
 #pragma omp simd
     for (int64_t i = 0; i < n; i++)
         out[i] = gate[i] / (1.0f + exp_f32(-gate[i])) * up[i];
+}
+
+static void silu_mul_grad(const float *gate, const float *up, const float *g, int64_t n, bool exact, float gate_share,
+                          float up_share, float *dgate, float *dup)
+{
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) {
+        const float x = gate[i], s = 1.0f / (1.0f + exp_f32(-x)), f = x * s;
+        const float slope = exact ? s + f * (1.0f - s) : f / (x + 1e-10f);
+        const float gi = g[i], ui = up[i];
+        dgate[i] = gate_share * (gi * ui * slope);
+        dup[i] = up_share * (gi * f);
+    }
+}
+
+static void exp_minus(float *x, int64_t n, float shift, float factor)
+{
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        x[i] = factor * exp_f32(x[i] - shift);
 }
 
 static void add(float *x, const float *y, int64_t n)
@@ -196,6 +245,18 @@ static void softmax(float *s, int64_t n, int64_t first, int64_t last, float scal
         s[i] *= inverse;
 }
 
+static void softmax_grad(const float *p, float *dp, int64_t n, float scale)
+{
+    double mean = 0.0;
+#pragma omp simd reduction(+ : mean)
+    for (int64_t i = 0; i < n; i++)
+        mean += (double)(p[i] * dp[i]);
+    const float m = (float)mean;
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        dp[i] = scale * (p[i] * (dp[i] - m));
+}
+
 static void mix(const float *p, int64_t ld, const float *v, int64_t from, int64_t to, int64_t d_pad, float *out)
 {
     for (int64_t c = 0; c < d_pad; c += LANES) {
@@ -223,16 +284,45 @@ static void mix(const float *p, int64_t ld, const float *v, int64_t from, int64_
     }
 }
 
+static void spread(const float *p, int64_t ld, const float *x, int64_t n, int64_t d_pad, float *out)
+{
+    for (int64_t c = 0; c < d_pad; c += LANES) {
+        const float *xc = x + c;
+        const lanes x0 = load(xc), x1 = load(xc + d_pad), x2 = load(xc + 2 * d_pad), x3 = load(xc + 3 * d_pad);
+        const lanes x4 = load(xc + 4 * d_pad), x5 = load(xc + 5 * d_pad), x6 = load(xc + 6 * d_pad);
+        const lanes x7 = load(xc + 7 * d_pad);
+        for (int64_t i = 0; i < n; i++) {
+            const float *pi = p + i;
+            lanes a = load(out + i * d_pad + c);
+            a += pi[0] * x0;
+            a += pi[ld] * x1;
+            a += pi[2 * ld] * x2;
+            a += pi[3 * ld] * x3;
+            a += pi[4 * ld] * x4;
+            a += pi[5 * ld] * x5;
+            a += pi[6 * ld] * x6;
+            a += pi[7 * ld] * x7;
+            store(out + i * d_pad + c, a);
+        }
+    }
+}
+
 extern const eh_simd PASTE(eh_simd_, EH_SIMD_NAME);
 const eh_simd PASTE(eh_simd_, EH_SIMD_NAME) = {
     .name = QUOTE(EH_SIMD_NAME),
     .norm = norm,
+    .norm_grad = norm_grad,
     .rope = rope,
+    .rope_grad = rope_grad,
     .silu_mul = silu_mul,
+    .silu_mul_grad = silu_mul_grad,
+    .exp_minus = exp_minus,
     .add = add,
     .to_bf16 = to_bf16,
     .logsumexp = logsumexp,
     .scores = scores,
     .softmax = softmax,
+    .softmax_grad = softmax_grad,
     .mix = mix,
+    .spread = spread,
 };

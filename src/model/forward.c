@@ -5,9 +5,8 @@
 #include <string.h>
 
 #include "base/par.h"
+#include "model/layer.h"
 
-#define ROW_BLOCK 16   /* rows of an elementwise work item */
-#define MLP_ROWS 512   /* rows that go through the MLP together: its wide middle stays in the cache */
 #define HEAD_ROWS 256  /* rows of logits at once */
 
 /* ---- Cache -------------------------------------------------------------------------------------- */
@@ -47,52 +46,7 @@ void eh_cache_clear(eh_cache *c, const eh_model *m)
 
 /* ---- One layer ------------------------------------------------------------------------------------ */
 
-typedef struct forward {
-    eh_model *m;
-    const eh_batch *b;
-    eh_cache *cache;
-    const eh_observer *observer;
-    int n_observer;
-    int64_t layer;
-    int64_t n_live; /* rows that still go on: in the last layer only those whose logits are asked for */
-
-    float *x;     /* [n_tok, d_model] residual stream */
-    float *delta; /* [n_tok, d_model] what the last product adds to it; pending where has_delta */
-    bool has_delta;
-    void *h;      /* [n_tok, max(d_model, n_head * d_head)] input of the next product, at its precision */
-    float *qkv;   /* [n_tok, (n_head + 2 n_kv) * d_head] */
-    float *a;     /* [n_tok, n_head * d_head] */
-    float *gu;    /* [MLP_ROWS, 2 d_ff] */
-    float *act;   /* [MLP_ROWS, d_ff] */
-    uint16_t *act_h; /* [MLP_ROWS, d_ff] in bf16 */
-    float *row;   /* [threads, d_model] a norm's output on its way to bf16 */
-
-    /* for the row jobs */
-    const float *norm_w;
-    eh_precision to; /* of the next product's input */
-    int64_t first, n_row;
-    _Atomic int64_t bad_row; /* a row that is not finite; -1: none */
-    _Atomic int see_code;    /* an observer's first failure, with its sentence */
-    eh_err see_err;
-} forward;
-
-static int64_t d_qkv(const eh_config *c)
-{
-    return (c->n_head + 2 * c->n_kv) * c->d_head;
-}
-
-static int64_t blocks(int64_t n)
-{
-    return (n + ROW_BLOCK - 1) / ROW_BLOCK;
-}
-
-static int64_t block_end(int64_t block, int64_t n)
-{
-    const int64_t end = (block + 1) * ROW_BLOCK;
-    return end < n ? end : n;
-}
-
-static bool wanted(const forward *f, eh_site site)
+static bool wanted(const eh_pass *f, eh_site site)
 {
     for (int i = 0; i < f->n_observer; i++)
         if (f->observer[i].sites & 1u << site)
@@ -100,8 +54,8 @@ static bool wanted(const forward *f, eh_site site)
     return false;
 }
 
-static int show(forward *f, eh_site site, int64_t layer, int64_t first, int64_t n_row, int64_t width, float *value,
-                eh_err *err)
+int eh_pass_show(eh_pass *f, eh_site site, int64_t layer, int64_t first, int64_t n_row, int64_t width, float *value,
+                 const float *grad, eh_err *err)
 {
     const eh_block block = {
         .site = site,
@@ -110,6 +64,7 @@ static int show(forward *f, eh_site site, int64_t layer, int64_t first, int64_t 
         .n_row = n_row,
         .width = width,
         .value = value,
+        .grad = grad,
         .head = -1,
         .tok = f->b->tok + first,
         .depth = f->b->depth + first,
@@ -117,6 +72,7 @@ static int show(forward *f, eh_site site, int64_t layer, int64_t first, int64_t 
         .n_request = f->b->n_request,
         .request = f->b->request,
         .last_row = f->b->last_row,
+        .first_row = f->first_row,
     };
     for (int i = 0; i < f->n_observer; i++)
         if (f->observer[i].sites & 1u << site) {
@@ -128,13 +84,11 @@ static int show(forward *f, eh_site site, int64_t layer, int64_t first, int64_t 
 }
 
 /* Attention probabilities come row by row, from all threads at once. */
-static void show_prob(void *ctx, int worker, int64_t tok, int64_t head, const float *p, int64_t n_pos,
-                      const int64_t *row)
+static void show_prob_at(eh_pass *f, eh_site site, int worker, int64_t tok, int64_t head, const float *p,
+                         int64_t n_pos)
 {
-    (void)row;
-    forward *f = ctx;
     const eh_block block = {
-        .site = EH_SITE_PROB,
+        .site = site,
         .layer = f->layer,
         .first = tok,
         .n_row = 1,
@@ -150,7 +104,7 @@ static void show_prob(void *ctx, int worker, int64_t tok, int64_t head, const fl
         .last_row = f->b->last_row,
     };
     for (int i = 0; i < f->n_observer; i++)
-        if (f->observer[i].sites & 1u << EH_SITE_PROB) {
+        if (f->observer[i].sites & 1u << block.site) {
             eh_err err;
             const int rc = f->observer[i].see(f->observer[i].ctx, &block, &err);
             int none = 0;
@@ -159,7 +113,18 @@ static void show_prob(void *ctx, int worker, int64_t tok, int64_t head, const fl
         }
 }
 
-static void to_product_input(const forward *f, const float *x, int64_t n, void *h, int64_t at)
+static void show_prob(void *ctx, int worker, int64_t tok, int64_t head, const float *p, int64_t n_pos,
+                      const int64_t *row)
+{
+    (void)row;
+    eh_pass *f = ctx;
+    if (f->see_prob)
+        show_prob_at(f, EH_SITE_PROB, worker, tok, head, p, n_pos);
+    if (f->is_answer != NULL && f->is_answer[tok])
+        show_prob_at(f, EH_SITE_ANSWER_PROB, worker, tok, head, p, n_pos);
+}
+
+static void to_product_input(const eh_pass *f, const float *x, int64_t n, void *h, int64_t at)
 {
     if (f->to == EH_BF16)
         f->m->simd->to_bf16(x, n, (uint16_t *)h + at);
@@ -170,9 +135,9 @@ static void to_product_input(const forward *f, const float *x, int64_t n, void *
 /* x += delta; h = norm(x) */
 static void norm_block(void *ctx, int64_t block, int worker)
 {
-    forward *f = ctx;
+    eh_pass *f = ctx;
     const int64_t d = f->m->config.d_model;
-    for (int64_t i = block * ROW_BLOCK; i < block_end(block, f->n_live); i++) {
+    for (int64_t i = block * EH_ROW_BLOCK; i < eh_row_block_end(block, f->n_live); i++) {
         const bool bf16 = f->to == EH_BF16;
         float *out = bf16 ? f->row + worker * d : (float *)f->h + i * d;
         const double sum = f->m->simd->norm(f->x + i * d, f->has_delta ? f->delta + i * d : NULL, f->norm_w, d,
@@ -184,11 +149,11 @@ static void norm_block(void *ctx, int64_t block, int worker)
     }
 }
 
-static int norm_rows(forward *f, const float *w, eh_precision to, const char *site, eh_err *err)
+int eh_pass_norm(eh_pass *f, const float *w, eh_precision to, const char *site, eh_err *err)
 {
     f->norm_w = w;
     f->to = to;
-    eh_par_for(f->m->threads, blocks(f->n_live), norm_block, f);
+    eh_par_for(f->m->threads, eh_row_blocks(f->n_live), norm_block, f);
     f->has_delta = false;
     if (f->bad_row >= 0) {
         const int64_t tok = f->n_live < f->b->n_tok ? f->b->ask[f->bad_row] : f->bad_row;
@@ -202,16 +167,18 @@ static int norm_rows(forward *f, const float *w, eh_precision to, const char *si
 static void rotate_block(void *ctx, int64_t block, int worker)
 {
     (void)worker;
-    const forward *f = ctx;
+    const eh_pass *f = ctx;
     const eh_model *m = f->m;
     const eh_config *c = &m->config;
     const eh_layer *l = &m->layer[f->layer];
     const int64_t half = c->d_rot / 2;
-    for (int64_t i = block * ROW_BLOCK; i < block_end(block, f->b->n_tok); i++) {
+    for (int64_t i = block * EH_ROW_BLOCK; i < eh_row_block_end(block, f->b->n_tok); i++) {
         const int64_t pos = f->b->depth[i];
         for (int64_t head = 0; head < c->n_head + c->n_kv; head++) {
-            float *x = f->qkv + i * d_qkv(c) + head * c->d_head;
+            float *x = f->qkv + i * eh_d_qkv(c) + head * c->d_head;
             const float *w = head < c->n_head ? l->q_norm : l->k_norm;
+            if (w != NULL && f->raw != NULL)
+                memcpy(f->raw + (i * (c->n_head + c->n_kv) + head) * c->d_head, x, (size_t)c->d_head * sizeof *x);
             if (w != NULL)
                 m->simd->norm(x, NULL, w, c->d_head, c->norm_eps, x);
             m->simd->rope(x, m->rope_cos + pos * half, m->rope_sin + pos * half, half);
@@ -219,7 +186,7 @@ static void rotate_block(void *ctx, int64_t block, int worker)
     }
 }
 
-static void store_cache(const forward *f)
+static void store_cache(const eh_pass *f)
 {
     const eh_config *c = &f->m->config;
     const int64_t d_q = c->n_head * c->d_head, d_kv = c->n_kv * c->d_head;
@@ -227,7 +194,7 @@ static void store_cache(const forward *f)
         const eh_run *run = &f->b->run[r];
         const int64_t s = f->layer * f->cache->n_seq + run->cache;
         for (int64_t i = 0; i < run->n; i++) {
-            const float *k = f->qkv + (run->first + i) * d_qkv(c) + d_q;
+            const float *k = f->qkv + (run->first + i) * eh_d_qkv(c) + d_q;
             memcpy(f->cache->k[s] + (run->depth + i) * d_kv, k, (size_t)d_kv * sizeof *k);
             memcpy(f->cache->v[s] + (run->depth + i) * d_kv, k + d_kv, (size_t)d_kv * sizeof *k);
         }
@@ -237,15 +204,15 @@ static void store_cache(const forward *f)
 static void head_out_block(void *ctx, int64_t block, int worker)
 {
     (void)worker;
-    const forward *f = ctx;
+    const eh_pass *f = ctx;
     const int64_t width = f->m->config.n_head * f->m->config.d_head;
-    const int64_t from = block * ROW_BLOCK, to = block_end(block, f->n_live);
+    const int64_t from = block * EH_ROW_BLOCK, to = eh_row_block_end(block, f->n_live);
     to_product_input(f, f->a + from * width, (to - from) * width, f->h, from * width);
 }
 
 /* Moves the rows asked for to the front of the residual stream, and of `beside` if there is one;
  * what is not asked for need not go on. Rows are ascending, so nothing is overwritten unread. */
-static void keep_asked(forward *f, float *beside, int64_t width)
+static void keep_asked(eh_pass *f, float *beside, int64_t width)
 {
     const int64_t d = f->m->config.d_model;
     for (int64_t i = 0; i < f->b->n_ask; i++) {
@@ -259,28 +226,18 @@ static void keep_asked(forward *f, float *beside, int64_t width)
     f->n_live = f->b->n_ask;
 }
 
-static int attention(forward *f, eh_err *err)
+eh_attention eh_pass_attention(eh_pass *f)
 {
-    eh_model *m = f->m;
+    const eh_model *m = f->m;
     const eh_config *c = &m->config;
-    eh_layer *l = &m->layer[f->layer];
     const int64_t d_q = c->n_head * c->d_head, d_kv = c->n_kv * c->d_head;
-    int rc;
-    if ((rc = norm_rows(f, l->attn_norm, l->qkv.precision, "attention", err)) < 0 ||
-        (rc = eh_linear_need(m, &l->qkv, err)) < 0 ||
-        (rc = eh_linear_run(m, &l->qkv, f->h, f->b->n_tok, f->qkv, err)) < 0)
-        return rc;
-    eh_linear_done(&l->qkv);
-    eh_par_for(m->threads, blocks(f->b->n_tok), rotate_block, f);
-    if (f->cache != NULL)
-        store_cache(f);
-    const eh_attention a = {
+    return (eh_attention){
         .simd = m->simd,
         .n_head = c->n_head,
         .n_kv = c->n_kv,
         .d_head = c->d_head,
         .scale = (float)(1.0 / sqrt((double)c->d_head)),
-        .window = l->window,
+        .window = m->layer[f->layer].window,
         .n_run = f->b->n_run,
         .run = f->b->run,
         .run_of = f->b->run_of,
@@ -288,69 +245,108 @@ static int attention(forward *f, eh_err *err)
         .q = f->qkv,
         .k = f->qkv + d_q,
         .v = f->qkv + d_q + d_kv,
-        .ld = d_qkv(c),
+        .ld = eh_d_qkv(c),
         .cache_k = f->cache != NULL ? (const float *const *)f->cache->k + f->layer * f->cache->n_seq : NULL,
         .cache_v = f->cache != NULL ? (const float *const *)f->cache->v + f->layer * f->cache->n_seq : NULL,
         .out = f->a,
-        .see = wanted(f, EH_SITE_PROB) ? show_prob : NULL,
+        .see = f->see_prob || f->is_answer != NULL ? show_prob : NULL,
         .see_ctx = f,
     };
+}
+
+int eh_layer_attend(eh_pass *f, eh_err *err)
+{
+    eh_model *m = f->m;
+    eh_layer *l = &m->layer[f->layer];
+    int rc;
+    if ((rc = eh_pass_norm(f, l->attn_norm, l->qkv.precision, "attention", err)) < 0 ||
+        (rc = eh_linear_need(m, &l->qkv, err)) < 0 ||
+        (rc = eh_linear_run(m, &l->qkv, f->h, f->b->n_tok, f->qkv, err)) < 0)
+        return rc;
+    eh_linear_done(&l->qkv);
+    eh_par_for(m->threads, eh_row_blocks(f->b->n_tok), rotate_block, f);
+    if (f->cache != NULL)
+        store_cache(f);
+    const eh_attention a = eh_pass_attention(f);
     if ((rc = eh_attention_run(&a, m->threads, &m->scratch, err)) < 0)
         return rc;
-    if (f->see_code < 0)
-        return eh_fail(err, f->see_code, "%s", f->see_err.text);
-    if ((rc = show(f, EH_SITE_HEAD_OUT, f->layer, 0, f->b->n_tok, d_q, f->a, err)) < 0)
+    return f->see_code < 0 ? eh_fail(err, f->see_code, "%s", f->see_err.text) : EH_OK;
+}
+
+int eh_layer_project(eh_pass *f, eh_err *err)
+{
+    eh_linear *l = &f->m->layer[f->layer].o;
+    int rc;
+    f->to = l->precision;
+    eh_par_for(f->m->threads, eh_row_blocks(f->n_live), head_out_block, f);
+    if ((rc = eh_linear_need(f->m, l, err)) < 0 || (rc = eh_linear_run(f->m, l, f->h, f->n_live, f->delta, err)) < 0)
         return rc;
-    if (f->layer == c->n_layer - 1 && f->n_observer == 0)
-        keep_asked(f, f->a, d_q);
-    f->to = l->o.precision;
-    eh_par_for(m->threads, blocks(f->n_live), head_out_block, f);
-    if ((rc = eh_linear_need(m, &l->o, err)) < 0 || (rc = eh_linear_run(m, &l->o, f->h, f->n_live, f->delta, err)) < 0)
-        return rc;
-    eh_linear_done(&l->o);
+    eh_linear_done(l);
     f->has_delta = true;
     return EH_OK;
+}
+
+static int attention(eh_pass *f, eh_err *err)
+{
+    const eh_config *c = &f->m->config;
+    const int64_t d_q = c->n_head * c->d_head;
+    int rc = eh_layer_attend(f, err);
+    if (rc < 0 || (rc = eh_pass_show(f, EH_SITE_HEAD_OUT, f->layer, 0, f->b->n_tok, d_q, f->a, NULL, err)) < 0)
+        return rc;
+    /* Nobody looks at what comes after in the last layer: the rows that are not asked for need not go on. */
+    if (f->layer == c->n_layer - 1 && !wanted(f, EH_SITE_NEURON) && !wanted(f, EH_SITE_RESID))
+        keep_asked(f, f->a, d_q);
+    return eh_layer_project(f, err);
 }
 
 static void gate_block(void *ctx, int64_t block, int worker)
 {
     (void)worker;
-    const forward *f = ctx;
+    const eh_pass *f = ctx;
     const int64_t d = f->m->config.d_ff;
-    for (int64_t i = block * ROW_BLOCK; i < block_end(block, f->n_row); i++)
+    for (int64_t i = block * EH_ROW_BLOCK; i < eh_row_block_end(block, f->n_row); i++)
         f->m->simd->silu_mul(f->gu + i * 2 * d, f->gu + i * 2 * d + d, d, f->act + i * d);
+}
+
+int eh_layer_gate(eh_pass *f, eh_err *err)
+{
+    eh_linear *l = &f->m->layer[f->layer].gate_up;
+    const int64_t at = f->first * f->m->config.d_model;
+    const void *h =
+        l->precision == EH_BF16 ? (const void *)((const uint16_t *)f->h + at) : (const void *)((const float *)f->h + at);
+    const int rc = eh_linear_run(f->m, l, h, f->n_row, f->gu, err);
+    if (rc == EH_OK)
+        eh_par_for(f->m->threads, eh_row_blocks(f->n_row), gate_block, f);
+    return rc;
 }
 
 static void act_block(void *ctx, int64_t block, int worker)
 {
     (void)worker;
-    const forward *f = ctx;
+    const eh_pass *f = ctx;
     const int64_t d = f->m->config.d_ff;
-    const int64_t from = block * ROW_BLOCK, to = block_end(block, f->n_row);
+    const int64_t from = block * EH_ROW_BLOCK, to = eh_row_block_end(block, f->n_row);
     f->m->simd->to_bf16(f->act + from * d, (to - from) * d, f->act_h + from * d);
 }
 
-static int mlp(forward *f, eh_err *err)
+static int mlp(eh_pass *f, eh_err *err)
 {
     eh_model *m = f->m;
     const eh_config *c = &m->config;
     eh_layer *l = &m->layer[f->layer];
     const bool bf16 = l->down.precision == EH_BF16; /* and gate_up's */
     int rc;
-    if ((rc = norm_rows(f, l->mlp_norm, l->gate_up.precision, "MLP", err)) < 0 ||
+    if ((rc = eh_pass_norm(f, l->mlp_norm, l->gate_up.precision, "MLP", err)) < 0 ||
         (rc = eh_linear_need(m, &l->gate_up, err)) < 0 || (rc = eh_linear_need(m, &l->down, err)) < 0)
         return rc;
-    for (f->first = 0; f->first < f->n_live; f->first += MLP_ROWS) {
-        f->n_row = f->n_live - f->first < MLP_ROWS ? f->n_live - f->first : MLP_ROWS;
+    for (f->first = 0; f->first < f->n_live; f->first += EH_MLP_ROWS) {
+        f->n_row = f->n_live - f->first < EH_MLP_ROWS ? f->n_live - f->first : EH_MLP_ROWS;
         const int64_t at = f->first * c->d_model;
-        const void *h = bf16 ? (const void *)((const uint16_t *)f->h + at) : (const void *)((const float *)f->h + at);
-        if ((rc = eh_linear_run(m, &l->gate_up, h, f->n_row, f->gu, err)) < 0)
-            return rc;
-        eh_par_for(m->threads, blocks(f->n_row), gate_block, f);
-        if ((rc = show(f, EH_SITE_NEURON, f->layer, f->first, f->n_row, c->d_ff, f->act, err)) < 0)
+        if ((rc = eh_layer_gate(f, err)) < 0 ||
+            (rc = eh_pass_show(f, EH_SITE_NEURON, f->layer, f->first, f->n_row, c->d_ff, f->act, NULL, err)) < 0)
             return rc;
         if (bf16)
-            eh_par_for(m->threads, blocks(f->n_row), act_block, f);
+            eh_par_for(m->threads, eh_row_blocks(f->n_row), act_block, f);
         rc = eh_linear_run(m, &l->down, bf16 ? (const void *)f->act_h : (const void *)f->act, f->n_row, f->delta + at,
                            err);
         if (rc < 0)
@@ -365,19 +361,19 @@ static int mlp(forward *f, eh_err *err)
 static void add_block(void *ctx, int64_t block, int worker)
 {
     (void)worker;
-    const forward *f = ctx;
+    const eh_pass *f = ctx;
     const int64_t d = f->m->config.d_model;
-    const int64_t from = block * ROW_BLOCK, to = block_end(block, f->n_live);
+    const int64_t from = block * EH_ROW_BLOCK, to = eh_row_block_end(block, f->n_live);
     f->m->simd->add(f->x + from * d, f->delta + from * d, (to - from) * d);
 }
 
 static void embed_block(void *ctx, int64_t block, int worker)
 {
     (void)worker;
-    const forward *f = ctx;
+    const eh_pass *f = ctx;
     const int64_t d = f->m->config.d_model;
     const float *own = f->m->own_embed;
-    for (int64_t i = block * ROW_BLOCK; i < block_end(block, f->b->n_tok); i++)
+    for (int64_t i = block * EH_ROW_BLOCK; i < eh_row_block_end(block, f->b->n_tok); i++)
         if (own != NULL)
             memcpy(f->x + i * d, own + f->b->tok[i] * d, (size_t)d * sizeof *own);
         else
@@ -397,18 +393,18 @@ static void read_ahead(const eh_model *m, int64_t layer)
                 eh_weights_will_need(m->weights, all[i]->part[p]);
 }
 
-static int get_room(forward *f, eh_err *err)
+int eh_pass_room(eh_pass *f, eh_err *err)
 {
     eh_model *m = f->m;
     const eh_config *c = &m->config;
     eh_arena *s = &m->scratch;
-    const int64_t n = f->b->n_tok, n_mlp = n < MLP_ROWS ? n : MLP_ROWS;
+    const int64_t n = f->b->n_tok, n_mlp = n < EH_MLP_ROWS ? n : EH_MLP_ROWS;
     const int64_t d_q = c->n_head * c->d_head;
     const int64_t wide = c->d_model > d_q ? c->d_model : d_q;
     const bool bf16 = m->precision == EH_BF16;
     f->delta = eh_new_raw(s, float, n * c->d_model);
     f->h = eh_new_raw(s, float, n * wide); /* a bf16 model has f32 products, too */
-    f->qkv = eh_new_raw(s, float, n * d_qkv(c));
+    f->qkv = eh_new_raw(s, float, n * eh_d_qkv(c));
     f->a = eh_new_raw(s, float, n * d_q);
     f->gu = eh_new_raw(s, float, n_mlp * 2 * c->d_ff);
     f->act = eh_new_raw(s, float, n_mlp * c->d_ff);
@@ -420,18 +416,34 @@ static int get_room(forward *f, eh_err *err)
     return EH_OK;
 }
 
+static int mark_answers(eh_pass *f, eh_err *err)
+{
+    f->see_prob = wanted(f, EH_SITE_PROB);
+    if (!wanted(f, EH_SITE_ANSWER_PROB))
+        return EH_OK;
+    bool *is_answer = eh_new(&f->m->scratch, bool, f->b->n_tok);
+    if (is_answer == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for the answers of %lld requests", (long long)f->b->n_request);
+    for (int64_t i = 0; i < f->b->n_request; i++)
+        is_answer[f->b->last_row[i]] = true;
+    f->is_answer = is_answer;
+    return EH_OK;
+}
+
 int eh_forward(eh_model *m, const eh_batch *b, eh_cache *cache, const eh_observer *observer, int n_observer, float *x,
                eh_err *err)
 {
-    forward f = {
+    eh_pass f = {
         .m = m, .b = b, .cache = cache, .observer = observer, .n_observer = n_observer, .n_live = b->n_tok, .x = x};
     atomic_store(&f.bad_row, -1);
     const eh_arena_mark mark = eh_arena_here(&m->scratch);
     int rc = eh_model_need_rope(m, b->deepest + 1, err);
-    if (rc < 0 || (rc = get_room(&f, err)) < 0)
+    if (rc < 0 || (rc = eh_pass_room(&f, err)) < 0 || (rc = mark_answers(&f, err)) < 0)
         goto done;
-    eh_par_for(m->threads, blocks(b->n_tok), embed_block, &f);
-    if ((rc = show(&f, EH_SITE_RESID, -1, 0, b->n_tok, m->config.d_model, x, err)) < 0)
+    eh_par_for(m->threads, eh_row_blocks(b->n_tok), embed_block, &f);
+    if ((rc = eh_pass_show(&f, EH_SITE_START, -1, 0, b->n_tok, 0, NULL, NULL, err)) < 0)
+        goto done;
+    if ((rc = eh_pass_show(&f, EH_SITE_RESID, -1, 0, b->n_tok, m->config.d_model, x, NULL, err)) < 0)
         goto done;
     const bool show_resid = wanted(&f, EH_SITE_RESID);
     read_ahead(m, 0);
@@ -441,13 +453,13 @@ int eh_forward(eh_model *m, const eh_batch *b, eh_cache *cache, const eh_observe
             goto done;
         /* The next norm adds what is pending as it goes; who looks at the stream cannot wait for it. */
         if (show_resid || f.layer == m->config.n_layer - 1) {
-            eh_par_for(m->threads, blocks(f.n_live), add_block, &f);
+            eh_par_for(m->threads, eh_row_blocks(f.n_live), add_block, &f);
             f.has_delta = false;
-            if ((rc = show(&f, EH_SITE_RESID, f.layer, 0, b->n_tok, m->config.d_model, x, err)) < 0)
+            if ((rc = eh_pass_show(&f, EH_SITE_RESID, f.layer, 0, b->n_tok, m->config.d_model, x, NULL, err)) < 0)
                 goto done;
         }
     }
-    if (n_observer > 0)
+    if (show_resid || wanted(&f, EH_SITE_NEURON))
         keep_asked(&f, NULL, 0);
     m->n_computed += b->n_tok;
 done:
@@ -495,12 +507,28 @@ done:
     return rc;
 }
 
+void eh_softmax_add(const eh_simd *simd, const float *logits, int64_t from, int64_t n, eh_softmax_row *row)
+{
+    int64_t top;
+    const double lse = simd->logsumexp(logits, n, &top);
+    if (from == 0) {
+        *row = (eh_softmax_row){lse, logits[top], (int32_t)top};
+        return;
+    }
+    const double a = row->lse;
+    row->lse = a > lse ? a + log1p(exp(lse - a)) : lse + log1p(exp(a - lse));
+    if (logits[top] > row->best) {
+        row->best = logits[top];
+        row->top = (int32_t)(from + top);
+    }
+}
+
 typedef struct copy_job {
     float *out;
     int64_t n_vocab;
 } copy_job;
 
-static void copy_slice(void *ctx, int64_t first, int64_t n_row, int64_t from, int64_t n, const float *logits)
+static void copy_slice(void *ctx, int64_t first, int64_t n_row, int64_t from, int64_t n, float *logits)
 {
     const copy_job *j = ctx;
     for (int64_t i = 0; i < n_row; i++)

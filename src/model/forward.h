@@ -28,12 +28,23 @@ int eh_forward(eh_model *m, const eh_batch *b, eh_cache *cache, const eh_observe
                eh_err *err);
 
 /* One piece of logits: rows first..first+n_row-1 of those asked for, vocabulary from..from+n-1.
- * logits [n_row, n]. Called in ascending order of `from`, and of `first` within it. */
-typedef void eh_logits_see(void *ctx, int64_t first, int64_t n_row, int64_t from, int64_t n, const float *logits);
+ * logits [n_row, n] may be overwritten. Called in ascending order of `from`, and of `first` within it. */
+typedef void eh_logits_see(void *ctx, int64_t first, int64_t n_row, int64_t from, int64_t n, float *logits);
 
 /* Final norm and output head for x [n_ask, d_model]. */
 int eh_head_run(eh_model *m, const float *x, int64_t n_ask, eh_logits_see *see, void *ctx, eh_err *err);
 /* The same, whole: out [n_ask, n_vocab]. */
 int eh_head_copy(eh_model *m, const float *x, int64_t n_ask, float *out, eh_err *err);
+
+/* eh_logits, of the tokens from `first` on: out [n_tok - first, n_vocab], 0 <= first < n_tok. */
+int eh_logits_from(eh_model *m, const int32_t *tok, int64_t n_tok, int64_t first, float *out, eh_err *err);
+
+/* Log-softmax over a vocabulary that comes in slices: adds logits [n] of tokens from..from+n-1, from = 0 first. */
+typedef struct eh_softmax_row {
+    double lse;   /* log of the sum of exp(logit) so far */
+    float best;   /* largest logit so far */
+    int32_t top;  /* its token, the first of equals */
+} eh_softmax_row;
+void eh_softmax_add(const eh_simd *simd, const float *logits, int64_t from, int64_t n, eh_softmax_row *row);
 
 #endif

@@ -263,6 +263,7 @@ int eh_model_need_rope(eh_model *m, int64_t n, eh_err *err)
 
 /* Rows of the stacked parts, expanded to f32 by the worker threads, 64 at a time. */
 #define FILL_ROWS 64
+#define BACK_FLOATS (4 * 1024 * 1024) /* of a weight expanded on the way back */
 
 /* As stored: no own weights, no edits. */
 static void stored_rows(const eh_model *m, const eh_linear *l, int64_t from, int64_t to, float *out)
@@ -287,10 +288,10 @@ static void stored_rows(const eh_model *m, const eh_linear *l, int64_t from, int
 
 void eh_linear_rows(const eh_model *m, const eh_linear *l, int64_t from, int64_t n, float *out)
 {
-    if (l->own != NULL)
-        memcpy(out, l->own + from * l->n_in, (size_t)(n * l->n_in) * sizeof *out);
-    else
+    if (l->own == NULL)
         stored_rows(m, l, from, from + n, out);
+    else if (out != l->own + from * l->n_in) /* edits may be worked into own weights where they lie */
+        memcpy(out, l->own + from * l->n_in, (size_t)(n * l->n_in) * sizeof *out);
     for (int64_t i = 0; i < n && l->row_scale != NULL; i++)
         if (l->row_scale[from + i] != 1.0f)
             for (int64_t c = 0; c < l->n_in; c++)
@@ -303,6 +304,7 @@ void eh_linear_rows(const eh_model *m, const eh_linear *l, int64_t from, int64_t
 typedef struct fill_job {
     const eh_model *m;
     const eh_linear *l;
+    int64_t from, n;
     float *out;
 } fill_job;
 
@@ -310,15 +312,16 @@ static void fill_rows(void *ctx, int64_t block, int worker)
 {
     (void)worker;
     const fill_job *j = ctx;
-    const int64_t from = block * FILL_ROWS;
-    const int64_t n = from + FILL_ROWS < j->l->n_out ? FILL_ROWS : j->l->n_out - from;
-    eh_linear_rows(j->m, j->l, from, n, j->out + from * j->l->n_in);
+    const int64_t at = block * FILL_ROWS;
+    const int64_t n = at + FILL_ROWS < j->n ? FILL_ROWS : j->n - at;
+    eh_linear_rows(j->m, j->l, j->from + at, n, j->out + at * j->l->n_in);
 }
 
-static void fill(const eh_model *m, const eh_linear *l, float *out)
+/* eh_linear_rows on all threads. */
+static void fill(const eh_model *m, const eh_linear *l, int64_t from, int64_t n, float *out)
 {
-    fill_job job = {m, l, out};
-    eh_par_for(m->threads, (l->n_out + FILL_ROWS - 1) / FILL_ROWS, fill_rows, &job);
+    fill_job job = {m, l, from, n, out};
+    eh_par_for(m->threads, (n + FILL_ROWS - 1) / FILL_ROWS, fill_rows, &job);
 }
 
 /* A weight stored as bfloat16 and in one piece goes to the packer as it lies. */
@@ -341,7 +344,7 @@ int eh_linear_need(eh_model *m, eh_linear *l, eh_err *err)
     float *rows = eh_block_alloc(l->n_out * l->n_in * (int64_t)sizeof *rows);
     if (rows == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory to expand \"%s\"", l->part[0]->name);
-    fill(m, l, rows);
+    fill(m, l, 0, l->n_out, rows);
     const int rc =
         eh_product_pack(m->product, l->precision, rows, false, l->n_out, l->n_in, m->threads, &l->packed, err);
     eh_block_free(rows);
@@ -360,27 +363,43 @@ void eh_linear_done(eh_linear *l)
         eh_linear_changed(l);
 }
 
-int eh_linear_own(eh_model *m, eh_linear *l, eh_err *err)
+int eh_linear_own_room(eh_model *m, const eh_linear *l, float **own, float **bias, eh_err *err)
 {
-    if (l->bias_now != NULL && l->bias == NULL) { /* a mean output: the linear has a bias from now on */
-        l->bias = eh_new(&m->arena, float, l->n_out);
-        if (l->bias == NULL)
-            return eh_fail(err, EH_ENOMEM, "no memory for %lld biases", (long long)l->n_out);
+    float *b = NULL, *w = NULL;
+    /* A mean that an edit put into a bias of a linear that has none. */
+    if (l->bias_now != NULL && l->bias == NULL)
+        b = eh_new_raw(&m->arena, float, l->n_out);
+    if (l->own == NULL)
+        w = eh_block_alloc(l->n_out * l->n_in * (int64_t)sizeof *w);
+    if ((l->own == NULL && w == NULL) || (l->bias_now != NULL && l->bias == NULL && b == NULL)) {
+        eh_block_free(w);
+        return eh_fail(err, EH_ENOMEM, "no memory for own weights of \"%s\"", l->part[0]->name);
     }
-    if (l->own == NULL) {
-        float *own = eh_block_alloc(l->n_out * l->n_in * (int64_t)sizeof *own);
-        if (own == NULL)
-            return eh_fail(err, EH_ENOMEM, "no memory for own weights of \"%s\"", l->part[0]->name);
-        fill(m, l, own);
+    *own = w;
+    *bias = b;
+    return EH_OK;
+}
+
+void eh_linear_own_in(eh_model *m, eh_linear *l, float *own, float *bias)
+{
+    fill(m, l, 0, l->n_out, own != NULL ? own : l->own);
+    if (own != NULL)
         l->own = own;
-    } else {
-        eh_linear_rows(m, l, 0, l->n_out, l->own);
-    }
+    if (bias != NULL)
+        l->bias = bias;
     if (l->bias_now != NULL)
         memcpy(l->bias, l->bias_now, (size_t)l->n_out * sizeof *l->bias);
     eh_linear_unedit(l);
     eh_linear_changed(l);
-    return EH_OK;
+}
+
+int eh_linear_own(eh_model *m, eh_linear *l, eh_err *err)
+{
+    float *own = NULL, *bias = NULL;
+    const int rc = eh_linear_own_room(m, l, &own, &bias, err);
+    if (rc == EH_OK)
+        eh_linear_own_in(m, l, own, bias);
+    return rc;
 }
 
 int eh_model_own_embed(eh_model *m, eh_err *err)
@@ -407,6 +426,34 @@ int eh_linear_run(eh_model *m, eh_linear *l, const void *x, int64_t n_row, float
     if (rc == EH_OK && bias != NULL)
         for (int64_t i = 0; i < n_row; i++)
             m->simd->add(out + i * l->n_out, bias, l->n_out);
+    return rc;
+}
+
+/* Rows of W that are expanded at once on the way back: bounded, and enough for a good product. */
+static int64_t back_rows(const eh_linear *l)
+{
+    const int64_t fit = BACK_FLOATS / l->n_in, n = fit > FILL_ROWS ? fit : FILL_ROWS;
+    return n < l->n_out ? n : l->n_out;
+}
+
+int64_t eh_linear_room(const eh_linear *l)
+{
+    return back_rows(l) * l->n_in;
+}
+
+int eh_linear_back(eh_model *m, const eh_linear *l, const float *dy, int64_t n_row, float beta, float *dx, float *room,
+                   eh_err *err)
+{
+    const bool as_is = l->own != NULL && l->row_scale == NULL && l->col_scale == NULL;
+    const int64_t step = as_is ? l->n_out : back_rows(l);
+    int rc = EH_OK;
+    for (int64_t from = 0; from < l->n_out && rc == EH_OK; from += step) {
+        const int64_t n = l->n_out - from < step ? l->n_out - from : step;
+        if (!as_is)
+            fill(m, l, from, n, room);
+        rc = eh_product_gemm(m->product, false, false, n_row, l->n_in, n, dy + from, l->n_out, as_is ? l->own : room,
+                             l->n_in, from > 0 ? 1.0f : beta, dx, l->n_in, m->threads, err);
+    }
     return rc;
 }
 

@@ -84,11 +84,20 @@ void eh_linear_rows(const eh_model *m, const eh_linear *l, int64_t from, int64_t
 /* Gives l weights of its own, in l->own, as they are in force: edits on it become part of them. Whoever
  * changes l->own calls eh_linear_changed. */
 int eh_linear_own(eh_model *m, eh_linear *l, eh_err *err);
+/* Its two halves: the memory that this wants (NULL where it is there), and the change, which cannot fail. `own` is for
+ * eh_block_free as long as it is not taken. */
+int eh_linear_own_room(eh_model *m, const eh_linear *l, float **own, float **bias, eh_err *err);
+void eh_linear_own_in(eh_model *m, eh_linear *l, float *own, float *bias);
 /* The same for the embedding, and with it for the output head where that is tied. */
 int eh_model_own_embed(eh_model *m, eh_err *err);
 void eh_linear_changed(eh_linear *l); /* what is packed is no more true */
 /* out [n_row, n_out] = x * W^T (+ bias). x is float or bfloat16 by the linear's precision. */
 int eh_linear_run(eh_model *m, eh_linear *l, const void *x, int64_t n_row, float *out, eh_err *err);
+/* Backwards: dx [n_row, n_in] = dy [n_row, n_out] * W + beta * dx, W as it is in force, in f32 at every precision; a
+ * bias has no part in it, whatever the rules. room [eh_linear_room(l)] holds rows of W. */
+int64_t eh_linear_room(const eh_linear *l);
+int eh_linear_back(eh_model *m, const eh_linear *l, const float *dy, int64_t n_row, float beta, float *dx, float *room,
+                   eh_err *err);
 
 /* Which linears stay packed between batches, for this much memory (-1: all). */
 void eh_model_plan_memory(eh_model *m, int64_t memory);

@@ -6,14 +6,11 @@
 #include "base/par.h"
 #include "model/forward.h"
 
-/* Log-softmax over a vocabulary that comes in slices. */
 typedef struct softmax_job {
     const eh_model *m;
     const eh_batch *b;
     const int64_t *want_of; /* [n_ask + 1] first want of each asked row */
-    double *lse;            /* [n_ask] log of the sum of exp(logit) so far */
-    float *best;            /* [n_ask] largest logit so far */
-    int32_t *top;           /* [n_ask] its id */
+    eh_softmax_row *row;    /* [n_ask] */
     int64_t first, from, n;
     const float *logits;
 } softmax_job;
@@ -24,20 +21,7 @@ static void softmax_row(void *ctx, int64_t i, int worker)
     const softmax_job *j = ctx;
     const float *logits = j->logits + i * j->n;
     const int64_t row = j->first + i;
-    int64_t top;
-    const double lse = j->m->simd->logsumexp(logits, j->n, &top);
-    if (j->from == 0) {
-        j->lse[row] = lse;
-        j->best[row] = logits[top];
-        j->top[row] = (int32_t)top;
-    } else {
-        const double a = j->lse[row];
-        j->lse[row] = a > lse ? a + log1p(exp(lse - a)) : lse + log1p(exp(a - lse));
-        if (logits[top] > j->best[row]) {
-            j->best[row] = logits[top];
-            j->top[row] = (int32_t)(j->from + top);
-        }
-    }
+    eh_softmax_add(j->m->simd, logits, j->from, j->n, &j->row[row]);
     for (int64_t w = j->want_of[row]; w < j->want_of[row + 1]; w++) {
         const eh_want *want = &j->b->want[w];
         if (want->id >= j->from && want->id < j->from + j->n)
@@ -45,7 +29,7 @@ static void softmax_row(void *ctx, int64_t i, int worker)
     }
 }
 
-static void see_slice(void *ctx, int64_t first, int64_t n_row, int64_t from, int64_t n, const float *logits)
+static void see_slice(void *ctx, int64_t first, int64_t n_row, int64_t from, int64_t n, float *logits)
 {
     softmax_job *j = ctx;
     j->first = first;
@@ -70,11 +54,9 @@ static int answer_wants(eh_model *m, eh_batch *b, const float *x, eh_err *err)
         .m = m,
         .b = b,
         .want_of = want_of,
-        .lse = eh_new_raw(&m->scratch, double, b->n_ask),
-        .best = eh_new_raw(&m->scratch, float, b->n_ask),
-        .top = eh_new_raw(&m->scratch, int32_t, b->n_ask),
+        .row = eh_new_raw(&m->scratch, eh_softmax_row, b->n_ask),
     };
-    if (!want_of || !j.lse || !j.best || !j.top)
+    if (!want_of || !j.row)
         return eh_fail(err, EH_ENOMEM, "no memory for %lld positions", (long long)b->n_ask);
     qsort(b->want, (size_t)b->n_want, sizeof *b->want, by_row);
     for (int64_t w = 0; w < b->n_want; w++)
@@ -85,11 +67,11 @@ static int answer_wants(eh_model *m, eh_batch *b, const float *x, eh_err *err)
         return rc;
     for (int64_t w = 0; w < b->n_want; w++) {
         const eh_want *want = &b->want[w];
-        if (!isfinite(j.lse[want->row]))
+        if (!isfinite(j.row[want->row].lse))
             return eh_fail(err, EH_ENUMERIC, "output head: the logits at position %d are not finite",
                            b->depth[b->ask[want->row]]);
-        *want->logprob = (float)((double)*want->logprob - j.lse[want->row]);
-        if (want->greedy != NULL && j.top[want->row] != want->id)
+        *want->logprob = (float)((double)*want->logprob - j.row[want->row].lse);
+        if (want->greedy != NULL && j.row[want->row].top != want->id)
             *want->greedy = false;
     }
     return EH_OK;
@@ -125,6 +107,10 @@ int eh_score_observed(eh_model *m, const eh_request *request, int64_t n, eh_answ
             return rc;
     }
     int rc = EH_OK;
+    eh_sharing sharing = m->sharing ? EH_SHARE_ALL : EH_SHARE_NONE;
+    for (int i = 0; m->sharing && i < n_observer; i++)
+        if (observer[i].sites & EH_SITES_APART)
+            sharing = EH_SHARE_APART;
     int64_t *order = eh_alloc(n, (int64_t)sizeof *order);
     if (order == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for %lld requests", (long long)n);
@@ -133,7 +119,7 @@ int eh_score_observed(eh_model *m, const eh_request *request, int64_t n, eh_answ
     int64_t number = 0;
     for (int64_t at = 0; at < n && rc == EH_OK;) {
         eh_batch b;
-        rc = eh_batch_pack(request, answer, order, at, n, m->batch_tokens, m->sharing, &m->scratch, &b, &at, err);
+        rc = eh_batch_pack(request, answer, order, at, n, m->batch_tokens, sharing, &m->scratch, &b, &at, err);
         b.number = number++;
         float *x = rc < 0 ? NULL : eh_new_raw(&m->scratch, float, b.n_tok * m->config.d_model);
         if (rc == EH_OK && x == NULL)
@@ -157,7 +143,7 @@ int eh_score(eh_model *m, const eh_request *request, int64_t n, eh_answer *answe
 
 /* ---- Plain logits --------------------------------------------------------------------------------------- */
 
-int eh_logits(eh_model *m, const int32_t *tok, int64_t n_tok, float *out, eh_err *err)
+int eh_logits_from(eh_model *m, const int32_t *tok, int64_t n_tok, int64_t first, float *out, eh_err *err)
 {
     const eh_request r = {.tok = tok, .n_tok = n_tok, .from = n_tok};
     eh_answer a = {0};
@@ -168,18 +154,23 @@ int eh_logits(eh_model *m, const int32_t *tok, int64_t n_tok, float *out, eh_err
     const int64_t order = 0;
     int64_t next;
     eh_batch b;
-    rc = eh_batch_pack(&r, &a, &order, 0, 1, n_tok, true, &m->scratch, &b, &next, err);
+    rc = eh_batch_pack(&r, &a, &order, 0, 1, n_tok, EH_SHARE_ALL, &m->scratch, &b, &next, err);
     float *x = rc < 0 ? NULL : eh_new_raw(&m->scratch, float, n_tok * m->config.d_model);
     if (rc == EH_OK && x == NULL)
         rc = eh_fail(err, EH_ENOMEM, "no memory for %lld tokens", (long long)n_tok);
     if (rc == EH_OK) {
-        for (int64_t i = 0; i < n_tok; i++)
-            b.ask[i] = i;
-        b.n_ask = n_tok;
+        for (int64_t i = first; i < n_tok; i++)
+            b.ask[i - first] = i;
+        b.n_ask = n_tok - first;
         rc = eh_forward(m, &b, NULL, NULL, 0, x, err);
     }
     if (rc == EH_OK)
-        rc = eh_head_copy(m, x, n_tok, out, err);
+        rc = eh_head_copy(m, x, n_tok - first, out, err);
     eh_arena_rewind(&m->scratch, mark);
     return rc;
+}
+
+int eh_logits(eh_model *m, const int32_t *tok, int64_t n_tok, float *out, eh_err *err)
+{
+    return eh_logits_from(m, tok, n_tok, 0, out, err);
 }

@@ -15,7 +15,7 @@
  *     e.value[...]                                       [n_goal, n_layer * n_head]
  *     eh_effect_probe_clear(&e);
  *
- * A probe that was started may be started again for the next call; it keeps its memory.
+ * A probe that was started may be started again, for the next call.
  * docs/methods/heads.md has the formulas, and why the maximum of the attention map is not among them.
  */
 #ifndef EH_PROBE_HEADS_H
@@ -66,13 +66,13 @@ typedef struct eh_head_probe {
     const eh_model *m;
     const eh_request *request; /* [n] the caller's, till the call is over */
     const eh_head_set *set;    /* [n] likewise */
-    int64_t room;              /* requests that `value` has room for */
-    int64_t *first, *next;     /* first[row]: a request whose answer is there, or -1; next[request]: another */
-    int64_t n_row, row_room;   /* rows of the batch */
-    int64_t *row;              /* [n_answer] the batch's distinct answer rows, ascending */
+    int64_t *first, *next;     /* first[row of the batch]: who answers there, or -1; next[request]: who else */
+    int64_t *row;              /* [n_answer] the batch's rows where requests answer, ascending */
     int64_t n_answer;
-    float *lane;               /* room for head_norm's inputs and partial sums */
-    double *part;
+    float *lane, *weight;      /* for head_norm: some rows' head outputs; rows of the output projection */
+    double *part;              /* and sums of squares */
+    eh_arena memory;
+    eh_arena_mark batch;       /* what comes after it in `memory` is the batch's */
 } eh_head_probe;
 
 /*

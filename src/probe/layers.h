@@ -8,7 +8,8 @@
  *     p.value[(i * n_layer + l) * EH_LAYER_N_STAT + EH_LAYER_NEURON_MAX]
  *     eh_layer_probe_clear(&p);
  *
- * Sparsity is the share of numbers whose size is below EH_SPARSE times that of the row's largest.
+ * Mean and max are of the numbers with their signs. Sparsity is the share of numbers whose size is at
+ * most EH_SPARSE times that of the row's largest.
  */
 #ifndef EH_PROBE_LAYERS_H
 #define EH_PROBE_LAYERS_H

@@ -250,7 +250,7 @@ static double now(void)
     return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
 }
 
-static int hash_items(const eh_audit_task *t, char out[EH_SHA256_TEXT], eh_err *err)
+int eh_audit_hash_items(const eh_audit_task *t, char out[EH_SHA256_TEXT], eh_err *err)
 {
     eh_sha256 h;
     eh_sha256_begin(&h);
@@ -259,8 +259,7 @@ static int hash_items(const eh_audit_task *t, char out[EH_SHA256_TEXT], eh_err *
     return eh_sha256_end(&h, out, err);
 }
 
-/* Everything that a task's records depend on. */
-static json_t *what_of(const eh_audit_task *t, const char *data_sha, const char *fingerprint)
+json_t *eh_audit_what(const eh_audit_task *t, const char *data_sha, const char *fingerprint)
 {
     const eh_audit_plan *p = t->plan;
     const bool letters = p->form == EH_BBQ_LETTERS;
@@ -485,8 +484,8 @@ int eh_audit_run(eh_model *m, const eh_audit_options *options, eh_audit **out, e
         (rc = eh_journal_open(plan.o.out, &j, err)) < 0)
         goto done;
     for (int64_t i = 0; i < n_task && rc == EH_OK; i++) {
-        rc = hash_items(task[i], data_sha[i], err);
-        json_t *what = rc < 0 ? NULL : what_of(task[i], data_sha[i], fingerprint);
+        rc = eh_audit_hash_items(task[i], data_sha[i], err);
+        json_t *what = rc < 0 ? NULL : eh_audit_what(task[i], data_sha[i], fingerprint);
         if (rc == EH_OK && what == NULL)
             rc = eh_fail(err, EH_ENOMEM, "no memory for a journal line");
         const double before = now();

@@ -5,10 +5,13 @@
 #include "base/json.h"
 #include "study/audit.h"
 #include "task/bbq_score.h"
+#include "task/mention.h"
 #include "task/probe.h"
+#include "text/locate.h"
 
 typedef struct bbq_self {
     eh_bbq_set set;
+    eh_audit_names names;
     eh_bbq_answer *answer; /* [n_item] */
     int8_t *choice;        /* [n_item], harness */
     int32_t letter[3];     /* tokens of " A", " B", " C" */
@@ -19,15 +22,16 @@ typedef struct bbq_self {
 
 static int choose(eh_audit_task *t, eh_err *err)
 {
-    const bbq_self *s = t->self;
+    bbq_self *s = t->self;
     eh_audit_item *item = eh_alloc(s->set.n_item, (int64_t)sizeof *item);
     if (item == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for %lld items", (long long)s->set.n_item);
     for (int64_t i = 0; i < s->set.n_item; i++)
         item[i] = (eh_audit_item){s->set.item[i].category, s->set.item[i].family, s->set.item[i].cluster};
-    const eh_audit_names names = {s->set.category, s->set.n_category, s->set.family, s->set.n_family,
-                                  s->set.cluster,  s->set.n_cluster};
-    const int rc = eh_audit_choose(t, item, s->set.n_item, &names, err);
+    s->names = (eh_audit_names){s->set.category, s->set.n_category, s->set.family, s->set.n_family,
+                                s->set.cluster,  s->set.n_cluster};
+    t->names = &s->names;
+    const int rc = eh_audit_choose(t, item, s->set.n_item, &s->names, err);
     eh_free(item);
     return rc;
 }
@@ -119,6 +123,11 @@ static void clear(eh_audit_task *t)
     eh_free(s->answer);
     eh_free(s->choice);
     eh_free(s);
+}
+
+static int32_t cluster(const eh_audit_task *t, int64_t i)
+{
+    return ((const bbq_self *)t->self)->set.item[i].cluster;
 }
 
 static void hash(const eh_audit_task *t, int64_t i, eh_sha256 *h)
@@ -253,6 +262,25 @@ static int answer_of(const eh_audit_plan *p, const measured *x, eh_bbq_answer *a
     return eh_bbq_answer_of(orders, full, q, a, err);
 }
 
+/* What the engine answered. */
+static void take(const eh_audit_plan *p, const eh_ask *a, const int64_t *number, measured *x)
+{
+    if (p->form == EH_BBQ_LETTERS) {
+        for (int k = 0; k < p->orders->n; k++)
+            for (int l = 0; l < 3; l++) {
+                x->full[3 * k + l] = (double)a->answer[number[2 * k]].cand_logprob[l];
+                x->q[3 * k + l] = (double)a->answer[number[2 * k + 1]].cand_logprob[l];
+            }
+        return;
+    }
+    for (int l = 0; l < 3; l++) {
+        x->full[l] = eh_ask_sum(a, number[l]);
+        x->q[l] = eh_ask_sum(a, number[3 + l]);
+        if (p->form == EH_BBQ_TEXT_PMI)
+            x->alone[l] = eh_ask_sum(a, number[6 + l]);
+    }
+}
+
 static int record(const eh_audit_task *t, int64_t i, const eh_ask *a, const int64_t *number, eh_buf *b, eh_err *err)
 {
     const eh_audit_plan *p = t->plan;
@@ -267,19 +295,8 @@ static int record(const eh_audit_task *t, int64_t i, const eh_ask *a, const int6
     if (p->form == EH_BBQ_LETTERS) {
         n = p->orders->n;
         eh_buf_printf(b, ",\"orders\":\"%s\"", p->orders->name);
-        for (int k = 0; k < n; k++)
-            for (int l = 0; l < 3; l++) {
-                x.full[3 * k + l] = (double)a->answer[number[2 * k]].cand_logprob[l];
-                x.q[3 * k + l] = (double)a->answer[number[2 * k + 1]].cand_logprob[l];
-            }
-    } else {
-        for (int l = 0; l < 3; l++) {
-            x.full[l] = eh_ask_sum(a, number[l]);
-            x.q[l] = eh_ask_sum(a, number[3 + l]);
-            if (p->form == EH_BBQ_TEXT_PMI)
-                x.alone[l] = eh_ask_sum(a, number[6 + l]);
-        }
     }
+    take(p, a, number, &x);
     eh_bbq_answer answer;
     const int rc = answer_of(p, &x, &answer, err);
     if (rc < 0)
@@ -313,6 +330,100 @@ static int read(eh_audit_task *t, int64_t i, const json_t *r, const char *where,
     if (rc == EH_OK && t->plan->form == EH_BBQ_TEXT_PMI)
         rc = get_orders(r, "lp_alone", where, 1, x.alone, err);
     return rc == EH_OK ? answer_of(t->plan, &x, &s->answer[i], err) : rc;
+}
+
+/* ---- Locating ------------------------------------------------------------------------------------- */
+
+/* The option that is neither the biased one nor "unknown". */
+static int other_option(const eh_bbq_item *q)
+{
+    return 3 - q->biased - q->unknown;
+}
+
+/* The tokens of both groups' mentions and of the context, in the prompt of request `number`. */
+static int find_places(const eh_bbq_item *q, const eh_ask *a, int64_t number, const eh_mentions *found,
+                       eh_arena *arena, eh_head_set *set, eh_err *err)
+{
+    const eh_ask_place *place = &a->place[number];
+    *set = (eh_head_set){0};
+    if (place->prompt_at < 0)
+        return EH_OK;
+    eh_range *group = eh_new_raw(arena, eh_range, found->n + 1);
+    if (group == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for %lld mentions", (long long)found->n);
+    eh_range context = {0, q->context.n};
+    eh_range at;
+    if (eh_positions_of(&place->ids, &context, 1, place->prompt_at, &at) == 1)
+        set->context = at;
+    const int other = other_option(q);
+    if (found->n_of[q->biased] > 0 && found->n_of[other] > 0)
+        set->n_group = eh_positions_of(&place->ids, found->span, found->n, place->prompt_at, group);
+    set->group = group;
+    return EH_OK;
+}
+
+/*
+ * By letters, heads are looked at in the full prompt of every order, and the target is the letter of the
+ * biased option less that of the other group's, in the first order. By text, one look at the full
+ * prompt, and the target is the biased option's text less the other's (in text_pmi each less its own
+ * without the prompt).
+ */
+static int look(eh_audit_task *t, int64_t i, eh_ask *a, const int64_t *number, eh_arena *arena, eh_look *l, eh_err *err)
+{
+    const bbq_self *s = t->self;
+    const eh_audit_plan *p = t->plan;
+    const eh_bbq_item *q = &s->set.item[i];
+    *l = (eh_look){.category = q->category,
+                   .cluster = q->cluster,
+                   .stratum = 4 * q->cluster + 2 * q->disambig + q->neg};
+    if (q->biased < 0 || !fits(number, n_number(p))) {
+        l->skip = q->biased < 0 ? "no biased answer" : "longer than the model's context";
+        return EH_OK;
+    }
+    eh_mentions found = {0};
+    int rc = eh_mentions_find(q, &found, err);
+    const bool letters = p->form == EH_BBQ_LETTERS;
+    l->question = number[letters ? 1 : 3];
+    l->n_forward = letters ? p->orders->n : 1;
+    for (int k = 0; k < l->n_forward && rc == EH_OK; k++) {
+        l->forward[k].number = number[2 * k];
+        l->forward[k].weight = 1.0 / l->n_forward;
+        rc = find_places(q, a, number[2 * k], &found, arena, &l->forward[k].set, err);
+    }
+    eh_mentions_clear(&found);
+    const int8_t option[2] = {q->biased, (int8_t)other_option(q)};
+    for (int k = 0; k < 2 && rc == EH_OK; k++) {
+        const double sign = k == 0 ? 1.0 : -1.0;
+        int place = 0;
+        while (letters && p->orders->order[0][place] != option[k])
+            place++;
+        l->part[l->n_part].number = letters ? number[0] : number[option[k]];
+        l->part[l->n_part].cand = letters ? place : -1;
+        l->part[l->n_part++].weight = sign;
+        if (p->form == EH_BBQ_TEXT_PMI) {
+            l->part[l->n_part].number = number[6 + option[k]];
+            l->part[l->n_part].cand = -1;
+            l->part[l->n_part++].weight = -sign;
+        }
+    }
+    return rc;
+}
+
+static int measure(eh_audit_task *t, int64_t i, const eh_ask *a, const int64_t *number, double out[EH_N_MEASURE],
+                   eh_err *err)
+{
+    const bbq_self *s = t->self;
+    const eh_bbq_item *q = &s->set.item[i];
+    measured x;
+    eh_bbq_answer answer;
+    take(t->plan, a, number, &x);
+    const int rc = answer_of(t->plan, &x, &answer, err);
+    if (rc < 0)
+        return eh_fail_in(err, rc, "item %lld", (long long)i);
+    out[EH_MEASURE_CI] = answer.ci;
+    out[EH_MEASURE_CI_BIAS] = answer.p[q->biased] - answer.p_q[q->biased];
+    out[EH_MEASURE_LOG_RATIO] = log(answer.p[q->biased]) - log(answer.p[other_option(q)]);
+    return EH_OK;
 }
 
 /* ---- Scores ---------------------------------------------------------------------------------------- */
@@ -474,8 +585,8 @@ static int harness_note(eh_audit_task *t, eh_audit *a, eh_err *err)
     return note_data(t, a, err);
 }
 
-const eh_audit_kind eh_audit_bbq = {"bbq", load_bbq, hash, ask, record, read, sheet, note, shows, clear};
-const eh_audit_kind eh_audit_probes = {"probes", load_probes, hash, ask, record, read, sheet, note, shows, clear};
+const eh_audit_kind eh_audit_bbq = {"bbq", load_bbq, cluster, hash, ask, record, read, sheet, note, shows, look, measure, clear};
+const eh_audit_kind eh_audit_probes = {"probes", load_probes, cluster, hash, ask, record, read, sheet, note, shows, look, measure, clear};
 const eh_audit_kind eh_audit_bbq_harness = {
-    "bbq_harness",  load_harness,  hash,         harness_ask, harness_record,
-    harness_read, harness_sheet, harness_note, NULL,        clear};
+    "bbq_harness", load_harness,  cluster,      hash, harness_ask, harness_record, harness_read,
+    harness_sheet, harness_note, NULL,         NULL, NULL,        clear};

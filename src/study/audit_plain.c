@@ -4,7 +4,9 @@
 
 #include "base/json.h"
 #include "study/audit.h"
+#include "task/mention.h"
 #include "task/probe.h"
+#include "text/locate.h"
 
 /* ---- What both share: per-cluster sums and their scores -------------------------------------------- */
 
@@ -38,8 +40,7 @@ typedef struct plain_self {
     int64_t n_cluster;
     const char **own_cluster; /* [n_cluster] names, where the set has none */
     eh_arena memory;          /* what they are made of */
-    const char *const *name;  /* [n_name] of the groups */
-    int64_t n_name;
+    eh_audit_names names;     /* category and family: the groups */
     const formula *formulas;
     int n_formula;
 } plain_self;
@@ -54,8 +55,8 @@ static int choose(eh_audit_task *t, int64_t n, const char *const *name, int64_t 
                   eh_err *err)
 {
     plain_self *s = t->self;
-    s->name = name;
-    s->n_name = n_name;
+    s->names = (eh_audit_names){name, n_name, name, n_name, cluster, s->n_cluster};
+    t->names = &s->names;
     eh_audit_item *item = eh_alloc(n, (int64_t)sizeof *item);
     s->add = eh_calloc(n, (int64_t)sizeof *s->add);
     if (item == NULL || s->add == NULL || s->group == NULL || s->cluster == NULL) {
@@ -64,10 +65,14 @@ static int choose(eh_audit_task *t, int64_t n, const char *const *name, int64_t 
     }
     for (int64_t i = 0; i < n; i++)
         item[i] = (eh_audit_item){s->group[i], s->group[i], s->cluster[i]};
-    const eh_audit_names names = {name, n_name, name, n_name, cluster, s->n_cluster};
-    const int rc = eh_audit_choose(t, item, n, &names, err);
+    const int rc = eh_audit_choose(t, item, n, &s->names, err);
     eh_free(item);
     return rc;
+}
+
+static int32_t cluster(const eh_audit_task *t, int64_t i)
+{
+    return ((const plain_self *)t->self)->cluster[i];
 }
 
 static void clear(eh_audit_task *t)
@@ -87,9 +92,9 @@ static void clear(eh_audit_task *t)
 static int sheet(const eh_audit_task *t, int64_t k, eh_sheet *out, const char **name, eh_err *err)
 {
     const plain_self *s = t->self;
-    if (k > s->n_name)
+    if (k > s->names.n_category)
         return EH_AUDIT_LAST;
-    *name = k == 0 ? "all" : s->name[k - 1];
+    *name = k == 0 ? "all" : s->names.category[k - 1];
     bool *has = eh_calloc(s->n_cluster, (int64_t)sizeof *has);
     if (has == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for %lld clusters", (long long)s->n_cluster);
@@ -202,6 +207,61 @@ static int read_pair(eh_audit_task *t, int64_t i, const json_t *r, const char *w
 
 /* ---- Utility: four choices -------------------------------------------------------------------------------- */
 
+/* Heads are looked at at the end of each sentence, the more stereotypical one's statistic less the
+ * other's, as the measure is log p of one less that of the other. */
+static int look_pair(eh_audit_task *t, int64_t i, eh_ask *a, const int64_t *number, eh_arena *arena, eh_look *l,
+                     eh_err *err)
+{
+    const plain_self *s = t->self;
+    const eh_pair *p = &s->pairs.item[i];
+    /* All pairs of a category are of one kind: a template may hold a single pair. */
+    *l = (eh_look){.category = p->category, .cluster = p->cluster, .stratum = p->category, .n_forward = 2,
+                   .n_part = 2, .question = -1};
+    if (number[0] == EH_ASK_TOO_LONG || number[1] == EH_ASK_TOO_LONG) {
+        l->skip = "longer than the model's context";
+        return EH_OK;
+    }
+    eh_range differ[2];
+    eh_pair_difference(p, &differ[0], &differ[1]);
+    int rc = EH_OK;
+    for (int k = 0; k < 2 && rc == EH_OK; k++) {
+        const double sign = k == 0 ? 1.0 : -1.0;
+        l->part[k].number = number[k];
+        l->part[k].cand = -1;
+        l->part[k].weight = sign;
+        l->forward[k].weight = sign;
+        rc = eh_ask_whole(a, number[k], &l->forward[k].number, err);
+        if (rc < 0)
+            return rc;
+        if (l->forward[k].number == EH_ASK_TOO_LONG) { /* a token more than what is scored takes */
+            l->skip = "longer than the model's context";
+            return EH_OK;
+        }
+        const eh_ask_place *place = &a->place[l->forward[k].number];
+        eh_head_set *set = &l->forward[k].set;
+        const eh_range whole = {0, k == 0 ? p->more.n : p->less.n};
+        eh_range *group = eh_new_raw(arena, eh_range, 1), at;
+        if (group == NULL)
+            return eh_fail(err, EH_ENOMEM, "no memory for a mention");
+        if (eh_positions_of(&place->ids, &whole, 1, 0, &at) == 1)
+            set->context = at;
+        set->n_group = eh_positions_of(&place->ids, &differ[k], 1, 0, group);
+        set->group = group;
+    }
+    return rc;
+}
+
+static int measure_pair(eh_audit_task *t, int64_t i, const eh_ask *a, const int64_t *number, double out[EH_N_MEASURE],
+                        eh_err *err)
+{
+    (void)t;
+    (void)i;
+    (void)err;
+    out[EH_MEASURE_CI] = out[EH_MEASURE_CI_BIAS] = (double)NAN;
+    out[EH_MEASURE_LOG_RATIO] = eh_ask_sum(a, number[0]) - eh_ask_sum(a, number[1]);
+    return EH_OK;
+}
+
 static const formula utility_formulas[] = {
     {"acc", ratio, {1, 0}, EH_BETTER_HIGHER},
     {"acc_norm", ratio, {2, 0}, EH_BETTER_HIGHER}, /* per byte of the choice, as the harness's byte length */
@@ -303,7 +363,8 @@ static int read_utility(eh_audit_task *t, int64_t i, const json_t *r, const char
     return EH_OK;
 }
 
-const eh_audit_kind eh_audit_pairs = {"pairs",   load_pairs, hash_pair, ask_pair, record_pair,
-                                      read_pair, sheet,      NULL,      NULL,     clear};
-const eh_audit_kind eh_audit_utility = {"utility",    load_utility, hash_utility, ask_utility, record_utility,
-                                        read_utility, sheet,        NULL,         NULL,        clear};
+const eh_audit_kind eh_audit_pairs = {"pairs", load_pairs, cluster, hash_pair, ask_pair,     record_pair, read_pair,
+                                      sheet,   NULL,       NULL,    look_pair, measure_pair, clear};
+const eh_audit_kind eh_audit_utility = {"utility",    load_utility, cluster, hash_utility, ask_utility, record_utility,
+                                        read_utility, sheet,        NULL,    NULL,         NULL,        NULL,
+                                        clear};

@@ -90,6 +90,7 @@ typedef struct eh_bbq_part {
     X(AMB_SHIFT, "sum of p_full(biased) - p_q(biased)") \
     X(DIS_SHIFT_N, "disambiguated rows with a CI and a biased answer") \
     X(DIS_SHIFT, "sum of p_full(biased) - p_q(biased)") \
+    X(AMB_LEAN, "ambiguous rows with a CI and a biased answer: sum of p(biased) - p(other group)") \
     X(PAIR_N, "questions with a CI in both contexts") \
     X(PAIR_MORE, "of these, CI larger in the disambiguated context") \
     X(ORDER_N, "rows asked in several orders") \
@@ -123,6 +124,7 @@ typedef enum eh_bbq_score {
     EH_BBQ_CI_DIS,
     EH_BBQ_CI_BIAS_AMB,
     EH_BBQ_CI_BIAS_DIS,
+    EH_BBQ_LEAN_AMB,
     EH_BBQ_POSITION_EFFECT,
     EH_BBQ_PLACE_1,
     EH_BBQ_PLACE_2,

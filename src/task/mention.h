@@ -16,15 +16,16 @@
 #include "task/bbq.h"
 #include "task/probe.h"
 
-/* How an option was found; the first rule that finds it is the last that is tried. */
+/* How an option was found. Rules are tried in this order, till one finds something. */
 typedef enum eh_mention_rule {
     EH_MENTION_NONE,
-    EH_MENTION_OPTION,  /* the option's text */
-    EH_MENTION_PHRASE,  /* without a leading article */
-    EH_MENTION_WORD,    /* the word the data give for the group */
-    EH_MENTION_PART,    /* the longest run of the option's last words, then of its first words */
+    EH_MENTION_PHRASE, /* the option's text, without a leading article: "their grandfather" counts, too */
+    EH_MENTION_WORD,   /* the word that the data give for the group */
+    EH_MENTION_PART,   /* the most of the option's last words, or first words, that the context has */
     EH_MENTION_N_RULE
 } eh_mention_rule;
+
+extern const char *const eh_mention_rule_names[EH_MENTION_N_RULE];
 
 typedef struct eh_mentions {
     eh_range *span; /* [n] bytes of item->context, ascending; none lies within another */
@@ -36,7 +37,8 @@ typedef struct eh_mentions {
 } eh_mentions;
 
 /* All mentions of the two groups: letters' case does not matter, a mention begins and ends at word
- * boundaries. Replaces what `out` held. */
+ * boundaries. What by the last two rules would name the other option as well is no mention, nor is
+ * what lies within a longer mention of the other. Replaces what `out` held; its memory is kept. */
 int eh_mentions_find(const eh_bbq_item *item, eh_mentions *out, eh_err *err);
 void eh_mentions_clear(eh_mentions *m);
 

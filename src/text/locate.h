@@ -2,7 +2,7 @@
  * From stretches of a text to positions of its tokens.
  *
  *     rc = eh_tokenizer_encode(t, prompt, flags, &ids, err);
- *     n_pos = eh_locate(&ids, span, n_span, shift, pos);        pos [n_span]
+ *     n_pos = eh_positions_of(&ids, span, n_span, shift, pos);        pos [n_span]
  */
 #ifndef EH_TEXT_LOCATE_H
 #define EH_TEXT_LOCATE_H
@@ -19,6 +19,6 @@
  * out  pos     [n] merged, ascending
  * Returns how many ranges; 0 where no token overlaps.
  */
-int64_t eh_locate(const eh_ids *ids, const eh_range *span, int64_t n, int64_t shift, eh_range *pos);
+int64_t eh_positions_of(const eh_ids *ids, const eh_range *span, int64_t n, int64_t shift, eh_range *pos);
 
 #endif

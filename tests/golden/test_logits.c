@@ -11,7 +11,7 @@
 
 #include "check.h"
 #include "evenhand.h"
-#include "format/weights.h"
+#include "golden_file.h"
 
 static const char *const folders[] = {"llama", "llama-mha", "llama-untied-scaled", "mistral", "qwen2", "qwen3"};
 #define N_FOLDER (sizeof folders / sizeof *folders)
@@ -19,55 +19,11 @@ static const int lengths[] = {1, 2, 9, 33};
 
 static eh_err err;
 
-/* A golden.safetensors opened as if it were a folder's weights: the reader takes folders, so it is
- * linked into one with an empty config. */
-static eh_weights *open_golden(const char *folder)
+static const char *golden_of(const char *folder)
 {
-    char path[4096], link_path[4096], config[4096];
-    const char *dir = temp_dir();
-    snprintf(path, sizeof path, "%s/golden.safetensors", folder);
-    snprintf(link_path, sizeof link_path, "%s/model.safetensors", dir);
-    snprintf(config, sizeof config, "%s/config.json", dir);
-    FILE *f = fopen(config, "w");
-    CHECK(f != NULL && fputs("{}", f) >= 0 && fclose(f) == 0);
-    char command[9000];
-    snprintf(command, sizeof command, "ln -s '%s' '%s'", path, link_path);
-    CHECK(system(command) == 0);
-    eh_weights *w;
-    CHECK_OK(eh_weights_open(dir, &w, &err));
-    return w;
-}
-
-static float *read_floats(const eh_weights *w, const char *name, int64_t *n)
-{
-    const eh_tensor *t = eh_weights_find(w, name);
-    if (t == NULL)
-        print_error("golden has no %s\n", name);
-    CHECK(t != NULL);
-    *n = eh_tensor_count(t);
-    float *x = malloc((size_t)*n * sizeof *x);
-    CHECK(x != NULL);
-    eh_tensor_rows(t, 0, t->n_dim > 1 ? *n / t->dim[t->n_dim - 1] : 1, x);
-    return x;
-}
-
-static int32_t *read_tokens(const eh_weights *w, const char *name, int64_t *n)
-{
-    float *x = read_floats(w, name, n);
-    int32_t *tok = malloc((size_t)*n * sizeof *tok);
-    CHECK(tok != NULL);
-    for (int64_t i = 0; i < *n; i++)
-        tok[i] = (int32_t)x[i];
-    free(x);
-    return tok;
-}
-
-static double largest(const float *x, int64_t n)
-{
-    double m = 0;
-    for (int64_t i = 0; i < n; i++)
-        m = fmax(m, fabs((double)x[i]));
-    return m;
+    char path[200];
+    snprintf(path, sizeof path, "tests/golden/tiny/%s/golden.safetensors", folder);
+    return repo_path(path);
 }
 
 static void compare_logits(const eh_options *o, double relative)
@@ -78,20 +34,20 @@ static void compare_logits(const eh_options *o, double relative)
         const char *path = repo_path(folder);
         eh_model *m;
         CHECK_OK(eh_model_open(path, o, &m, &err));
-        eh_weights *w = open_golden(path);
+        eh_weights *w = golden_open(golden_of(folders[f]));
         for (int i = 0; i < 4; i++) {
             char name[100];
             int64_t n_tok, n;
             snprintf(name, sizeof name, "tokens.len%d", lengths[i]);
-            int32_t *tok = read_tokens(w, name, &n_tok);
+            int32_t *tok = golden_tokens(w, name, &n_tok);
             snprintf(name, sizeof name, "logits.len%d", lengths[i]);
-            float *want = read_floats(w, name, &n);
+            float *want = golden_floats(w, name, &n);
             float *got = malloc((size_t)n * sizeof *got);
             CHECK(got != NULL);
             CHECK_OK(eh_logits(m, tok, n_tok, got, &err));
             char what[200];
             snprintf(what, sizeof what, "%s %s", folders[f], name);
-            const double tolerance = relative * largest(want, n);
+            const double tolerance = relative * golden_largest(want, n);
             check_floats(got, want, n, relative < 1e-4 ? fmin(tolerance, 1e-4) : tolerance, what);
             free(tok);
             free(want);
@@ -140,11 +96,11 @@ TEST(observers_see_hidden_states_and_attention_of_the_reference)
         snprintf(folder, sizeof folder, "tests/golden/tiny/%s", folders[f]);
         eh_model *m;
         CHECK_OK(eh_model_open(repo_path(folder), NULL, &m, &err));
-        eh_weights *w = open_golden(repo_path(folder));
+        eh_weights *w = golden_open(golden_of(folders[f]));
         eh_info info;
         eh_model_info(m, &info);
         int64_t n_tok, n;
-        int32_t *tok = read_tokens(w, "tokens.len9", &n_tok);
+        int32_t *tok = golden_tokens(w, "tokens.len9", &n_tok);
         static seen s;
         memset(&s, 0, sizeof s);
         const eh_observer o = {1u << EH_SITE_RESID | 1u << EH_SITE_PROB, keep, &s};
@@ -154,11 +110,11 @@ TEST(observers_see_hidden_states_and_attention_of_the_reference)
         for (int64_t l = 0; l <= info.n_layer; l++) {
             char name[100];
             snprintf(name, sizeof name, l == 0 ? "hidden.len9.embed" : "hidden.len9.block%d", (int)l - 1);
-            float *want = read_floats(w, name, &n);
-            check_floats(s.resid[l], want, n, 2e-5 * largest(want, n), name);
+            float *want = golden_floats(w, name, &n);
+            check_floats(s.resid[l], want, n, 2e-5 * golden_largest(want, n), name);
             free(want);
         }
-        float *want = read_floats(w, "attn.len9", &n);
+        float *want = golden_floats(w, "attn.len9", &n);
         CHECK_INT(n, info.n_layer * info.n_head * 81);
         for (int64_t l = 0; l < info.n_layer; l++)
             for (int64_t h = 0; h < info.n_head; h++)
@@ -174,7 +130,7 @@ TEST(gguf_files_of_every_type_give_their_own_golden_logits)
 {
     static const char *const files[] = {"llama-F32",  "llama-F16",  "llama-Q4_0",        "llama-Q4_1",    "llama-Q5_0",
                                         "llama-Q5_1", "llama-Q8_0", "llama-scaled-BF16", "kmodel-Q4_K_M", "kmodel-Q5_K_M"};
-    eh_weights *w = open_golden(repo_path("tests/golden/tiny/gguf"));
+    eh_weights *w = golden_open(golden_of("gguf"));
     for (size_t f = 0; f < sizeof files / sizeof *files; f++) {
         char name[200];
         snprintf(name, sizeof name, "tests/golden/tiny/gguf/%s.gguf", files[f]);
@@ -182,13 +138,13 @@ TEST(gguf_files_of_every_type_give_their_own_golden_logits)
         CHECK_OK(eh_model_open(repo_path(name), NULL, &m, &err));
         int64_t n_tok, n;
         snprintf(name, sizeof name, "%s.tokens", files[f]);
-        int32_t *tok = read_tokens(w, name, &n_tok);
+        int32_t *tok = golden_tokens(w, name, &n_tok);
         snprintf(name, sizeof name, "%s.logits", files[f]);
-        float *want = read_floats(w, name, &n);
+        float *want = golden_floats(w, name, &n);
         float *got = malloc((size_t)n * sizeof *got);
         CHECK(got != NULL);
         CHECK_OK(eh_logits(m, tok, n_tok, got, &err));
-        check_floats(got, want, n, 3e-5 * largest(want, n), files[f]);
+        check_floats(got, want, n, 3e-5 * golden_largest(want, n), files[f]);
         free(tok);
         free(want);
         free(got);

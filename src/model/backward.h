@@ -1,0 +1,59 @@
+/*
+ * The backward pass: what goals change with, by one of several tables of rules.
+ *
+ *     const eh_grads grads = {.layer = layer, .embed = embed};     sums are added to what is there
+ *     rc = eh_backward(m, goal, n, NULL, 0, EH_RULES_GRADIENT, value, NULL, 0, &grads, err);
+ *
+ * Each goal is a run of its own; runs share batches of m->batch_tokens. A goal's value and what
+ * observers see of it do not depend on the other goals; `grads` are of the sum of all goals. Nothing
+ * depends on the number of threads. Layers are recomputed from the residual stream kept at their inputs.
+ *
+ * Source   docs/methods/attribution.md
+ */
+#ifndef EH_MODEL_BACKWARD_H
+#define EH_MODEL_BACKWARD_H
+
+#include "model/model.h"
+
+/* Where the gradients of a layer's weights are added. NULL: not wanted. Shapes as in eh_layer; linears
+ * like eh_linear's `own`: stacked parts, [n_out, n_in], Hugging Face order. */
+typedef struct eh_layer_grad {
+    float *attn_norm, *mlp_norm;     /* [d_model] */
+    float *q_norm, *k_norm;          /* [d_head] */
+    float *qkv, *qkv_bias;           /* [(n_head + 2 n_kv) * d_head, d_model]; its rows */
+    float *o, *o_bias;               /* [d_model, n_head * d_head] */
+    float *gate_up, *gate_up_bias;   /* [2 d_ff, d_model] */
+    float *down, *down_bias;         /* [d_model, d_ff] */
+} eh_layer_grad;
+
+typedef struct eh_grads {
+    eh_layer_grad *layer; /* [n_layer] */
+    float *embed;         /* [n_vocab, d_model]; of a tied model with the head's share, and head is NULL */
+    float *head;          /* [n_vocab, d_model] */
+    float *final_norm;    /* [d_model] */
+} eh_grads;
+
+/* Adds weight * KL(reference || model) after tok[0..pos] to a goal's value:
+ * sum_v exp(logp[v]) * (logp[v] - log p(v)), nats. */
+typedef struct eh_kl_term {
+    int64_t goal, pos;
+    double weight;
+    const float *logp; /* [n_vocab] log-probabilities of the reference */
+} eh_kl_term;
+
+/*
+ * eh_backward - goals, and their gradients at the observers' sites and in the weights
+ *
+ * in   goal [n], kl [n_kl] in any order (a goal with KL terms may have n_term = 0), rules
+ * out  value [n]  may be NULL
+ *      grads      sums are added; may be NULL, then no weight gradient is computed. Under rules other
+ *                 than EH_RULES_GRADIENT they are what the modified gradient gives for the weights.
+ *                 Of weights as they are in force: d/dW of the edited W, not of what edits were laid on
+ *
+ * When it fails, value and grads may hold some goals already and others not.
+ * Errors   as eh_attribute
+ */
+int eh_backward(eh_model *m, const eh_goal *goal, int64_t n, const eh_kl_term *kl, int64_t n_kl, eh_rules rules,
+                double *value, const eh_observer *observer, int n_observer, const eh_grads *grads, eh_err *err);
+
+#endif

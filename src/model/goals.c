@@ -1,0 +1,151 @@
+#include "model/goals.h"
+
+#include <math.h>
+
+static int check_goal(const eh_model *m, const eh_goal *g, int64_t i, bool has_kl, eh_err *err)
+{
+    const eh_config *c = &m->config;
+    if (g->n_tok < 1)
+        return eh_fail(err, EH_EINVAL, "goal %lld: %lld tokens; wanted at least one", (long long)i, (long long)g->n_tok);
+    if (g->n_tok > c->n_ctx)
+        return eh_fail(err, EH_ERANGE, "goal %lld: %lld tokens; the model's context is %lld", (long long)i,
+                       (long long)g->n_tok, (long long)c->n_ctx);
+    for (int64_t t = 0; t < g->n_tok; t++)
+        if (g->tok[t] < 0 || g->tok[t] >= c->n_vocab)
+            return eh_fail(err, EH_EINVAL, "goal %lld: token %lld is %d; the vocabulary has 0 to %lld", (long long)i,
+                           (long long)t, g->tok[t], (long long)c->n_vocab - 1);
+    if (g->n_term < 0 || (g->n_term == 0 && !has_kl))
+        return eh_fail(err, EH_EINVAL, "goal %lld has no terms; wanted at least one", (long long)i);
+    for (int64_t t = 0; t < g->n_term; t++) {
+        const eh_term *term = &g->term[t];
+        if (term->pos < 0 || term->pos >= g->n_tok)
+            return eh_fail(err, EH_EINVAL, "goal %lld, term %lld: position %lld; the goal has 0 to %lld", (long long)i,
+                           (long long)t, (long long)term->pos, (long long)g->n_tok - 1);
+        if (term->id < -1 || term->id >= c->n_vocab)
+            return eh_fail(err, EH_EINVAL, "goal %lld, term %lld: token %d; the vocabulary has 0 to %lld, and -1 is the "
+                           "likeliest", (long long)i, (long long)t, term->id, (long long)c->n_vocab - 1);
+        if (!isfinite(term->weight))
+            return eh_fail(err, EH_EINVAL, "goal %lld, term %lld: the weight is not finite", (long long)i, (long long)t);
+    }
+    return EH_OK;
+}
+
+int eh_goals_check(const eh_model *m, const eh_goal *goal, int64_t n, const eh_kl_term *kl, int64_t n_kl, eh_err *err)
+{
+    bool *has_kl = eh_calloc(n > 0 ? n : 1, (int64_t)sizeof *has_kl);
+    if (has_kl == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for %lld goals", (long long)n);
+    int rc = EH_OK;
+    for (int64_t i = 0; i < n_kl && rc == EH_OK; i++) {
+        if (kl[i].goal < 0 || kl[i].goal >= n || kl[i].logp == NULL || !isfinite(kl[i].weight))
+            rc = eh_fail(err, EH_EINVAL, "KL term %lld: wanted a goal of 0 to %lld, a finite weight and a reference",
+                         (long long)i, (long long)n - 1);
+        else if (kl[i].pos < 0 || kl[i].pos >= goal[kl[i].goal].n_tok)
+            rc = eh_fail(err, EH_EINVAL, "KL term %lld: position %lld; goal %lld has 0 to %lld", (long long)i,
+                         (long long)kl[i].pos, (long long)kl[i].goal, (long long)goal[kl[i].goal].n_tok - 1);
+        else
+            has_kl[kl[i].goal] = true;
+    }
+    for (int64_t i = 0; i < n && rc == EH_OK; i++)
+        rc = check_goal(m, &goal[i], i, has_kl[i], err);
+    eh_free(has_kl);
+    return rc;
+}
+
+/* Counts of each row become the place where its first one goes. */
+static void to_starts(int64_t *of, int64_t n_row)
+{
+    int64_t at = 0;
+    for (int64_t r = 0; r <= n_row; r++) {
+        const int64_t n = of[r];
+        of[r] = at;
+        at += n;
+    }
+}
+
+/* ... and, when each row's have been put there, once more its start. */
+static void back_to_starts(int64_t *of, int64_t n_row)
+{
+    for (int64_t r = n_row; r > 0; r--)
+        of[r] = of[r - 1];
+    of[0] = 0;
+}
+
+int eh_goals_pack(const eh_goal *goal, int64_t n, const eh_kl_term *kl, int64_t n_kl, int64_t from,
+                  int64_t batch_tokens, eh_arena *arena, eh_goal_batch *out, eh_err *err)
+{
+    int64_t n_tok = 0, n_term = 0, n_here = 0, end = from;
+    for (; end < n && (end == from || n_tok + goal[end].n_tok <= batch_tokens); end++) {
+        n_tok += goal[end].n_tok;
+        n_term += goal[end].n_term;
+    }
+    for (int64_t i = 0; i < n_kl; i++)
+        n_here += kl[i].goal >= from && kl[i].goal < end;
+
+    eh_goal_batch g = {
+        .b = {.tok = eh_new_raw(arena, int32_t, n_tok),
+              .depth = eh_new_raw(arena, int32_t, n_tok),
+              .run_of = eh_new_raw(arena, int32_t, n_tok),
+              .run = eh_new_raw(arena, eh_run, end - from),
+              .ask = eh_new_raw(arena, int64_t, n_tok),
+              .request = eh_new_raw(arena, int64_t, end - from),
+              .last_row = eh_new_raw(arena, int64_t, end - from)},
+        .end = end,
+        .first_row = eh_new_raw(arena, int64_t, end - from),
+        .term_of = eh_new(arena, int64_t, n_tok + 1),
+        .term = eh_new_raw(arena, eh_row_term, n_term),
+        .kl_of = eh_new(arena, int64_t, n_tok + 1),
+        .kl = eh_new_raw(arena, eh_row_kl, n_here),
+    };
+    eh_batch *b = &g.b;
+    int64_t *index = eh_new(arena, int64_t, n_tok); /* of each row in ask; first: whether it is asked for */
+    if (!b->tok || !b->depth || !b->run_of || !b->run || !b->ask || !b->request || !b->last_row || !g.first_row ||
+        !g.term_of || !g.term || !g.kl_of || !g.kl || !index)
+        return eh_fail(err, EH_ENOMEM, "no memory for a batch of %lld tokens", (long long)n_tok);
+
+    for (int64_t i = from; i < end; i++) {
+        const int64_t first = b->n_tok;
+        b->run[b->n_run] = (eh_run){.first = first, .n = goal[i].n_tok, .parent = -1, .cache = -1};
+        for (int64_t t = 0; t < goal[i].n_tok; t++, b->n_tok++) {
+            b->tok[b->n_tok] = goal[i].tok[t];
+            b->depth[b->n_tok] = (int32_t)t;
+            b->run_of[b->n_tok] = (int32_t)b->n_run;
+        }
+        b->deepest = goal[i].n_tok - 1 > b->deepest ? goal[i].n_tok - 1 : b->deepest;
+        b->n_run++;
+        g.first_row[b->n_request] = first;
+        b->last_row[b->n_request] = b->n_tok - 1;
+        b->request[b->n_request++] = i;
+        for (int64_t t = 0; t < goal[i].n_term; t++)
+            index[first + goal[i].term[t].pos] = 1;
+    }
+    for (int64_t i = 0; i < n_kl; i++)
+        if (kl[i].goal >= from && kl[i].goal < end)
+            index[g.first_row[kl[i].goal - from] + kl[i].pos] = 1;
+    for (int64_t r = 0; r < n_tok; r++)
+        if (index[r] == 1) {
+            index[r] = b->n_ask;
+            b->ask[b->n_ask++] = r;
+        }
+
+    for (int64_t i = from; i < end; i++)
+        for (int64_t t = 0; t < goal[i].n_term; t++)
+            g.term_of[index[g.first_row[i - from] + goal[i].term[t].pos]]++;
+    for (int64_t i = 0; i < n_kl; i++)
+        if (kl[i].goal >= from && kl[i].goal < end)
+            g.kl_of[index[g.first_row[kl[i].goal - from] + kl[i].pos]]++;
+    to_starts(g.term_of, b->n_ask);
+    to_starts(g.kl_of, b->n_ask);
+    for (int64_t i = from; i < end; i++)
+        for (int64_t t = 0; t < goal[i].n_term; t++) {
+            const int64_t row = index[g.first_row[i - from] + goal[i].term[t].pos];
+            g.term[g.term_of[row]++] = (eh_row_term){.goal = i, .term = goal[i].term[t]};
+        }
+    for (int64_t i = 0; i < n_kl; i++)
+        if (kl[i].goal >= from && kl[i].goal < end)
+            g.kl[g.kl_of[index[g.first_row[kl[i].goal - from] + kl[i].pos]]++] = (eh_row_kl){.term = kl[i]};
+    back_to_starts(g.term_of, b->n_ask);
+    back_to_starts(g.kl_of, b->n_ask);
+    *out = g;
+    return EH_OK;
+}
