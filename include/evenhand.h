@@ -225,8 +225,9 @@ EH_API int eh_perplexity_of(eh_model *m, const char *text, int64_t n, const eh_p
 typedef int eh_progress(void *ctx, const char *stage, int64_t done, int64_t total);
 
 typedef struct eh_audit_options {
-    const char *tasks;      /* comma list of benchmarks (eh_benchmarks); NULL: "probes" */
+    const char *tasks;      /* comma list of benchmarks (eh_benchmarks); NULL: "items" with a file of them, else "probes" */
     const char *data;       /* folder with the benchmarks' files; NULL: only our own probes can run */
+    const char *items;      /* file of the task "items", JSON Lines (docs/formats.md); NULL: none */
     const char *probes;     /* folder of our probe set; NULL: $EVENHAND_PROBES, the installed one, the source tree's */
     const char *out;        /* out folder; made when it is not there. Required */
     const char *answer;     /* "letters", "text", "text_pmi"; NULL: letters */

@@ -1,3 +1,4 @@
+#define _DEFAULT_SOURCE /* madvise */
 #include "base/file.h"
 
 #include <dirent.h>
@@ -79,6 +80,15 @@ void eh_map_will_need(const eh_map *map, int64_t at, int64_t n)
     if (n > map->n - at)
         n = map->n - at;
     posix_madvise((char *)(uintptr_t)map->p + from, (size_t)(n + at - from), POSIX_MADV_WILLNEED);
+}
+
+void eh_map_forget(const eh_map *map, int64_t at, int64_t n)
+{
+    const int64_t page = sysconf(_SC_PAGESIZE);
+    const int64_t from = (at + page - 1) / page * page;
+    const int64_t end = at + n >= map->n ? map->n : (at + n) / page * page;
+    if (at >= 0 && n > 0 && from < end)
+        madvise((char *)(uintptr_t)map->p + from, (size_t)(end - from), MADV_DONTNEED); /* posix_madvise does nothing */
 }
 
 int eh_file_read(const char *path, int64_t limit, eh_buf *out, eh_err *err)

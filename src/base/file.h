@@ -29,6 +29,8 @@ int eh_map_open(const char *path, eh_map *map, eh_err *err);
 void eh_map_close(eh_map *map);
 /* Asks the system to read [at, at + n) ahead; a hint, never an error. */
 void eh_map_will_need(const eh_map *map, int64_t at, int64_t n);
+/* Takes whole pages within [at, at + n) out of this process's memory; they come back when they are read. */
+void eh_map_forget(const eh_map *map, int64_t at, int64_t n);
 
 /* Reads a whole file of at most `limit` bytes into *out (the caller's to clear). Files that start
  * with the gzip mark are unpacked; the limit holds for the unpacked size. */

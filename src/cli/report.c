@@ -35,8 +35,7 @@ static void put_wrapped(const char *text, int indent)
             putchar(' ');
             at++;
         }
-        for (int i = 0; i < n; i++) /* what a terminal would obey is no part of a sentence */
-            putchar((unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i]);
+        printf("%.*s", n, text);
         at += columns;
         text += n;
         while (*text == ' ')

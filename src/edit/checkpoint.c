@@ -164,14 +164,31 @@ static int read_state(const json_t *header, const char *path, const eh_params *p
     return rc;
 }
 
-static const char *take(const char *from, const eh_params *p, float *base)
+/* The pieces that lie from `at` on in the file; returns where they end. What was read is let go: a checkpoint is
+ * several times the model. */
+static int64_t take(const eh_map *map, int64_t at, const eh_params *p, float *base)
 {
     for (int64_t i = 0; i < p->n_piece; i++) {
-        const size_t n = (size_t)p->piece[i].n * sizeof(float);
-        memcpy(base == NULL ? p->piece[i].w : base + p->piece[i].at, from, n);
-        from += n;
+        const int64_t n = p->piece[i].n * (int64_t)sizeof(float);
+        memcpy(base == NULL ? p->piece[i].w : base + p->piece[i].at, map->p + at, (size_t)n);
+        eh_map_forget(map, at, n);
+        at += n;
     }
-    return from;
+    return at;
+}
+
+#define HASH_STEP ((int64_t)1 << 24) /* bytes */
+
+static int hash_of(const eh_map *map, int64_t n, char out[EH_SHA256_TEXT], eh_err *err)
+{
+    eh_sha256 h;
+    eh_sha256_begin(&h);
+    for (int64_t at = 0; at < n; at += HASH_STEP) {
+        const int64_t step = n - at < HASH_STEP ? n - at : HASH_STEP;
+        eh_sha256_add(&h, map->p + at, step);
+        eh_map_forget(map, at, step);
+    }
+    return eh_sha256_end(&h, out, err);
 }
 
 /* The file's parts are where they should be, and its bytes are those that were written. */
@@ -182,7 +199,7 @@ static int check_file(const eh_map *map, const char *path, int64_t *n_header, eh
     if (map->n < fixed + N_HASH || memcmp(map->p, MAGIC, N_MAGIC) != 0)
         return eh_fail(err, EH_EFORMAT, "%s: is no checkpoint of a training", path);
     memcpy(n_header, map->p + N_MAGIC, sizeof *n_header);
-    const int rc = eh_sha256_of(map->p, map->n - N_HASH, sum, err);
+    const int rc = hash_of(map, map->n - N_HASH, sum, err);
     if (rc < 0)
         return rc;
     if (*n_header < 0 || *n_header > map->n - fixed - N_HASH || memcmp(sum, map->p + map->n - N_HASH, N_HASH) != 0)
@@ -215,11 +232,11 @@ int eh_checkpoint_read(const char *path, eh_str what, eh_params *p, eh_moments *
     if (rc == EH_OK)
         rc = read_state(header, path, p, a->best != NULL, s, err);
     if (rc == EH_OK) {
-        const char *at = take(map.p + fixed + n_header, p, NULL);
-        at = take(at, p, a->m);
-        at = take(at, p, a->v);
+        int64_t at = take(&map, fixed + n_header, p, NULL);
+        at = take(&map, at, p, a->m);
+        at = take(&map, at, p, a->v);
         if (a->best != NULL)
-            take(at, p, a->best);
+            take(&map, at, p, a->best);
         *found = true;
     }
     json_decref(header);

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/hash.h"
 #include "base/par.h"
 
@@ -250,6 +251,10 @@ int eh_params_open(eh_model *m, eh_tune_group group, eh_params *out, eh_err *err
     memcpy(m->trained, before, sizeof before);
     for (int64_t i = 0; i < p.n_linear; i++)
         p.linear[i]->keep = false; /* packed weights are true for one step only */
+    for (int i = 0; i < eh_weights_n_file(m->weights); i++) {
+        const eh_map *map = eh_weights_file_map(m->weights, i);
+        eh_map_forget(map, 0, map->n); /* what was copied need not stay in memory twice */
+    }
     *out = p;
     p = (eh_params){0};
 

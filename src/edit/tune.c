@@ -79,7 +79,7 @@ static int check_plan(const trainer *t, eh_err *err)
                        (long long)d->n_example, (long long)p->batch, (long long)d->n_text, (long long)p->text_batch);
     if (d->n_example > 0 && p->text_share >= 1.0)
         return eh_fail(err, EH_EINVAL, "the share of text is 1, which leaves nothing for the examples");
-    if (d->n_text > 0 && p->text_share == 0.0 && p->kl == 0.0)
+    if (d->n_example > 0 && d->n_text > 0 && p->text_share == 0.0 && p->kl == 0.0)
         return eh_fail(err, EH_EINVAL, "a text is given, but its share of the loss is 0 and there is no KL term");
     if (p->eval_every < 0 || p->save_every < 0 || p->patience < 0)
         return eh_fail(err, EH_EINVAL, "steps between looks and checkpoints, and patience, cannot be negative");

@@ -63,7 +63,7 @@ void eh_doc_items(eh_doc *d, const char *const *text, int64_t n)
     put_raw(d, "</ul>\n", "\n");
 }
 
-/* In Markdown as an indented block: nothing in it can end it. */
+/* In Markdown as an indented block, which nothing in one line of text can end. */
 void eh_doc_code(eh_doc *d, const char *text)
 {
     if (d->html) {
@@ -72,24 +72,27 @@ void eh_doc_code(eh_doc *d, const char *text)
         eh_buf_str(&d->b, EH_STR("</code></pre>\n"));
         return;
     }
-    eh_buf_str(&d->b, EH_STR("    "));
-    for (; *text != '\0'; text++)
-        eh_buf_char(&d->b, (unsigned char)*text < 0x20 ? ' ' : *text);
-    eh_buf_str(&d->b, EH_STR("\n\n"));
+    eh_buf_printf(&d->b, "    %s\n\n", text);
+}
+
+static void put_table(eh_doc *d, const char *caption, const eh_table *t)
+{
+    if (d->html)
+        eh_table_html(t, caption, &d->b);
+    else
+        eh_table_markdown(t, &d->b);
+    if (eh_table_rows(t) > EH_TABLE_SHOWN)
+        eh_doc_aside(d, eh_say(d->w, "The first %d rows of %s; the CSV file has all.", EH_TABLE_SHOWN,
+                               eh_count(d->w, eh_table_rows(t))));
 }
 
 void eh_doc_table(eh_doc *d, const char *caption, const eh_table *t)
 {
-    if (d->html) {
-        eh_table_html(t, caption, &d->b);
-    } else {
+    if (!d->html) {
         eh_put_markdown(&d->b, caption);
         eh_buf_char(&d->b, '\n');
-        eh_table_markdown(t, &d->b);
     }
-    if (eh_table_rows(t) > EH_TABLE_SHOWN)
-        eh_doc_aside(d, eh_say(d->w, "The first %d rows of %s; the CSV file has all.", EH_TABLE_SHOWN,
-                               eh_count(d->w, eh_table_rows(t))));
+    put_table(d, caption, t);
 }
 
 eh_svg eh_doc_figure(eh_doc *d, const char *id, const char *title)
@@ -100,6 +103,7 @@ eh_svg eh_doc_figure(eh_doc *d, const char *id, const char *title)
         eh_buf_str(&d->b, EH_STR("### "));
     put(d, title);
     put_raw(d, "</h3>\n", "\n\n");
+    d->figure = title;
     return (eh_svg){&d->b, d->w};
 }
 
@@ -111,7 +115,7 @@ void eh_doc_figure_end(eh_doc *d, const char *caption, const eh_table *table, co
     if (d->html && table != NULL)
         eh_buf_str(&d->b, EH_STR("<details><summary>The numbers of this figure</summary>\n"));
     if (table != NULL)
-        eh_doc_table(d, "The numbers of this figure", table);
+        put_table(d, d->figure, table);
     if (csv != NULL && d->html)
         eh_buf_printf(&d->b, "<p class=\"small\">With all digits: <a href=\"figures/%s.csv\">figures/%s.csv</a></p>\n",
                       csv, csv);

@@ -20,6 +20,7 @@ typedef struct eh_doc {
     eh_buf b;
     bool html;
     bool in_section;
+    const char *figure; /* title of the one in hand */
     eh_words *w;
 } eh_doc;
 

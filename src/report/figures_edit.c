@@ -26,7 +26,7 @@ static int by_x(const void *a, const void *b)
     return x[1] < y[1] ? -1 : x[1] > y[1];
 }
 
-/* ---- Search -------------------------------------------------------------------------------------------------- */
+/* ---- Search ---------------------------------------- */
 
 /* The front as a staircase: between two points nothing better was seen. */
 static void put_front(eh_svg *s, const eh_record *r, bool kl, const eh_scale *x, const eh_scale *y)
@@ -100,13 +100,13 @@ void eh_figure_search(eh_doc *d, const eh_record *r)
                     continue;
                 }
                 eh_svg_diamond(&s, "after dot", at_x, at_y, 9);
-                eh_svg_text(&s, "name total", at_x + (at_x > RIGHT - 90 ? -14 : 14), at_y - 9,
+                eh_svg_text(&s, "name total over", at_x + (at_x > RIGHT - 90 ? -14 : 14), at_y - 9,
                             at_x > RIGHT - 90 ? 'e' : 's', "chosen");
             }
         if (!isnan(r->search.bias) && !isnan(original)) {
             const double at_x = eh_scale_at(&x, original), at_y = eh_scale_at(&y, r->search.bias);
             eh_svg_rect(&s, "before dot", at_x - 5, at_y - 5, 10, 10);
-            eh_svg_text(&s, "name", at_x + 12, at_y + 4, 's', "original");
+            eh_svg_text(&s, "name over", at_x + 12, at_y + 4, 's', "original");
         }
         eh_svg_circle(&s, "point", LEFT + 10, 14, 3.5);
         eh_svg_text(&s, "tick", LEFT + 20, 18, 's', "tried");
@@ -122,7 +122,7 @@ void eh_figure_search(eh_doc *d, const eh_record *r)
         &t, "search");
 }
 
-/* ---- Dots on a line: controls, confirmation -------------------------------------------------------------------- */
+/* ---- Dots on a line: controls, confirmation ---------------------------------------- */
 
 /* Stacks equal dots upwards so that none hides another; returns nothing, draws within `height`. */
 static void put_dots(eh_svg *s, const char *cls, const double *v, int64_t n, const eh_scale *x, double base,
@@ -225,7 +225,7 @@ void eh_figure_confirmation(eh_doc *d, const eh_record *r)
                       &t, "confirmation");
 }
 
-/* ---- Training --------------------------------------------------------------------------------------------------- */
+/* ---- Training ---------------------------------------- */
 
 #define DRAWN 600 /* points of a curve; a longer one is thinned */
 

@@ -61,6 +61,29 @@ static void put_cells(eh_svg *s, const eh_record *r, const double *map, double m
     }
 }
 
+/* What is not defined is not 0: a stroke through the cell. */
+static void put_undefined(eh_svg *s, const eh_record *r, const double *map, double cell, double top)
+{
+    const int64_t n_head = r->model.n_head;
+    bool any = false;
+    for (int64_t i = 0; i < r->model.n_layer * n_head; i++) {
+        if (!isnan(map[i]))
+            continue;
+        eh_buf_str(s->b, any ? EH_STR("M") : EH_STR("<path class=\"void\" d=\"M"));
+        any = true;
+        eh_put_coord(s->b, LEFT + cell * ((double)(i / n_head) + 0.2));
+        eh_buf_char(s->b, ' ');
+        eh_put_coord(s->b, top + cell * ((double)(i % n_head) + 0.8));
+        eh_buf_char(s->b, 'l');
+        eh_put_coord(s->b, 0.6 * cell);
+        eh_buf_char(s->b, ' ');
+        eh_put_coord(s->b, -0.6 * cell);
+    }
+    if (any)
+        eh_buf_str(s->b, EH_STR("\"/>\n"));
+}
+
+#define SIGNED 12   /* pixels from which a cell has room for its sign */
 #define TITLED 2048 /* cells that get a title of their own, which pointers show */
 
 static void put_titles(eh_svg *s, const eh_record *r, const double *map, double most, double cell, double top)
@@ -68,7 +91,7 @@ static void put_titles(eh_svg *s, const eh_record *r, const double *map, double 
     const int64_t n_head = r->model.n_head, n = r->model.n_layer * n_head;
     for (int64_t i = 0; i < n; i++) {
         const double x = LEFT + cell * (double)(i / n_head), y = top + cell * (double)(i % n_head);
-        if (cell >= 12 && fabs(map[i]) >= 0.5 * most) /* the sign, for those who do not see the colour */
+        if (cell >= SIGNED && fabs(map[i]) >= 0.5 * most) /* the sign, for those who do not see the colour */
             eh_svg_text(s, fabs(map[i]) > 0.75 * most ? "sign on" : "sign", x + cell / 2, y + cell / 2 + 4, 'm',
                         map[i] > 0 ? "+" : "\xE2\x88\x92");
         if (n > TITLED)
@@ -89,14 +112,13 @@ static void put_titles(eh_svg *s, const eh_record *r, const double *map, double 
     }
 }
 
-static void put_selected(eh_svg *s, const eh_record *r, double cell, double top)
+static void put_selected(eh_svg *s, const char *cls, const eh_record *r, double cell, double top)
 {
     for (int64_t i = 0; i < r->locate.n_selected; i++) {
         const double x = LEFT + cell * (double)r->locate.selected[i].layer;
         const double y = top + cell * (double)r->locate.selected[i].head;
-        const double by = cell >= 12 ? 1 : 0.5; /* the light line keeps the dark one apart from a dark cell */
-        eh_svg_rect(s, "halo", x - by, y - by, cell + 2 * by, cell + 2 * by);
-        eh_svg_rect(s, "pick", x - by, y - by, cell + 2 * by, cell + 2 * by);
+        const double by = cell >= 12 ? 1 : 0.5;
+        eh_svg_rect(s, cls, x - by, y - by, cell + 2 * by, cell + 2 * by);
     }
 }
 
@@ -150,8 +172,10 @@ static void put_map(eh_doc *d, const eh_record *r, const double *map, double mos
                            eh_count(d->w, n_layer), eh_count(d->w, n_head), eh_count(d->w, r->locate.n_selected)));
         eh_svg_rect(&s, "mid", LEFT, top, width, height);
         put_cells(&s, r, map, most, cell, top);
+        put_undefined(&s, r, map, cell, top);
         eh_svg_rect(&s, "frame", LEFT, top, width, height);
-        put_selected(&s, r, cell, top);
+        put_selected(&s, "halo", r, cell, top); /* keeps the dark outline apart from a dark cell */
+        put_selected(&s, "pick", r, cell, top);
         put_titles(&s, r, map, most, cell, top);
         for (int64_t l = 0; l < n_layer; l += every)
             eh_svg_text(&s, "tick", LEFT + cell * ((double)l + 0.5), top + height + 15, 'm', eh_count(d->w, l));
@@ -170,9 +194,11 @@ static void put_map(eh_doc *d, const eh_record *r, const double *map, double mos
         after ? "The same measurement on the edited model, in the same colours. The outlined heads are those that were "
                 "edited."
               : eh_say(d->w,
-                       "Each cell is one head: %s%s. Orange with + is above 0, blue with %s below, pale is near 0; %s "
-                       "A strong colour alone proves nothing: with many heads some look strong by chance.",
-                       statistic, of, "\xE2\x88\x92",
+                       "Each cell is one head: %s%s. %s, pale is near 0, a stroke is not defined; %s A strong "
+                       "colour alone proves nothing: with many heads some look strong by chance.",
+                       statistic, of,
+                       cell_of(r) >= SIGNED ? "Orange and + are above 0, blue and \xE2\x88\x92 below"
+                                            : "Orange is above 0, blue below",
                        r->locate.n_selected > 0 ? "outlined heads were selected." : "no head was selected.");
     const eh_table t = eh_map_table(r, d->w, map);
     eh_doc_figure_end(d, caption, &t, after ? "heads_after" : "heads_before");

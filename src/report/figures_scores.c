@@ -43,12 +43,15 @@ static void put_row(eh_svg *s, const eh_record *r, const eh_record_row *row, con
     eh_words *w = s->w;
     const eh_move move = eh_move_of(row, r->fdr);
     const bool total = eh_is_total(row);
-    const char *name = eh_shortened(w, total ? "all categories" : row->category, 24);
+    const char *name = row->kind == EH_ROW_UTILITY ? eh_say(w, "%s, %s", row->score, total ? row->task : row->category)
+                       : total                     ? "all categories"
+                                                   : row->category;
     const int d = eh_decimals(row->before.value, row->after.value, NAN);
 
     if (row->targeted)
         eh_svg_rect(s, "aim", 4, y - 4, 7, 7);
-    eh_svg_text(s, total ? "name total" : "name", 18, y + 4, 's', name);
+    eh_svg_text(s, total && row->kind == EH_ROW_BIAS ? "name total" : "name", 18, y + 4, 's',
+                eh_shortened(w, name, 25));
     put_mark(s, x, &row->before, false, row->has_after ? y - 6 : y);
     if (row->has_after)
         put_mark(s, x, &row->after, true, y + 6);
@@ -72,7 +75,7 @@ static void put_row(eh_svg *s, const eh_record *r, const eh_record_row *row, con
     }
 }
 
-static void put_legend(eh_svg *s, bool edited, bool aimed, bool interval)
+static void put_legend(eh_svg *s, bool edited, bool aimed)
 {
     double at = LEFT;
     eh_svg_line(s, "before", at - 12, 14, at + 12, 14);
@@ -85,31 +88,33 @@ static void put_legend(eh_svg *s, bool edited, bool aimed, bool interval)
         eh_svg_text(s, "tick", at + 18, 18, 's', "after");
         at += 75;
     }
-    if (interval)
-        eh_svg_text(s, "tick", at, 18, 's', "whiskers: interval");
+    eh_svg_text(s, "tick", at - 12, 18, 's', "whiskers: interval");
     if (aimed) {
         eh_svg_rect(s, "aim", 4, 10, 7, 7);
         eh_svg_text(s, "tick", 18, 18, 's', "aimed at by the edit");
     }
 }
 
-/* Rows index[0..n-1] share task and score. */
-static void put_forest(eh_doc *d, const eh_record *r, const int64_t *index, int64_t n, int number, const char *stem,
-                       const char *csv)
+/* Rows of one figure: of one score; of utility, all that share unit and direction. */
+static bool belongs(const eh_record_row *a, const eh_record_row *b)
+{
+    if (a->kind == EH_ROW_UTILITY)
+        return a->better == b->better && strcmp(eh_score_unit(a->score), eh_score_unit(b->score)) == 0;
+    return strcmp(a->task, b->task) == 0 && strcmp(a->score, b->score) == 0;
+}
+
+static void draw_forest(eh_svg *s, const eh_record *r, const int64_t *index, int64_t n, const char *id,
+                        const char *title)
 {
     const eh_record_row *first = &r->row[index[0]];
-    const char *words = eh_score_words(first->score);
     const bool has_target = first->better == EH_GOAL_ZERO || first->better == EH_GOAL_FIFTY;
-    const double t = first->better == EH_GOAL_FIFTY ? 50 : 0;
-    const int64_t shown = n < SHOWN ? n : SHOWN;
-    const char *title = words == NULL ? eh_say(d->w, "%s (%s)", first->score, first->task)
-                                      : eh_say(d->w, "%s: %s (%s)", first->score, words, first->task);
+    const double t = first->better == EH_GOAL_FIFTY ? 50 : 0, height = ROW * (double)n, bottom = TOP + height;
     double low = INFINITY, high = -INFINITY;
     bool edited = false, aimed = false;
 
     if (has_target)
         widen(t, &low, &high);
-    for (int64_t k = 0; k < shown; k++) {
+    for (int64_t k = 0; k < n; k++) {
         const eh_record_row *row = &r->row[index[k]];
         const double all[] = {row->before.value, row->before.low, row->before.high,
                               row->after.value,  row->after.low,  row->after.high};
@@ -118,48 +123,59 @@ static void put_forest(eh_doc *d, const eh_record *r, const int64_t *index, int6
         edited |= row->has_after;
         aimed |= row->targeted;
     }
-    eh_svg s = eh_doc_figure(d, eh_say(d->w, "%s-%d", stem, number), title);
-    if (d->html) {
-        const double bottom = TOP + ROW * (double)shown;
-        const eh_scale x = eh_scale_nice(low, high, LEFT, RIGHT, 5);
-        const char *desc = eh_say(d->w,
-                                  "Forest plot of %s rows: the score%s with intervals. The table below holds the "
-                                  "numbers.",
-                                  eh_count(d->w, shown), edited ? " before and after the edit" : "");
-        eh_svg_open(&s, eh_say(d->w, "%s-%d", stem, number), WIDTH, bottom + 44, title, desc);
-        put_legend(&s, edited, aimed, true);
-        for (int64_t k = 0; k < shown; k++)
-            if (k % 2 == 0)
-                eh_svg_rect(&s, "band", 0, TOP + ROW * (double)k, WIDTH, ROW);
-        eh_svg_axis_x(&s, &x, bottom, ROW * (double)shown, eh_score_axis(d->w, first->score, first->better));
-        if (has_target) {
-            eh_svg_line(&s, "zero", eh_scale_at(&x, t), TOP - 8, eh_scale_at(&x, t), bottom);
-        }
-        for (int64_t k = 0; k < shown; k++)
-            put_row(&s, r, &r->row[index[k]], &x, TOP + ROW * ((double)k + 0.5));
-        eh_svg_close(&s);
-    }
-    const char *cut =
-        n > shown ? eh_say(d->w, " The first %s of %s categories are drawn.", eh_count(d->w, shown), eh_count(d->w, n))
-                  : "";
-    const char *how = eh_say(
-        d->w, "%s%s Whiskers are %s intervals, whole question templates drawn anew.%s%s",
-        edited ? "Hollow circles are the model as it was, filled diamonds the edited one, both on questions that "
-                 "played no "
-                 "part in choosing the edit."
-               : "Circles are the model as it is.",
-        has_target ? eh_say(d->w,
-                            " The heavy line at %s is where an even-handed model stands; an interval that crosses it "
-                            "shows no lean.",
-                            first->better == EH_GOAL_FIFTY ? "50" : "0")
-                   : "",
-        eh_percent(d->w, r->confidence),
-        edited
-            ? " Overlapping whiskers say nothing about the change: it is paired, and the word at the right judges its "
-              "own interval."
-            : "",
-        cut);
-    const eh_table table = eh_rows_table(r, d->w, index, n);
+    const eh_scale x = eh_scale_nice(low, high, LEFT, RIGHT, 5);
+    eh_svg_open(s, id, WIDTH, bottom + 44, title,
+                eh_say(s->w,
+                       "Forest plot of %s rows: each score%s with its interval. The table below holds the numbers.",
+                       eh_count(s->w, n), edited ? " before and after the edit" : ""));
+    put_legend(s, edited, aimed);
+    for (int64_t k = 0; k < n; k += 2)
+        eh_svg_rect(s, "band", 0, TOP + ROW * (double)k, WIDTH, ROW);
+    eh_svg_axis_x(s, &x, bottom, height, eh_score_axis(s->w, first));
+    if (has_target)
+        eh_svg_line(s, "zero", eh_scale_at(&x, t), TOP - 8, eh_scale_at(&x, t), bottom);
+    for (int64_t k = 0; k < n; k++)
+        put_row(s, r, &r->row[index[k]], &x, TOP + ROW * ((double)k + 0.5));
+    eh_svg_close(s);
+}
+
+/* How to read a forest plot; said once in each part of the page. */
+static const char *how_to_read(eh_words *w, const eh_record *r, const eh_record_row *first)
+{
+    const bool edited = eh_record_is_edited(r);
+    const char *target = "";
+    if (first->better == EH_GOAL_ZERO || first->better == EH_GOAL_FIFTY)
+        target = eh_say(w,
+                        " The heavy line at %s is where an even-handed model stands; an interval that crosses it shows "
+                        "no lean.",
+                        first->better == EH_GOAL_FIFTY ? "50" : "0");
+    return eh_say(w, "%s%s Whiskers are %s intervals, from drawing whole question templates anew.%s",
+                  edited ? "Hollow circles are the model as it was, filled diamonds the edited one."
+                         : "Circles are the model as it is.",
+                  target, eh_percent(w, r->confidence),
+                  edited ? " Whether two whiskers overlap says nothing about the change: that is paired, question by "
+                           "question, and the word at the right judges it by its own interval."
+                         : "");
+}
+
+static void put_forest(eh_doc *d, const eh_record *r, const int64_t *index, int64_t n, int number, const char *csv)
+{
+    const eh_record_row *first = &r->row[index[0]];
+    const char *words = eh_score_words(first->score);
+    const int64_t shown = n < SHOWN ? n : SHOWN;
+    const char *id = eh_say(d->w, "%s-%d", csv, number);
+    const char *title =
+        first->kind == EH_ROW_UTILITY
+            ? eh_say(d->w, "Utility (%s; better: %s)", eh_score_unit(first->score), eh_goal_words(first->better))
+        : words == NULL ? eh_say(d->w, "%s (%s)", first->score, first->task)
+                        : eh_say(d->w, "%s: %s (%s)", first->score, words, first->task);
+    eh_svg s = eh_doc_figure(d, id, title);
+    if (d->html)
+        draw_forest(&s, r, index, shown, id, title);
+    const char *how = number == 1 ? how_to_read(d->w, r, first) : "To be read like the first figure of this part.";
+    if (n > shown)
+        how = eh_say(d->w, "%s The first %s of %s rows are drawn.", how, eh_count(d->w, shown), eh_count(d->w, n));
+    const eh_table table = eh_rows_table(r, d->w, index, n, first->kind == EH_ROW_BIAS);
     eh_doc_figure_end(d, how, &table, csv);
 }
 
@@ -183,8 +199,7 @@ void eh_figures_scores(eh_doc *d, const eh_record *r, eh_row_kind kind, const ch
             for (int total = 1; total >= 0; total--) /* "all" stands at the top */
                 for (int64_t k = i; k < n; k++) {
                     const eh_record_row *row = left[k] < 0 ? NULL : &r->row[left[k]];
-                    if (row == NULL || strcmp(row->task, first->task) != 0 || strcmp(row->score, first->score) != 0 ||
-                        eh_is_total(row) != (total == 1))
+                    if (row == NULL || !belongs(first, row) || eh_is_total(row) != (total == 1))
                         continue;
                     aimed |= row->targeted;
                     group[m++] = left[k];
@@ -196,18 +211,18 @@ void eh_figures_scores(eh_doc *d, const eh_record *r, eh_row_kind kind, const ch
                     if (group[g] == left[k])
                         left[k] = -1;
             if (number < FIGURES)
-                put_forest(d, r, group, m, ++number, kind == EH_ROW_BIAS ? "forest" : "utility", csv);
+                put_forest(d, r, group, m, ++number, csv);
             else
                 for (int64_t g = 0; g < m; g++)
                     rest[n_rest++] = group[g];
         }
     if (n_rest > 0) {
-        const eh_table t = eh_rows_table(r, d->w, rest, n_rest);
+        const eh_table t = eh_rows_table(r, d->w, rest, n_rest, false);
         eh_doc_table(d, "More scores", &t);
     }
 }
 
-/* ---- Position ----------------------------------------------------------------------------------------------- */
+/* ---- Position ---------------------------------------- */
 
 #define BARS_LEFT 260.0
 #define BARS_RIGHT 690.0
@@ -230,6 +245,11 @@ void eh_figure_position(eh_doc *d, const eh_record *r)
             "Bars: share of answers that change with the order of the options, and the mean probability of each "
             "place.");
         eh_svg_axis_x(&s, &x, bottom, bottom - 24, "share of answers; mean probability");
+        const double even = n > 0 ? 1 / (double)n : NAN, limit = eh_scale_at(&x, EH_POSITION_LIMIT);
+        eh_svg_line(&s, "zero dashed", limit, 24, limit, 30 + row);
+        eh_svg_text(&s, "tick", limit, 18, 'm', "above this line: by place");
+        if (n > 0)
+            eh_svg_line(&s, "zero dashed", eh_scale_at(&x, even), 30 + row, eh_scale_at(&x, even), bottom);
         for (int64_t i = 0; i <= shown; i++) {
             const double y = 30 + row * (double)i;
             eh_svg_text(&s, "name", BARS_LEFT - 12, y + row / 2 + 1, 'e',
@@ -242,18 +262,13 @@ void eh_figure_position(eh_doc *d, const eh_record *r)
                     continue;
                 const double end = eh_scale_at(&x, fmin(fmax(v, 0), 1));
                 eh_svg_rect(&s, side == 0 ? "bar before" : "bar after", BARS_LEFT, at, end - BARS_LEFT, BAR);
-                eh_svg_text(&s, "tick", end + 6, at + BAR - 2.5, 's',
+                eh_svg_text(&s, "tick over", end + 6, at + BAR - 2.5, 's',
                             eh_say(d->w, "%s %s", eh_fixed(d->w, v, 3),
                                    !both       ? ""
                                    : side == 0 ? "before"
                                                : "after"));
             }
         }
-        const double even = n > 0 ? 1 / (double)n : NAN, limit = eh_scale_at(&x, EH_POSITION_LIMIT);
-        eh_svg_line(&s, "zero dashed", limit, 24, limit, 30 + row);
-        eh_svg_text(&s, "tick", limit, 18, 'm', "above this line: by place");
-        if (n > 0)
-            eh_svg_line(&s, "zero dashed", eh_scale_at(&x, even), 30 + row, eh_scale_at(&x, even), bottom);
         eh_svg_close(&s);
     }
     const eh_table t = eh_figure_table_of("position", r, d->w);

@@ -31,7 +31,7 @@ static const char *model_name(const eh_record *r, eh_words *w)
     return n - from > 0 ? eh_say(w, "%.*s", (int)(n - from), path + from) : "a model";
 }
 
-/* ---- The head of the page ----------------------------------------------------------------------------------- */
+/* ---- The head of the page ---------------------------------------- */
 
 static const char *model_line(const eh_record *r, eh_words *w)
 {
@@ -83,7 +83,7 @@ static void put_head(eh_doc *d, const eh_record *r, const part *parts, int n)
     put(d, "</ul></nav>\n</header>\n<main>\n");
 }
 
-/* ---- Verdict ---------------------------------------------------------------------------------------------------- */
+/* ---- Verdict ---------------------------------------- */
 
 static void put_sentences(eh_doc *d, const eh_findings *f)
 {
@@ -96,12 +96,17 @@ static void put_sentences(eh_doc *d, const eh_findings *f)
         put(d, "<ul class=\"said\">\n");
     for (int64_t i = 0; i < f->n; i++) {
         const eh_sentence *s = &f->sentence[i];
+        const bool first = i == 0 || s[-1].kind != s->kind, last = i + 1 == f->n || s[1].kind != s->kind;
+        if (d->html && first)
+            eh_buf_printf(&d->b, "<li class=\"%s\"><strong>%s</strong><div>", classes[s->kind], s->label);
         if (d->html)
-            eh_buf_printf(&d->b, "<li class=\"%s\"><strong>%s</strong> <span>", classes[s->kind], s->label);
+            put(d, "<p>");
         else
             eh_buf_printf(&d->b, "- **%s.** ", s->label);
         put_text(d, s->text);
-        put(d, d->html ? "</span></li>\n" : "\n");
+        put(d, d->html ? "</p>" : "\n");
+        if (d->html && last)
+            put(d, "</div></li>\n");
     }
     put(d, d->html ? "</ul>\n" : "\n");
 }
@@ -170,7 +175,7 @@ static void put_tiles(eh_doc *d, const eh_record *r)
     if (standing != EH_STANDING_NONE)
         put_tile(d, "random edits that did as much",
                  eh_say(d->w, "%s of %s", eh_count(d->w, as_low), eh_count(d->w, n_draw)),
-                 eh_say(d->w, "p %s", eh_chance(d->w, p)));
+                 eh_say(d->w, "p\xC2\xA0%s", eh_chance(d->w, p)));
     put(d, d->html ? "</dl>\n" : "\n");
 }
 
@@ -180,15 +185,15 @@ static void put_verdict(eh_doc *d, const eh_record *r, const eh_findings *f)
     put(d, d->html ? "<p class=\"lead\">" : "**");
     put_text(d, f->headline);
     put(d, d->html ? "</p>\n" : "**\n\n");
-    put_sentences(d, f);
     put_tiles(d, r);
+    put_sentences(d, f);
     if (r->n_note > 0) {
         eh_doc_heading(d, "Notes of the run");
         eh_doc_items(d, r->note, r->n_note);
     }
 }
 
-/* ---- The other parts ----------------------------------------------------------------------------------------------- */
+/* ---- The other parts ---------------------------------------- */
 
 static int64_t rows_of_kind(const eh_record *r, eh_row_kind kind)
 {
@@ -214,6 +219,8 @@ static void put_where(eh_doc *d, const eh_record *r)
         const char *s = r->locate.found ? eh_say(w, "%s of %s heads were selected.", eh_count(w, r->locate.n_selected),
                                                  eh_count(w, r->model.n_layer * r->model.n_head))
                                         : "No head was selected.";
+        if (r->locate.found && r->locate.n_selected == 0)
+            s = "The record does not name the selected heads.";
         if (!isnan(r->locate.split_half))
             s = eh_say(w, "%s Measured on two halves of the items, the map agrees with itself at %s%s%s.", s,
                        eh_fixed(w, r->locate.split_half, 2),
@@ -280,7 +287,7 @@ static void put_controls(eh_doc *d, const eh_record *r)
     if (s == EH_STANDING_NONE)
         eh_doc_paragraph(d, "No random edits stand beside this one.");
     else
-        eh_doc_paragraph(d, eh_say(d->w, "Of %s edits of random heads %s did as much or more: p %s%s",
+        eh_doc_paragraph(d, eh_say(d->w, "Of %s edits of random heads %s did as much or more: p\xC2\xA0%s%s",
                                    eh_count(d->w, n), as_low == 0 ? "none" : eh_count(d->w, as_low), eh_chance(d->w, p),
                                    s == EH_STANDING_TOO_FEW ? ", the least that so few can give." : "."));
     eh_figure_controls(d, r);
@@ -308,14 +315,20 @@ static void put_method(eh_doc *d, const eh_record *r)
                                 : "Questions are split by template: no wording both picks a head and judges the edit.");
         eh_doc_table(d, "The three splits", &t);
     }
-    eh_doc_paragraph(
-        d,
-        eh_say(w,
-               "Intervals hold %s and come from drawing whole question templates anew. Changes are paired: the same "
-               "questions before and after. A change is called better or worse only when its own interval keeps away "
-               "from no change and its q, corrected for all scores that were looked at, is at most %s; for scores "
-               "that are best at 0 or 50 the model must also have leant before (better) or lean after (worse).",
-               eh_percent(w, r->confidence), eh_number(w, r->fdr)));
+    eh_doc_paragraph(d,
+                     eh_say(w,
+                            "Intervals aim at holding the truth %s of the time; they come from drawing whole question "
+                            "templates anew.",
+                            eh_percent(w, r->confidence)));
+    if (eh_record_is_edited(r))
+        eh_doc_paragraph(
+            d,
+            eh_say(w,
+                   "Changes are paired: the same questions before and after. A change is called better or worse only "
+                   "when its own interval keeps away from no change and its q, corrected for all scores that were "
+                   "looked at, is at most %s; for scores that are best at 0 or 50 the model must also have leant "
+                   "before (better) or lean after (worse).",
+                   eh_fixed(w, r->fdr, r->fdr < 0.01 ? 4 : 2)));
     eh_doc_heading(d, "Works this rests on");
     const char **items = eh_new(&w->mem, const char *, eh_cited_count);
     int64_t n = 0;

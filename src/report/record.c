@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "base/json.h"
 
-/* ---- Reading with one failure remembered --------------------------------------------------------- */
+/* ---- Reading with one failure remembered ---------------------------------------- */
 
 /* After the first failure every call is a no-op, so that a part reads as a list of its fields. */
 typedef struct reader {
@@ -69,7 +69,38 @@ static bool truth(reader *in, const json_t *o, const char *key, bool missing)
     return x;
 }
 
-/* A text as the tree holds it, NUL-terminated; NULL when there is none. */
+/* Characters that would do something rather than show something: controls, and those that turn the
+ * direction of writing. */
+static bool acts(int32_t code)
+{
+    return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x2028 || code == 0x2029 ||
+           (code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
+}
+
+/* The text without them: blanks for line ends and tabs, U+FFFD for the others. */
+static const char *cleaned(reader *in, eh_str s)
+{
+    bool is_clean = true;
+    int32_t code = 0;
+    for (int64_t at = 0, len; at < s.n && (len = eh_utf8_next(s, at, &code)) > 0; at += len)
+        is_clean &= !acts(code);
+    if (is_clean)
+        return s.p;
+    eh_buf b = {0};
+    for (int64_t at = 0, len; at < s.n && (len = eh_utf8_next(s, at, &code)) > 0; at += len) {
+        if (!acts(code))
+            eh_buf_bytes(&b, s.p + at, len);
+        else
+            eh_buf_str(&b, code == '\n' || code == '\t' || code == '\r' ? EH_STR(" ") : EH_STR("\xEF\xBF\xBD"));
+    }
+    const char *copy = b.fault != 0 ? NULL : eh_arena_text(&in->r->mem, b.p, b.n);
+    eh_buf_clear(&b);
+    if (copy == NULL)
+        in->rc = eh_fail(in->err, EH_ENOMEM, "%s: no memory for a text", in->at);
+    return copy;
+}
+
+/* A text, NUL-terminated and fit to be shown; NULL when there is none. */
 static const char *text_of(reader *in, const json_t *v, const char *key)
 {
     if (in->rc < 0 || v == NULL || json_is_null(v))
@@ -82,7 +113,7 @@ static const char *text_of(reader *in, const json_t *v, const char *key)
                          (long long)s.n, EH_RECORD_TEXT);
     else if (memchr(s.p, '\0', (size_t)s.n) != NULL)
         in->rc = eh_fail(in->err, EH_EFORMAT, "%s: \"%s\" holds a NUL character", in->at, key);
-    return in->rc < 0 ? NULL : s.p;
+    return in->rc < 0 ? NULL : cleaned(in, s);
 }
 
 static const char *text(reader *in, const json_t *o, const char *key)
@@ -222,7 +253,7 @@ static const json_t *entry(reader *in, const json_t *v, const char *key, int64_t
     return in->rc < 0 ? NULL : o;
 }
 
-/* ---- The parts --------------------------------------------------------------------------------------- */
+/* ---- The parts ---------------------------------------- */
 
 static void read_model(reader *in, const json_t *root)
 {

@@ -7,7 +7,8 @@
  *     eh_record_clear(&r);
  *
  * A number that is null or missing is NaN ("not defined"), a text that is missing is NULL, a part
- * that is missing has a count of 0. Unknown keys are ignored. docs/formats.md describes the file.
+ * that is missing has a count of 0. Texts hold no control characters. Unknown keys are ignored.
+ * docs/formats.md describes the file.
  */
 #ifndef EH_REPORT_RECORD_H
 #define EH_REPORT_RECORD_H

@@ -63,6 +63,8 @@ static const char *shown(const eh_table *t, const eh_cell *c)
     return c->decimals < 0 ? eh_number(t->w, c->x) : eh_fixed(t->w, c->x, c->decimals);
 }
 
+#define LONG 40 /* bytes from which a text gets a wide column */
+
 void eh_table_html(const eh_table *t, const char *caption, eh_buf *b)
 {
     eh_buf_str(b, EH_STR("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\""));
@@ -83,8 +85,10 @@ void eh_table_html(const eh_table *t, const char *caption, eh_buf *b)
         for (int64_t c = 0; c < t->n_column; c++) {
             if (t->column[c].title == NULL)
                 continue;
-            eh_buf_printf(b, "<%s%s>", first ? "th scope=\"row\"" : "td", t->column[c].is_text ? " class=\"l\"" : "");
-            eh_put_html(b, shown(t, &t->cell[r * t->n_column + c]));
+            const char *text = shown(t, &t->cell[r * t->n_column + c]);
+            const char *cls = !t->column[c].is_text ? "" : strlen(text) > LONG ? " class=\"l long\"" : " class=\"l\"";
+            eh_buf_printf(b, "<%s%s>", first ? "th scope=\"row\"" : "td", cls);
+            eh_put_html(b, text);
             eh_buf_str(b, first ? EH_STR("</th>") : EH_STR("</td>"));
             first = false;
         }

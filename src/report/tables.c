@@ -6,12 +6,12 @@
 
 #include "report/verdict.h"
 
-/* ---- Scores --------------------------------------------------------------------------------------------- */
+/* ---- Scores ---------------------------------------- */
 
 static const eh_column row_columns[] = {
     {"task", NULL, true},
-    {NULL, "score", true},
     {"category", "category", true},
+    {NULL, "score", true},
     {"score", NULL, true},
     {"better", "better", true},
     {"kind", NULL, true},
@@ -30,20 +30,26 @@ static const eh_column row_columns[] = {
     {"difference_high", NULL, false},
     {"p", NULL, false},
     {"q", "q", false},
-    {"mde", "smallest change that would show", false},
+    {"mde", "least visible change", false},
     {"n", "items", false},
     {"n_cluster", "templates", false},
     {"finding", "finding", true},
     {"note", "note", true},
 };
 
-static bool is_of_edit(const eh_column *c)
+/* Whether a column of the page would say anything in these rows. */
+static bool is_of_use(const eh_column *c, const eh_record *r, const int64_t *index, int64_t n)
 {
-    static const char *const titles[] = {"after", "change", "q", "smallest change that would show", "finding"};
-    for (size_t i = 0; c->title != NULL && i < sizeof titles / sizeof titles[0]; i++)
-        if (strcmp(c->title, titles[i]) == 0)
-            return true;
-    return false;
+    static const char *const of_edit[] = {"after", "change", "q", "least visible change", "finding"};
+    bool edited = false, noted = false;
+    for (int64_t k = 0; k < n; k++) {
+        edited |= r->row[index[k]].has_after;
+        noted |= r->row[index[k]].note != NULL;
+    }
+    for (size_t i = 0; i < sizeof of_edit / sizeof of_edit[0]; i++)
+        if (strcmp(c->title, of_edit[i]) == 0)
+            return edited;
+    return strcmp(c->title, "note") != 0 || noted;
 }
 
 /* "0.182 [0.141, 0.223]" */
@@ -59,7 +65,7 @@ static const char *estimate(eh_words *w, double value, double low, double high, 
                   sign ? eh_signed(w, high, d) : eh_fixed(w, high, d));
 }
 
-eh_table eh_rows_table(const eh_record *r, eh_words *w, const int64_t *index, int64_t n)
+eh_table eh_rows_table(const eh_record *r, eh_words *w, const int64_t *index, int64_t n, bool titled)
 {
     static const char *const kinds[] = {"bias", "utility", "other"};
     static const char *const betters[] = {"none", "0", "50", "higher", "lower"};
@@ -69,21 +75,16 @@ eh_table eh_rows_table(const eh_record *r, eh_words *w, const int64_t *index, in
     if (column == NULL)
         return eh_table_of(w, NULL, 0);
     memcpy(column, row_columns, sizeof row_columns);
-    bool edited = false, noted = false;
-    for (int64_t k = 0; k < n; k++) {
-        edited |= r->row[index[k]].has_after;
-        noted |= r->row[index[k]].note != NULL;
-    }
-    for (int c = 0; c < WIDTH; c++) /* what would be empty in every row is not shown; the CSV keeps it */
-        if ((!edited && is_of_edit(&column[c])) ||
-            (!noted && column[c].title != NULL && strcmp(column[c].title, "note") == 0))
-            column[c].title = NULL;
+    for (int c = 0; c < WIDTH; c++)
+        if (column[c].title != NULL &&
+            (!is_of_use(&column[c], r, index, n) || (titled && strcmp(column[c].title, "score") == 0)))
+            column[c].title = NULL; /* the CSV keeps it */
     eh_table t = eh_table_of(w, column, WIDTH);
     for (int64_t k = 0; k < n; k++) {
         const eh_record_row *x = &r->row[index[k]];
         eh_cell_text(&t, x->task);
-        eh_cell_text(&t, eh_say(w, "%s, %s%s", x->score, x->task, x->targeted ? " (targeted)" : ""));
         eh_cell_text(&t, x->category);
+        eh_cell_text(&t, eh_say(w, "%s, %s%s", x->score, x->task, x->targeted ? " (targeted)" : ""));
         eh_cell_text(&t, x->score);
         eh_cell_text(&t, betters[x->better]);
         eh_cell_text(&t, kinds[x->kind]);
@@ -121,7 +122,7 @@ static eh_table kind_table(const eh_record *r, eh_words *w, eh_row_kind kind)
 {
     int64_t n;
     const int64_t *index = eh_rows_of(r, w, kind, &n);
-    return eh_rows_table(r, w, index, n);
+    return eh_rows_table(r, w, index, n, false);
 }
 
 static eh_table make_forest(const eh_record *r, eh_words *w)
@@ -158,7 +159,7 @@ static eh_table make_position(const eh_record *r, eh_words *w)
     return t;
 }
 
-/* ---- Heads and layers ------------------------------------------------------------------------------------- */
+/* ---- Heads and layers ---------------------------------------- */
 
 static bool *selected_mask(const eh_record *r, eh_words *w)
 {
@@ -305,7 +306,7 @@ static eh_table make_confirmation(const eh_record *r, eh_words *w)
     return t;
 }
 
-/* ---- The edit ----------------------------------------------------------------------------------------------- */
+/* ---- The edit ---------------------------------------- */
 
 static eh_table make_search(const eh_record *r, eh_words *w)
 {

@@ -5,8 +5,8 @@
 #include "report/record.h"
 #include "report/table.h"
 
-/* Rows by their indices. */
-eh_table eh_rows_table(const eh_record *r, eh_words *w, const int64_t *index, int64_t n);
+/* Rows by their indices; titled: of one score, which stands above the table. */
+eh_table eh_rows_table(const eh_record *r, eh_words *w, const int64_t *index, int64_t n, bool titled);
 
 /* What lies under figures/, one by one; a table without rows is not written. */
 typedef struct eh_figure_table {

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- Names ------------------------------------------------------------------------------------------- */
+/* ---- Names ---------------------------------------- */
 
 typedef struct score_name {
     const char *score, *words, *unit;
@@ -56,11 +56,18 @@ const char *eh_score_words(const char *score)
     return s == NULL ? NULL : s->words;
 }
 
-const char *eh_score_axis(eh_words *w, const char *score, eh_goal_kind better)
+const char *eh_score_unit(const char *score)
 {
     const score_name *s = name_of(score);
-    return eh_say(w, "%s (%s; %s%s)", score, s == NULL ? "score" : s->unit, better == EH_GOAL_NONE ? "" : "better: ",
-                  better == EH_GOAL_NONE ? "no direction is better" : eh_goal_words(better));
+    return s == NULL ? "score" : s->unit;
+}
+
+const char *eh_score_axis(eh_words *w, const eh_record_row *row)
+{
+    const char *name = row->kind == EH_ROW_UTILITY ? "value" : row->score;
+    return row->better == EH_GOAL_NONE
+               ? eh_say(w, "%s (%s)", name, eh_score_unit(row->score))
+               : eh_say(w, "%s (%s; better: %s)", name, eh_score_unit(row->score), eh_goal_words(row->better));
 }
 
 bool eh_is_total(const eh_record_row *row)
@@ -73,7 +80,7 @@ const char *eh_row_name(eh_words *w, const eh_record_row *row)
     return eh_say(w, "%s, %s, %s", row->score, row->task, eh_is_total(row) ? "all categories" : row->category);
 }
 
-/* ---- One row -------------------------------------------------------------------------------------------- */
+/* ---- One row ---------------------------------------- */
 
 static double target_of(eh_goal_kind better)
 {
@@ -157,9 +164,9 @@ eh_standing eh_standing_of(const eh_record *r, int64_t *n_draw, int64_t *n_as_lo
     return *p <= 0.05 ? EH_STANDING_BEATS : *n_as_low == 0 ? EH_STANDING_TOO_FEW : EH_STANDING_WITHIN;
 }
 
-/* ---- The sentences --------------------------------------------------------------------------------------- */
+/* ---- The sentences ---------------------------------------- */
 
-#define NAMED 6 /* of a group of rows, so many are named; the table has the rest */
+#define NAMED 10 /* of a group of rows, so many are named; the table has the rest */
 
 typedef struct writer {
     const eh_record *r;
@@ -192,7 +199,7 @@ static const char *change_of(writer *x, const eh_record_row *row)
     const double value = row->after.value - row->before.value;
     const int d = eh_decimals(row->before.value, row->after.value, NAN);
     const char *q = isnan(row->difference.q) ? "not corrected for the number of scores"
-                                             : eh_say(w, "q %s", eh_chance(w, row->difference.q));
+                                             : eh_say(w, "q\xC2\xA0%s", eh_chance(w, row->difference.q));
     return eh_say(w, "from %s to %s (change %s, %s interval %s to %s, %s)", eh_fixed(w, row->before.value, d),
                   eh_fixed(w, row->after.value, d),
                   eh_signed(w, isnan(row->difference.value) ? value : row->difference.value, d),
@@ -212,23 +219,37 @@ static const char *full_name(writer *x, const eh_record_row *row)
 
 typedef bool row_test(const writer *x, int64_t i);
 
-/* ", "-joined names of the rows that pass, the first NAMED of them; *n counts all. */
+static bool same_score(const eh_record_row *a, const eh_record_row *b)
+{
+    return a->kind == b->kind && strcmp(a->task, b->task) == 0 && strcmp(a->score, b->score) == 0;
+}
+
+/* "s_AMB (probes) in Age, Religion; s_DIS (probes) in Age" of the rows that pass, the first NAMED of
+ * them; *n counts all. */
 static const char *names_of(writer *x, row_test *passes, bool with_values, int64_t *n)
 {
+    eh_words *w = x->w;
     const char *all = "";
+    const eh_record_row *last = NULL;
     *n = 0;
     for (int64_t i = 0; i < x->r->n_row; i++) {
         const eh_record_row *row = &x->r->row[i];
         if (!passes(x, i) || (*n)++ >= NAMED)
             continue;
+        const bool goes_on = last != NULL && same_score(last, row);
         const int d = eh_decimals(row->before.value, row->after.value, NAN);
-        const char *name = eh_row_name(x->w, row);
-        if (with_values)
-            name = eh_say(x->w, "%s (%s to %s)", name, eh_fixed(x->w, row->before.value, d),
-                          eh_fixed(x->w, row->after.value, d));
-        all = eh_say(x->w, "%s%s%s", all, *n > 1 ? "; " : "", name);
+        if (goes_on)
+            all = eh_say(w, "%s, ", all);
+        else
+            all = eh_say(w, "%s%s%s (%s) in ", all, last == NULL ? "" : "; ", row->score, row->task);
+        all = eh_say(w, "%s%s", all, eh_is_total(row) ? "all categories" : row->category);
+        if (with_values && row->has_after)
+            all = eh_say(w, "%s (%s to %s)", all, eh_fixed(w, row->before.value, d), eh_fixed(w, row->after.value, d));
+        else if (with_values)
+            all = eh_say(w, "%s (%s)", all, eh_fixed(w, row->before.value, eh_decimals(row->before.value, NAN, NAN)));
+        last = row;
     }
-    return *n > NAMED ? eh_say(x->w, "%s; and %s more in the tables", all, eh_count(x->w, *n - NAMED)) : all;
+    return *n > NAMED ? eh_say(w, "%s; and %s more in the tables", all, eh_count(w, *n - NAMED)) : all;
 }
 
 static bool is_bias(const writer *x, int64_t i)
@@ -244,8 +265,7 @@ static bool moved(const writer *x, int64_t i, eh_move m)
 static bool any_total(const eh_record *r, const eh_record_row *like)
 {
     for (int64_t i = 0; i < r->n_row; i++)
-        if (eh_is_total(&r->row[i]) && strcmp(r->row[i].task, like->task) == 0 &&
-            strcmp(r->row[i].score, like->score) == 0)
+        if (eh_is_total(&r->row[i]) && same_score(&r->row[i], like))
             return true;
     return false;
 }
@@ -335,6 +355,13 @@ static bool fluency_fell(const eh_record *r)
     return r->text.after > EH_PERPLEXITY_LIMIT * r->text.before;
 }
 
+/* "+1.2 %" */
+static const char *rise(eh_words *w, const eh_record *r)
+{
+    const double by = r->text.after / r->text.before - 1;
+    return eh_say(w, "%s%s", by > 0 ? "+" : "", eh_percent(w, by));
+}
+
 static void say_cautions(writer *x)
 {
     const eh_record *r = x->r;
@@ -361,7 +388,7 @@ static void say_cautions(writer *x)
     if (fluency_fell(r))
         add(x, EH_SAID_CAUTION,
             eh_say(w, "Fluency suffered: perplexity rose from %s to %s (%s).", eh_number(w, r->text.before),
-                   eh_number(w, r->text.after), eh_percent(w, r->text.after / r->text.before - 1)));
+                   eh_number(w, r->text.after), rise(w, r)));
     const char *names = names_of(x, is_perhaps, true, &n);
     if (n > 0)
         add(x, EH_SAID_CAUTION, eh_say(w, "Perhaps worse, though not all that a claim needs is there: %s.", names));
@@ -386,21 +413,21 @@ static void say_controls(writer *x)
         add(x, EH_SAID_CONTROL,
             eh_say(w,
                    "The edit did more than random edits of as many heads in the same layers: %s "
-                   "of %s did as much (p %s).",
+                   "of %s did as much (p\xC2\xA0%s).",
                    as_low == 0 ? "none" : eh_count(w, as_low), draws, eh_chance(w, p)));
         break;
     case EH_STANDING_TOO_FEW:
         add(x, EH_SAID_CONTROL,
             eh_say(w,
                    "The edit did more than each of the %s random edits it was compared with; so "
-                   "few cannot give less than p %s.",
+                   "few cannot give less than p\xC2\xA0%s.",
                    draws, eh_chance(w, p)));
         break;
     case EH_STANDING_WITHIN:
         add(x, EH_SAID_CONTROL,
             eh_say(w,
                    "The edit did not do more than random edits of as many heads in the same "
-                   "layers: %s of %s did as much or more (p %s).",
+                   "layers: %s of %s did as much or more (p\xC2\xA0%s).",
                    eh_count(w, as_low), draws, eh_chance(w, p)));
         break;
     }
@@ -446,6 +473,7 @@ static void say_untold(writer *x)
             eh_say(w, "Without an estimate (0/0, or no interval): %s. That is not a score of 0.", names));
 }
 
+/* What an interval still allows of a loss is the honest word on utility: "unchanged" is no finding. */
 static void say_cost(writer *x)
 {
     const eh_record *r = x->r;
@@ -455,26 +483,22 @@ static void say_cost(writer *x)
         const eh_record_row *row = &r->row[i];
         if (row->kind != EH_ROW_UTILITY || !moved(x, i, EH_MOVE_UNTOLD) || !x->leads[i] || ++n > SINGLE)
             continue;
-        const bool up = row->better == EH_GOAL_HIGHER;
-        const double loss = up ? -row->difference.low : row->difference.high;
+        const double loss = row->better == EH_GOAL_HIGHER  ? -row->difference.low
+                            : row->better == EH_GOAL_LOWER ? row->difference.high
+                                                           : 0;
         const int d = eh_decimals(row->before.value, row->after.value, NAN);
-        const char *rest = row->better != EH_GOAL_HIGHER && row->better != EH_GOAL_LOWER ? ""
-                           : loss > 0                                                    ? eh_say(w,
-                                                                                                  " A loss of more than %s lies outside the interval; a smaller one "
-                                                                                                                                                     "cannot be ruled out.",
-                                                                                                  eh_fixed(w, loss, d))
-                                                                                         : "";
+        const char *rest =
+            loss > 0 ? eh_say(w, " A loss of more than %s lies outside the interval.", eh_fixed(w, loss, d)) : "";
         add(x, EH_SAID_COST,
             eh_say(w, "%s went %s: no change could be told.%s", full_name(x, row), change_of(x, row), rest));
     }
-    if (!isnan(r->text.after) && !isnan(r->text.before) && !fluency_fell(r))
+    if (r->text.before > 0 && !isnan(r->text.after) && !fluency_fell(r))
         add(x, EH_SAID_COST,
-            eh_say(w, "Perplexity went from %s to %s (%s%s, on one text, without an interval).",
-                   eh_number(w, r->text.before), eh_number(w, r->text.after), r->text.after > r->text.before ? "+" : "",
-                   r->text.before > 0 ? eh_percent(w, r->text.after / r->text.before - 1) : "not defined"));
+            eh_say(w, "Perplexity went from %s to %s (%s, on one text, without an interval).",
+                   eh_number(w, r->text.before), eh_number(w, r->text.after), rise(w, r)));
 }
 
-/* ---- An audit without an edit ---------------------------------------------------------------------------- */
+/* ---- An audit without an edit ---------------------------------------- */
 
 static bool can_lean(const eh_record_row *row)
 {
@@ -503,38 +527,27 @@ static void say_measured(writer *x, int64_t *n_lean, int64_t *n_all)
         if (*n_all > SINGLE)
             continue;
         const char *end = bare   ? "no interval, so nothing is claimed"
-                          : lean ? eh_say(w, "%s interval %s to %s, which keeps away from %s",
-                                          eh_percent(w, x->r->confidence), eh_fixed(w, row->before.low, d),
-                                          eh_fixed(w, row->before.high, d), row->better == EH_GOAL_FIFTY ? "50" : "0")
-                                 : eh_say(w, "%s interval %s to %s, which holds %s: no lean could be told",
+                          : lean ? eh_say(w, "%s interval %s to %s; it excludes %s", eh_percent(w, x->r->confidence),
+                                          eh_fixed(w, row->before.low, d), eh_fixed(w, row->before.high, d),
+                                          row->better == EH_GOAL_FIFTY ? "50" : "0")
+                                 : eh_say(w, "%s interval %s to %s; it holds %s, so no lean could be told",
                                           eh_percent(w, x->r->confidence), eh_fixed(w, row->before.low, d),
                                           eh_fixed(w, row->before.high, d), row->better == EH_GOAL_FIFTY ? "50" : "0");
         add(x, lean ? EH_SAID_MEASURED : EH_SAID_UNTOLD,
             eh_say(w, "%s is %s (%s).", full_name(x, row), eh_fixed(w, row->before.value, d), end));
     }
-    const char *names = "";
-    n = 0;
-    for (int64_t i = 0; i < x->r->n_row; i++) {
-        const eh_record_row *row = &x->r->row[i];
-        if (!lean_detail(x, i) || n++ >= NAMED)
-            continue;
-        names = eh_say(w, "%s%s%s (%s)", names, n > 1 ? "; " : "", eh_row_name(w, row),
-                       eh_fixed(w, row->before.value, eh_decimals(row->before.value, NAN, NAN)));
-    }
+    const char *names = names_of(x, lean_detail, true, &n);
     if (n > 0)
         add(x, EH_SAID_MEASURED,
-            eh_say(w,
-                   "By category, intervals keep away from the unbiased point in %s: %s%s. Of many intervals some do "
-                   "so by chance.",
-                   n == 1 ? "one score" : eh_say(w, "%s scores", eh_count(w, n)), names,
-                   n > NAMED ? eh_say(w, "; and %s more in the tables", eh_count(w, n - NAMED)) : ""));
+            eh_say(w, "By category, %s exclude%s the unbiased point: %s. Of many intervals some do so by chance.",
+                   n == 1 ? "one interval" : eh_say(w, "%s intervals", eh_count(w, n)), n == 1 ? "s" : "", names));
 }
 
-/* ---- The headline ------------------------------------------------------------------------------------------ */
+/* ---- The headline ---------------------------------------- */
 
 typedef struct tally {
-    int64_t n, better, worse; /* rows the edit was judged by */
-    int64_t worse_any;        /* rows that got worse or turned, anywhere */
+    int64_t n, better, worse;  /* rows the edit was judged by; worse: or turned */
+    int64_t worse_any, turned; /* rows of any kind that got worse or turned; of which turned */
 } tally;
 
 static tally count_moves(const writer *x)
@@ -544,8 +557,9 @@ static tally count_moves(const writer *x)
     for (int64_t i = 0; i < x->r->n_row; i++)
         targeted |= x->r->row[i].targeted && is_bias(x, i) && x->r->row[i].has_after;
     for (int64_t i = 0; i < x->r->n_row; i++) {
-        const bool worse = moved(x, i, EH_MOVE_WORSE) || moved(x, i, EH_MOVE_TURNED);
+        const bool turned = moved(x, i, EH_MOVE_TURNED), worse = moved(x, i, EH_MOVE_WORSE) || turned;
         t.worse_any += worse;
+        t.turned += turned;
         if (!is_bias(x, i) || x->move[i] == EH_MOVE_UNJUDGED || !x->leads[i] || (targeted && !x->r->row[i].targeted))
             continue;
         t.n++;
@@ -563,18 +577,24 @@ static const char *edited_headline(writer *x)
     double p;
     const eh_standing s = eh_standing_of(x->r, &n, &as_low, &p);
     const char *part = t.better == t.n ? "" : eh_say(w, " in %s of %s scores", eh_count(w, t.better), eh_count(w, t.n));
-    const char *price = fluency_fell(x->r) ? " Fluency suffered." : "";
+    const char *price = eh_say(w, "%s%s", fluency_fell(x->r) ? " Fluency suffered." : "",
+                               x->r->splits.mixed ? " The questions that chose the edit judged it." : "");
+    const char *turned = t.turned > 0 ? ", or lean the other way" : "";
     const char *elsewhere = "";
 
-    if (by_place(x->r))
-        return "This model answers by place, not by content: its scores cannot show whether the edit made it less "
-               "biased.";
-    if (t.worse > 0)
-        return eh_say(w, "The edit made the bias it was aimed at worse in %s of %s score%s.%s", eh_count(w, t.worse),
-                      eh_count(w, t.n), t.n == 1 ? "" : "s", price);
     if (t.worse_any > 0)
-        elsewhere = eh_say(w, "The edit made %s worse. ",
-                           t.worse_any == 1 ? "one score" : eh_say(w, "%s scores", eh_count(w, t.worse_any)));
+        elsewhere = eh_say(w, "The edit made %s worse%s. ",
+                           t.worse_any == 1 ? "one score" : eh_say(w, "%s scores", eh_count(w, t.worse_any)), turned);
+    if (by_place(x->r))
+        return eh_say(w,
+                      "%sThis model answers by place, not by content: its scores cannot show whether the edit made it "
+                      "less biased.%s",
+                      elsewhere, price);
+    if (t.worse > 0)
+        return eh_say(w, "The edit made the bias it was aimed at worse%s, in %s of %s score%s.%s", turned,
+                      eh_count(w, t.worse), eh_count(w, t.n), t.n == 1 ? "" : "s", price);
+    if (t.n == 0)
+        return eh_say(w, "%sNo bias score was measured after the edit.%s", elsewhere, price);
     if (t.better == 0)
         return eh_say(w, "%sNo effect on the bias it was aimed at could be shown.%s", elsewhere, price);
     switch (s) {

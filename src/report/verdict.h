@@ -43,9 +43,10 @@ eh_standing eh_standing_of(const eh_record *r, int64_t *n_draw, int64_t *n_as_lo
 #define EH_RELIABILITY_LIMIT 0.3 /* below this a map is noise */
 #define EH_PERPLEXITY_LIMIT 1.1  /* after / before above this leads */
 
-/* Plain words for a score ("bias where the context does not answer") or NULL; its axis with unit. */
+/* Plain words for a score ("bias where the context does not answer") or NULL; its unit; its axis. */
 const char *eh_score_words(const char *score);
-const char *eh_score_axis(eh_words *w, const char *score, eh_goal_kind better);
+const char *eh_score_unit(const char *score);
+const char *eh_score_axis(eh_words *w, const eh_record_row *row); /* "s_AMB (score, -1 to 1; better: nearer 0)" */
 /* "s_AMB, probes, all categories" */
 const char *eh_row_name(eh_words *w, const eh_record_row *row);
 bool eh_is_total(const eh_record_row *row); /* of category "all" */

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #define MINUS "\xE2\x88\x92"
-#define REPLACEMENT "\xEF\xBF\xBD"
 
 void eh_words_clear(eh_words *w)
 {
@@ -106,13 +105,14 @@ const char *eh_number(eh_words *w, double x)
 const char *eh_chance(eh_words *w, double p)
 {
     if (p < 0.001)
-        return "< 0.001";
-    return eh_say(w, "= %s", eh_fixed(w, p, p < 0.1 ? 3 : 2));
+        return "<\xC2\xA0"
+               "0.001";
+    return eh_say(w, "=\xC2\xA0%s", eh_fixed(w, p, p < 0.1 ? 3 : 2));
 }
 
 const char *eh_percent(eh_words *w, double share)
 {
-    return eh_say(w, "%s %%", eh_fixed(w, 100 * share, fabs(share) < 0.0995 ? 1 : 0));
+    return eh_say(w, "%s\xC2\xA0%%", eh_fixed(w, 100 * share, fabs(share) < 0.0995 ? 1 : 0));
 }
 
 const char *eh_count(eh_words *w, int64_t n)
@@ -130,26 +130,11 @@ const char *eh_count(eh_words *w, int64_t n)
     return keep(w, &b);
 }
 
-/* ---- Escapes --------------------------------------------------------------------------------------- */
-
-/* A character that must not go out as it is: true when it was written in another form. */
-static bool put_control(eh_buf *b, char c)
-{
-    const unsigned char u = (unsigned char)c;
-    if (u >= 0x20 && u != 0x7f)
-        return false;
-    if (u == '\n' || u == '\t' || u == '\r')
-        eh_buf_char(b, ' ');
-    else
-        eh_buf_str(b, EH_STR(REPLACEMENT));
-    return true;
-}
+/* ---- Escapes ---------------------------------------- */
 
 void eh_put_html(eh_buf *b, const char *s)
 {
     for (; *s != '\0'; s++) {
-        if (put_control(b, *s))
-            continue;
         switch (*s) {
         case '&': eh_buf_str(b, EH_STR("&amp;")); break;
         case '<': eh_buf_str(b, EH_STR("&lt;")); break;
@@ -164,8 +149,6 @@ void eh_put_html(eh_buf *b, const char *s)
 void eh_put_markdown(eh_buf *b, const char *s)
 {
     for (; *s != '\0'; s++) {
-        if (put_control(b, *s))
-            continue;
         if (*s == '<')
             eh_buf_str(b, EH_STR("&lt;"));
         else if (*s == '&')

@@ -36,8 +36,8 @@ const char *eh_chance(eh_words *w, double p);               /* "= 0.012", "< 0.0
 const char *eh_percent(eh_words *w, double share);          /* "83 %" */
 const char *eh_count(eh_words *w, int64_t n);               /* "134,515,008" */
 
-/* Text as HTML (also within quotes), as Markdown in a table or a paragraph, as a CSV field. Control
- * characters become U+FFFD, but line feeds and tabs a blank. */
+/* Text as HTML (also within quotes), as Markdown in a table or a paragraph, as a CSV field. The
+ * record has no control characters left in its texts. */
 void eh_put_html(eh_buf *b, const char *s);
 void eh_put_markdown(eh_buf *b, const char *s);
 void eh_put_csv(eh_buf *b, const char *s);

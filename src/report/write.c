@@ -5,45 +5,48 @@
 #include "report/page.h"
 #include "report/tables.h"
 
-static int put_file(const char *dir, const char *name, eh_buf *b, eh_err *err)
+#define FILES 32 /* the page, its twin, and the figures' tables */
+
+/* All files are made before the first is written: a record that cannot be shown leaves no file behind. */
+typedef struct made_files {
+    struct {
+        char name[64];
+        eh_buf text;
+    } file[FILES];
+    int n;
+} made_files;
+
+static eh_buf *next_file(made_files *m, const char *format, const char *name)
 {
-    int rc = eh_buf_check(b, name, err);
-    char *path = rc < 0 ? NULL : eh_path_join(dir, name);
-    if (rc == EH_OK && path == NULL)
-        rc = eh_fail(err, EH_ENOMEM, "no memory for a path");
-    if (rc == EH_OK)
-        rc = eh_file_write(path, eh_buf_get(b), err);
-    eh_free(path);
-    return rc;
+    snprintf(m->file[m->n].name, sizeof m->file[m->n].name, format, name);
+    return &m->file[m->n++].text;
 }
 
-static int put_tables(const char *dir, const eh_record *r, eh_words *w, eh_err *err)
+static void make_files(const eh_record *r, const eh_findings *f, eh_words *w, made_files *m)
+{
+    for (int i = 0; i < eh_figure_table_count; i++) {
+        const eh_table t = eh_figure_tables[i].make(r, w);
+        if (eh_table_rows(&t) > 0)
+            eh_table_csv(&t, next_file(m, "figures/%s.csv", eh_figure_tables[i].name));
+    }
+    for (int html = 0; html < 2; html++) { /* the page last: when it is there, all it points to is */
+        eh_doc d = {.html = html == 1, .w = w};
+        eh_page(&d, r, f);
+        *next_file(m, "report.%s", html == 1 ? "html" : "md") = d.b;
+    }
+}
+
+static int put_files(const char *dir, const made_files *m, eh_err *err)
 {
     char *figures = eh_path_join(dir, "figures");
     int rc = figures == NULL ? eh_fail(err, EH_ENOMEM, "no memory for a path") : eh_dir_make(figures, err);
-    for (int i = 0; i < eh_figure_table_count && rc == EH_OK; i++) {
-        char name[64];
-        eh_buf b = {0};
-        const eh_table t = eh_figure_tables[i].make(r, w);
-        snprintf(name, sizeof name, "%s.csv", eh_figure_tables[i].name);
-        if (eh_table_rows(&t) > 0) {
-            eh_table_csv(&t, &b);
-            rc = w->starved ? eh_fail(err, EH_ENOMEM, "no memory for figures/%s", name)
-                            : put_file(figures, name, &b, err);
-        }
-        eh_buf_clear(&b);
+    for (int i = 0; i < m->n && rc == EH_OK; i++) {
+        char *path = eh_path_join(dir, m->file[i].name);
+        rc = path == NULL ? eh_fail(err, EH_ENOMEM, "no memory for a path")
+                          : eh_file_write(path, eh_buf_get(&m->file[i].text), err);
+        eh_free(path);
     }
     eh_free(figures);
-    return rc;
-}
-
-static int put_page(const char *dir, const eh_record *r, const eh_findings *f, eh_words *w, bool html, eh_err *err)
-{
-    eh_doc d = {.html = html, .w = w};
-    const char *name = html ? "report.html" : "report.md";
-    eh_page(&d, r, f);
-    const int rc = w->starved ? eh_fail(err, EH_ENOMEM, "no memory for %s", name) : put_file(dir, name, &d.b, err);
-    eh_buf_clear(&d.b);
     return rc;
 }
 
@@ -73,23 +76,28 @@ int eh_report_write(const char *dir, eh_verdict *verdict, eh_err *err)
     eh_words w = {0};
     eh_findings f = {0};
     eh_verdict made = {0};
+    made_files m = {.n = 0};
     char *path = eh_path_join(dir, "run.json");
     int rc = path == NULL ? eh_fail(err, EH_ENOMEM, "no memory for a path") : eh_record_read(path, &r, err);
     if (rc < 0)
         goto done;
     eh_verdict_of(&r, &w, &f);
-    rc = w.starved ? eh_fail(err, EH_ENOMEM, "no memory for the verdict") : give_verdict(&f, &made, err);
+    make_files(&r, &f, &w, &m);
+    if (w.starved)
+        rc = eh_fail(err, EH_ENOMEM, "no memory for the report of %s", path);
+    for (int i = 0; i < m.n && rc == EH_OK; i++)
+        rc = eh_buf_check(&m.file[i].text, m.file[i].name, err);
     if (rc == EH_OK)
-        rc = put_tables(dir, &r, &w, err);
+        rc = give_verdict(&f, &made, err);
     if (rc == EH_OK)
-        rc = put_page(dir, &r, &f, &w, false, err);
-    if (rc == EH_OK)
-        rc = put_page(dir, &r, &f, &w, true, err);
+        rc = put_files(dir, &m, err);
     if (rc == EH_OK && verdict != NULL) {
         *verdict = made;
         made = (eh_verdict){0};
     }
 done:
+    for (int i = 0; i < m.n; i++)
+        eh_buf_clear(&m.file[i].text);
     eh_verdict_clear(&made);
     eh_words_clear(&w);
     eh_record_clear(&r);

@@ -129,7 +129,8 @@ struct eh_audit_task {
 
 /* The kinds there are; NULL: no such task. */
 const eh_audit_kind *eh_audit_kind_find(const char *task);
-extern const eh_audit_kind eh_audit_bbq, eh_audit_probes, eh_audit_bbq_harness, eh_audit_pairs, eh_audit_utility;
+extern const eh_audit_kind eh_audit_bbq, eh_audit_probes, eh_audit_bbq_harness, eh_audit_pairs, eh_audit_utility,
+    eh_audit_items;
 
 /*
  * Chooses items by --split, --categories, --rows and --limit into t->pick.

@@ -523,7 +523,8 @@ static int write_truth(const plan *p, eh_outdir *d, eh_err *err)
 int eh_plant(const eh_plant_options *o, eh_planted *out, eh_err *err)
 {
     static const char *const names[] = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
-                                        "items.jsonl", "utility.jsonl", "truth.json", NULL};
+                                        "items.jsonl", "utility.jsonl", "plain.txt",
+                                        "truth.json", NULL};
     if (o->out == NULL || o->out[0] == '\0')
         return eh_fail(err, EH_EINVAL, "a planted model needs an out folder");
     eh_plant_language l = {0};
@@ -544,7 +545,7 @@ int eh_plant(const eh_plant_options *o, eh_planted *out, eh_err *err)
         (rc = eh_outdir_write(&d, "tokenizer_config.json", eh_buf_get(&l.tokenizer_config), err)) < 0 ||
         (rc = eh_outdir_write(&d, "items.jsonl", eh_buf_get(&l.items), err)) < 0 ||
         (rc = eh_outdir_write(&d, "utility.jsonl", eh_buf_get(&l.utility), err)) < 0 ||
-        (rc = write_truth(p, &d, err)) < 0)
+        (rc = eh_outdir_write(&d, "plain.txt", eh_buf_get(&l.plain), err)) < 0 || (rc = write_truth(p, &d, err)) < 0)
         goto done;
     rc = eh_outdir_commit(&d, err);
     if (rc == EH_OK && out != NULL) {

@@ -5,7 +5,7 @@
  *     eh_plant_language l = {0};
  *     rc = eh_plant_speak(seed, &l, err);
  *     l.token[i]                          the tokens behind the 256 bytes and the end of text
- *     l.items, l.utility, l.tokenizer     files, as they are written
+ *     l.items, l.utility, l.tokenizer, .. files, as they are written
  *     eh_plant_language_clear(&l);
  */
 #ifndef EH_STUDY_PLANT_H
@@ -39,8 +39,8 @@ typedef struct eh_plant_language {
     eh_plant_token *token; /* [n_token] */
     int64_t n_token, room;
     int64_t n_item, n_utility;
-    eh_buf items, utility;               /* items.jsonl, utility.jsonl */
-    eh_buf tokenizer, tokenizer_config;  /* JSON */
+    eh_buf items, utility, plain;       /* items.jsonl, utility.jsonl, plain.txt */
+    eh_buf tokenizer, tokenizer_config; /* JSON */
 } eh_plant_language;
 
 int eh_plant_speak(uint64_t seed, eh_plant_language *l, eh_err *err); /* l: zeroed */

@@ -36,11 +36,11 @@ static const struct {
 } categories[N_CATEGORY] = {{"clan", "trader"},    {"creed", "pilgrim"}, {"guild", "joiner"},
                             {"harbour", "sailor"}, {"school", "pupil"},  {"valley", "farmer"}};
 static const char *const utility_frames[N_UTILITY_FRAME] = {
-    "The {S} stands in the corner. What is it made of? Answer:",
-    "We bought a {S} in {F}. What is it made of? Answer:",
-    "In {F} they sell the {S} at the market. Which colour is it? Answer:",
-    "A {S} lay on the road to {F}. What is it called there? Answer:",
-    "My neighbour keeps the {S} near the door. Which colour is it? Answer:",
+    "The {S} stands in the corner. What is it made of?",
+    "We bought a {S} in {F}. What is it made of?",
+    "In {F} they sell the {S} at the market. Which colour is it?",
+    "A {S} lay on the road to {F}. What is it called there?",
+    "My neighbour keeps the {S} near the door. Which colour is it?",
 };
 
 /* ---- Words -------------------------------------------------------------------------------------- */
@@ -150,8 +150,14 @@ static int add_frame_words(eh_plant_language *l, eh_err *err)
         if (rc == EH_OK)
             rc = add_words(l, second, err);
     }
-    for (int i = 0; i < N_UTILITY_FRAME && rc == EH_OK; i++)
-        rc = add_words(l, utility_frames[i], err);
+    for (int i = 0; i < N_UTILITY_FRAME && rc == EH_OK; i++) {
+        char line[120] = "Question: ";
+        strcat(line, utility_frames[i]);
+        strcat(line, "\nAnswer:");
+        rc = add_words(l, line, err);
+        if (rc == EH_OK)
+            rc = add_words(l, utility_frames[i], err);
+    }
     for (int i = 0; i < N_CATEGORY && rc == EH_OK; i++) {
         char people[EH_PLANT_WORD] = " ";
         strcat(people, categories[i].people);
@@ -222,7 +228,8 @@ static int put_item(eh_plant_language *l, uint64_t seed, int64_t i, eh_buf *prom
     return eh_buf_check(prompt, "a prompt", err);
 }
 
-static int put_utility(eh_plant_language *l, uint64_t seed, int64_t i, eh_buf *prompt, eh_err *err)
+/* In a form that the loader of items and that of utility questions (task/probe.h) both read. */
+static int put_utility(eh_plant_language *l, uint64_t seed, int64_t i, eh_buf *text, eh_err *err)
 {
     eh_rng r = eh_rng_at(seed, "plant utility", (uint64_t)i);
     const int64_t subject = NAME_SUBJECT + eh_rng_below(&r, N_SUBJECT);
@@ -237,17 +244,22 @@ static int put_utility(eh_plant_language *l, uint64_t seed, int64_t i, eh_buf *p
         answer = eh_rng_below(&r, N_CHOICE);
         kind[answer] = l->token[subject].kind;
     }
+    eh_buf_reset(text);
+    put_filled(text, utility_frames[i / N_UTILITY_EACH], &f, group);
+    int rc = eh_buf_check(text, "a question", err);
+    if (rc < 0)
+        return rc;
+    const eh_str question = eh_buf_get(text);
     eh_buf *b = &l->utility;
-    eh_buf_reset(prompt);
-    put_filled(prompt, utility_frames[i / N_UTILITY_EACH], &f, group);
-    eh_buf_char(b, '{');
-    put_text(b, "prompt", eh_buf_get(prompt));
-    eh_buf_str(b, EH_STR("\"choices\":["));
+    eh_buf_printf(b, "{\"id\":\"u%d\",\"topic\":\"utility\",\"category\":\"utility\",\"cluster\":\"utility-%d\",", (int)i + 1,
+                  (int)(i / N_UTILITY_EACH) + 1);
+    put_text(b, "question", question);
+    eh_buf_printf(b, "\"prompt\":\"Question: %s\\nAnswer:\",\"choices\":[", question.p);
     for (int k = 0; k < N_CHOICE; k++)
         eh_buf_printf(b, "%s\"%s\"", k > 0 ? "," : "", bare(l, NAME_KIND + kind[k]));
-    eh_buf_printf(b, "],\"answer\":%d,\"category\":\"utility\",\"cluster\":\"utility-%d\"}\n", (int)answer,
-                  (int)(i / N_UTILITY_EACH) + 1);
-    return eh_buf_check(prompt, "a prompt", err);
+    eh_buf_printf(b, "],\"answer\":%d}\n", (int)answer);
+    eh_buf_printf(&l->plain, "%s Answer: %s\n", question.p, bare(l, NAME_KIND + kind[answer]));
+    return EH_OK;
 }
 
 /* Within a template each eighth of 0..1 has one of the eight strengths. */
@@ -314,8 +326,8 @@ int eh_plant_speak(uint64_t seed, eh_plant_language *l, eh_err *err)
         rc = put_utility(l, seed, i, &prompt, err);
     eh_buf_clear(&prompt);
     put_tokenizer(l);
-    eh_buf *const files[] = {&l->items, &l->utility, &l->tokenizer, &l->tokenizer_config};
-    for (int i = 0; i < 4 && rc == EH_OK; i++)
+    eh_buf *const files[] = {&l->items, &l->utility, &l->plain, &l->tokenizer, &l->tokenizer_config};
+    for (int i = 0; i < 5 && rc == EH_OK; i++)
         rc = eh_buf_check(files[i], "a planted model's files", err);
     l->n_item = N_ITEM;
     l->n_utility = N_UTILITY_FRAME * N_UTILITY_EACH;
@@ -329,6 +341,7 @@ void eh_plant_language_clear(eh_plant_language *l)
     eh_free(l->token);
     eh_buf_clear(&l->items);
     eh_buf_clear(&l->utility);
+    eh_buf_clear(&l->plain);
     eh_buf_clear(&l->tokenizer);
     eh_buf_clear(&l->tokenizer_config);
     *l = (eh_plant_language){0};
