@@ -84,7 +84,7 @@ void eh_figure_search(eh_doc *d, const eh_record *r)
                            "Scatter plot of %s tried edits: damage across, bias up, with the front of edits that no "
                            "other beats in both.",
                            eh_count(d->w, n)));
-        eh_svg_axis_y(&s, &y, LEFT, RIGHT - LEFT, eh_shortened(d->w, eh_say(d->w, "%s, tune split", objective), 44));
+        eh_svg_axis_y(&s, &y, LEFT, RIGHT - LEFT, eh_shortened(d->w, objective, 44));
         eh_svg_axis_x(&s, &x, 310, 274,
                       kl ? "damage: KL to the original, median over tokens (nats)" : "damage: perplexity");
         put_front(&s, r, kl, &x, &y);

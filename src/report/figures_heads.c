@@ -192,7 +192,7 @@ static void put_map(eh_doc *d, const eh_record *r, const double *map, double mos
                                                         eh_count(d->w, r->locate.n_item));
     const char *caption =
         after ? "The same measurement on the edited model, in the same colours. The outlined heads are those that were "
-                "edited."
+                "selected."
               : eh_say(d->w,
                        "Each cell is one head: %s%s. %s, pale is near 0, a stroke is not defined; %s A strong "
                        "colour alone proves nothing: with many heads some look strong by chance.",

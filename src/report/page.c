@@ -325,9 +325,10 @@ static void put_method(eh_doc *d, const eh_record *r)
             d,
             eh_say(w,
                    "Changes are paired: the same questions before and after. A change is called better or worse only "
-                   "when its own interval keeps away from no change and its q, corrected for all scores that were "
-                   "looked at, is at most %s; for scores that are best at 0 or 50 the model must also have leant "
-                   "before (better) or lean after (worse).",
+                   "when its own interval keeps away from no change and its q (p, corrected for the number of "
+                   "categories; of a score over all categories, p itself) is at most %s; for scores that are best "
+                   "at 0 or 50 the model must also have leant before (better) or lean after (worse). Where many "
+                   "scores are looked at, a few such changes are due to chance.",
                    eh_fixed(w, r->fdr, r->fdr < 0.01 ? 4 : 2)));
     eh_doc_heading(d, "Works this rests on");
     const char **items = eh_new(&w->mem, const char *, eh_cited_count);
@@ -359,7 +360,8 @@ static void put_again(eh_doc *d, const eh_record *r)
     eh_table t = eh_table_of(w, facts, 2);
     add_fact(&t, "evenhand", r->evenhand);
     add_fact(&t, "preset", r->preset);
-    add_fact(&t, "seed", r->seed < 0 ? NULL : eh_say(w, "%lld", (long long)r->seed));
+    add_fact(&t, "answers by", r->answer);
+    add_fact(&t, "seed", r->has_seed ? eh_say(w, "%lld", (long long)r->seed) : NULL);
     add_fact(&t, "model", r->model.path);
     add_fact(&t, "fingerprint of the weights", r->model.fingerprint);
     add_fact(&t, "processor features used", r->model.features);

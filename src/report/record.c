@@ -544,7 +544,9 @@ static void read_all(reader *in, const json_t *root)
     in->r->command = text(in, root, "command");
     in->r->preset = text(in, root, "preset");
     in->r->recipe = text(in, root, "recipe");
-    in->r->seed = whole(in, root, "seed", 0, INT64_MAX, -1);
+    in->r->answer = text(in, root, "answer");
+    in->r->has_seed = json_is_integer(json_object_get(root, "seed"));
+    in->r->seed = whole(in, root, "seed", INT64_MIN, INT64_MAX, 0);
     in->r->confidence = real(in, root, "confidence", 0.5, 0.9999);
     in->r->fdr = real(in, root, "fdr", 0, 1);
     if (isnan(in->r->confidence))

@@ -84,8 +84,9 @@ typedef struct eh_record {
     eh_arena mem;
     json_t *root; /* the texts live here */
 
-    const char *evenhand, *command, *preset, *recipe;
-    int64_t seed;      /* -1: not given */
+    const char *evenhand, *command, *preset, *recipe, *answer;
+    bool has_seed;
+    int64_t seed;
     double confidence; /* of the intervals; 0.95 unless given */
     double fdr;        /* the q up to which a change is claimed; 0.05 unless given */
 

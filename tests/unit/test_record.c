@@ -23,7 +23,7 @@ TEST(a_record_needs_version_and_model_only)
     CHECK(!r.locate.given && !r.has_position && !r.splits.given && !r.controls.given);
     CHECK_NEAR(r.confidence, 0.95, 0);
     CHECK_NEAR(r.fdr, 0.05, 0);
-    CHECK_INT(r.seed, -1);
+    CHECK(!r.has_seed);
     eh_record_clear(&r);
     eh_record_clear(&r);
     eh_record_clear(NULL);
