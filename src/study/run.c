@@ -320,14 +320,17 @@ static int take_options(eh_run_state *r, const eh_run_options *given, eh_err *er
     if (r->preset == NULL)
         return eh_fail(err, EH_EINVAL, "there is no preset \"%s\"; there are quick, standard and thorough", preset);
     if (r->audit.tasks == NULL)
-        r->audit.tasks = "probes";
+        r->audit.tasks = r->audit.items != NULL ? "items" : "probes";
     if (strchr(r->audit.tasks, ',') != NULL)
         return eh_fail(err, EH_EINVAL, "a run locates and judges on one benchmark; \"%s\" names several (see --also)",
                        r->audit.tasks);
     if (r->audit.limit == 0)
         r->audit.limit = r->preset->limit;
     r->score = has_letters(r) ? "lean_amb" : "log_ratio";
-    r->o.also = given->also != NULL ? given->also : strcmp(r->audit.tasks, "items") == 0 ? "" : "pairs,utility";
+    /* Items of one's own may be about anything: our questions tell something only of a model that speaks English,
+     * unless a folder with others is given. */
+    const bool items = strcmp(r->audit.tasks, "items") == 0;
+    r->o.also = given->also != NULL ? given->also : !items ? "pairs,utility" : r->audit.probes != NULL ? "utility" : "";
     r->o.utility = given->utility != NULL ? given->utility : strstr(r->o.also, "utility") != NULL ? "utility" : "";
     r->o.mode = given->mode != NULL ? given->mode : "soft";
     if (strcmp(r->o.mode, "soft") != 0 && strcmp(r->o.mode, "output") != 0 && strcmp(r->o.mode, "zero") != 0)

@@ -399,6 +399,10 @@ TEST(places_that_cannot_be_written_are_refused_and_left_alone)
     CHECK_FAILS(eh_model_save(m, in(home, "letter/m"), false, NULL, &err), EH_EIO, "letter");
     CHECK(eh_file_exists(in(home, "letter")));
     CHECK_OK(eh_model_save(m, other, false, NULL, &err));
+    char killed[300]; /* what a killed process with our number left does not get into a model */
+    snprintf(killed, sizeof killed, "%.200s.part-%ld", other, (long)getpid());
+    CHECK_OK(eh_dir_make(killed, &err));
+    save_text(killed, "stale", "s");
     CHECK_OK(eh_model_save(m, other, true, NULL, &err)); /* a model is replaced, when told to */
     CHECK_OK(eh_model_undo(other, back, false, &err));
     CHECK(same_folders(dir, back));
