@@ -436,6 +436,13 @@ typedef struct eh_run_options {
     bool no_model;       /* do not write the edited model */
 } eh_run_options;
 
+typedef struct eh_run_plan {
+    int64_t n_select, n_tune, n_test; /* items of the splits */
+    double items_per_second;          /* plain audit, measured for two seconds */
+    double seconds, seconds_found_nothing; /* about: with an edit; when no heads are found. Calibration not counted */
+    int64_t bytes;                    /* working memory, about */
+} eh_run_plan;
+
 typedef struct eh_run_result {
     bool found;       /* heads were selected and edited */
     const char *why;  /* when not: a sentence */
@@ -456,6 +463,8 @@ typedef struct eh_run_result {
  * Errors   as eh_audit_run, eh_locate_run, eh_model_edit, eh_model_save
  */
 EH_API int eh_study_run(eh_model *m, const eh_run_options *options, eh_run_result *result, eh_err *err);
+/* What that would take. Two seconds of scoring, nothing written. */
+EH_API int eh_study_plan(eh_model *m, const eh_run_options *options, eh_run_plan *plan, eh_err *err);
 EH_API void eh_run_result_clear(eh_run_result *result); /* NULL and zeroed are fine */
 
 typedef struct eh_benchmark {

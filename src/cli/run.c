@@ -11,8 +11,27 @@ typedef struct args {
     cli_engine engine;
     int64_t points, controls, heads, steps;
     double strength;
-    bool even_noise, no_model, force, json;
+    bool even_noise, no_model, plan, force, json;
 } args;
+
+/* "40 s", "12 min" */
+static const char *duration(double seconds, char room[32])
+{
+    if (seconds < 90)
+        snprintf(room, 32, "%.0f s", seconds);
+    else
+        snprintf(room, 32, "%.0f min", seconds / 60);
+    return room;
+}
+
+static void say_plan(const eh_run_plan *p, FILE *to)
+{
+    char long_one[32], short_one[32];
+    fprintf(to, "plan: %s items select heads, %s tune the edit, %s judge it; ", cli_count(p->n_select),
+            cli_count(p->n_tune), cli_count(p->n_test));
+    fprintf(to, "at %.1f items/s about %s, or %s if no heads are found; %.0f MB of memory\n", p->items_per_second,
+            duration(p->seconds, long_one), duration(p->seconds_found_nothing, short_one), (double)p->bytes / 1e6);
+}
 
 static void put_verdict(const eh_run_result *r, const eh_verdict *v, const char *out)
 {
@@ -81,6 +100,16 @@ static int run(const void *given)
     o.locate.audit.progress = cli_progress_and_stop;
     o.locate.audit.progress_ctx = &progress;
     cli_interrupt_catch();
+    if (a->plan || !a->json) {
+        eh_run_plan plan;
+        if (eh_study_plan(m, &o, &plan, &err) < 0) {
+            status = cli_study_failed(&err, out);
+            goto done;
+        }
+        say_plan(&plan, a->plan ? stdout : stderr);
+        if (a->plan)
+            goto done;
+    }
     if (eh_study_run(m, &o, &result, &err) < 0) {
         status = cli_study_failed(&err, out);
         goto done;
@@ -147,6 +176,8 @@ static const cli_option options[] = {
      .help = "select from a map whose two halves do not agree, too"},
     {.name = "no-model", .kind = CLI_FLAG, .at = offsetof(args, no_model),
      .help = "do not write the edited model; its recipe is written anyway"},
+    {.name = "plan", .kind = CLI_FLAG, .at = offsetof(args, plan),
+     .help = "say what it would take, after two seconds of measuring, and stop"},
     {.name = "force", .kind = CLI_FLAG, .at = offsetof(args, force),
      .help = "start over in a folder that holds another run"},
     {.name = "json", .kind = CLI_FLAG, .at = offsetof(args, json), .help = "the verdict as one JSON object"},

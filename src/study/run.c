@@ -396,6 +396,18 @@ done:
     return rc;
 }
 
+int eh_study_plan(eh_model *m, const eh_run_options *options, eh_run_plan *plan, eh_err *err)
+{
+    eh_run_state r = {.m = m};
+    int rc = take_options(&r, options, err);
+    if (rc == EH_OK && r.audit.answer != NULL && strcmp(r.audit.answer, "auto") == 0)
+        r.audit.answer = NULL;
+    if (rc == EH_OK)
+        rc = eh_run_time(&r, plan, err);
+    run_clear(&r);
+    return rc;
+}
+
 void eh_run_result_clear(eh_run_result *result)
 {
     if (result == NULL || result->memory == NULL)

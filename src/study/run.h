@@ -79,6 +79,7 @@ int eh_run_apply(eh_run_state *r, const eh_pick *pick, int64_t heads, double str
 /* The map's choices as picks, [n] in the run's memory. */
 eh_pick *eh_run_picks(eh_run_state *r, int64_t *n);
 
+int eh_run_time(eh_run_state *r, eh_run_plan *out, eh_err *err);
 int eh_run_search(eh_run_state *r, eh_err *err);
 /* Trains what the edit broke, with the edit held; nothing where the preset and the user ask for none. */
 int eh_run_calibrate(eh_run_state *r, eh_err *err);
