@@ -276,7 +276,7 @@ EH_API void eh_audit_close(eh_audit *a); /* NULL is fine */
 
 typedef struct eh_tune_options {
     /* What is learnt: items in BBQ's form with their right answers, lines of one's own, general text. */
-    const char *tasks;      /* "probes", "bbq", or both; "": none; NULL: "probes" where neither examples nor text is given */
+    const char *tasks;      /* "probes", "bbq", or both; "": none; NULL: "probes" unless examples or text are given */
     const char *data, *probes; /* folders, as in eh_audit_options */
     const char *answer;     /* "letters" or "text": the form of items; NULL: letters */
     const char *orders;     /* of the options, letters only; NULL: cyclic */

@@ -2,8 +2,8 @@
 
 #include "command.h"
 
-extern const cli_command cli_audit, cli_locate, cli_tune, cli_score, cli_tokenize, cli_generate, cli_perplexity, cli_inspect, cli_selftest,
-    cli_help;
+extern const cli_command cli_audit, cli_locate, cli_tune, cli_score, cli_tokenize, cli_generate, cli_perplexity,
+    cli_inspect, cli_selftest, cli_help;
 
 const cli_command *const cli_commands[] = {
     &cli_audit,    &cli_locate,  &cli_tune,     &cli_score,    &cli_generate, &cli_perplexity,
