@@ -287,7 +287,7 @@ typedef struct eh_tune_options {
     const char *examples;   /* a file, a line each: {"prompt": "..", "answer": ".."}; NULL: none */
     const char *text;       /* a file of general text; NULL: none */
     int64_t text_block;     /* tokens of a piece of it; 0: 256 */
-    double text_share;      /* of the loss; 0: 0.25 where there is text, unless `kl` is all it is for; negative: 0 */
+    double text_share;      /* of the loss; 0: 0.25 where there is text; negative: 0, the text is for `kl` only */
     double held_out;        /* share of the templates or lines kept for looking only; 0: 0.2; negative: none */
     /* How. */
     const char *train;      /* "edited", "attention", "norms", "all"; NULL: edited */

@@ -44,7 +44,8 @@ static int check_requests(const eh_model *m, const char *what, const eh_request 
     for (int64_t i = 0; i < n; i++) {
         if (r[i].from < 1 || r[i].from >= r[i].n_tok)
             return eh_fail(err, EH_EINVAL,
-                           "%s %lld: %lld tokens learnt from %lld; wanted a token before, and one to learn", what, (long long)i, (long long)r[i].n_tok, (long long)r[i].from);
+                           "%s %lld: %lld tokens learnt from %lld; wanted a token before, and one to learn",
+                           what, (long long)i, (long long)r[i].n_tok, (long long)r[i].from);
         if (r[i].n_tok > m->config.n_ctx)
             return eh_fail(err, EH_ERANGE, "%s %lld: %lld tokens; the model's context is %lld", what, (long long)i,
                            (long long)r[i].n_tok, (long long)m->config.n_ctx);
@@ -67,13 +68,14 @@ static int check_plan(const trainer *t, eh_err *err)
         return eh_fail(err, EH_EINVAL, "%lld steps with %lld of warm-up; wanted 1 to %d steps, and no more of warm-up",
                        (long long)p->steps, (long long)p->warmup, 1 << 24);
     if (!(a->lr >= 0.0 && a->lr <= 1.0) || !(a->beta1 >= 0.0 && a->beta1 < 1.0) ||
-        !(a->beta2 >= 0.0 && a->beta2 < 1.0) || !(a->eps > 0.0 && a->eps <= 1.0) || !(a->decay >= 0.0 && a->decay <= 1.0))
+        !(a->beta2 >= 0.0 && a->beta2 < 1.0) || !(a->eps > 0.0 && a->eps <= 1.0) ||
+        !(a->decay >= 0.0 && a->decay <= 1.0))
         return eh_fail(err, EH_EINVAL, "AdamW with learning rate %g, betas %g and %g, eps %g, decay %g; wanted a rate "
                        "of 0..1, betas of 0 to below 1, eps above 0, decay 0..1", a->lr, a->beta1, a->beta2, a->eps,
                        a->decay);
     if (!(p->clip >= 0.0) || !(p->kl >= 0.0 && p->kl <= 1e6) || !(p->text_share >= 0.0 && p->text_share <= 1.0))
-        return eh_fail(err, EH_EINVAL, "clip %g, KL weight %g, share of text %g; wanted none of them negative, the share "
-                       "at most 1", p->clip, p->kl, p->text_share);
+        return eh_fail(err, EH_EINVAL, "clip %g, KL weight %g, share of text %g; wanted none of them negative, the "
+                       "share at most 1", p->clip, p->kl, p->text_share);
     if (d->n_example + d->n_text == 0 || (d->n_example > 0 && p->batch < 1) || (d->n_text > 0 && p->text_batch < 1) ||
         p->batch < 0 || p->text_batch < 0 || p->batch > (1 << 20) || p->text_batch > (1 << 20))
         return eh_fail(err, EH_EINVAL, "%lld examples, %lld a step, and %lld texts, %lld a step: nothing to train on",
