@@ -225,8 +225,9 @@ EH_API int eh_perplexity_of(eh_model *m, const char *text, int64_t n, const eh_p
 typedef int eh_progress(void *ctx, const char *stage, int64_t done, int64_t total);
 
 typedef struct eh_audit_options {
-    const char *tasks;      /* comma list of benchmarks (eh_benchmarks); NULL: "probes" */
+    const char *tasks;      /* comma list of benchmarks (eh_benchmarks); NULL: "items" with a file of them, else "probes" */
     const char *data;       /* folder with the benchmarks' files; NULL: only our own probes can run */
+    const char *items;      /* file of the task "items", JSON Lines (docs/formats.md); NULL: none */
     const char *probes;     /* folder of our probe set; NULL: $EVENHAND_PROBES, the installed one, the source tree's */
     const char *out;        /* out folder; made when it is not there. Required */
     const char *answer;     /* "letters", "text", "text_pmi"; NULL: letters */
@@ -415,10 +416,87 @@ EH_API int eh_locate_run(eh_model *m, const eh_locate_options *options, eh_head_
 EH_API const eh_locate_result *eh_head_map_get(const eh_head_map *l);
 EH_API void eh_head_map_close(eh_head_map *l); /* NULL is fine */
 
+/* ---- The whole job --------------------------------------------------------------------------------- */
+
+typedef struct eh_run_options {
+    /* locate.audit.tasks: the one benchmark that heads are located on and that judges the edit; .out: required;
+     * .answer: NULL is "auto": letters, unless the model answers by place, then text_pmi; .split is not used */
+    eh_locate_options locate;
+    const char *preset;  /* "quick", "standard", "thorough"; NULL: quick (eh_run_presets) */
+    const char *also;    /* comma list of benchmarks measured before and after beside it; NULL: "pairs,utility" */
+    const char *utility; /* the one of them whose accuracy the search must spare; NULL: "utility" */
+    const char *text;    /* file of plain text, for loss and distance; NULL: the probe set's */
+    int64_t points;      /* settings tried by the search; 0: the preset's */
+    int64_t controls;    /* random edits of the same size; 0: the preset's, 5 at least */
+    int64_t heads;       /* chosen by the user, with strength: no search; 0: searched */
+    double strength;     /* of the strongest head, 0..1 */
+    const char *mode;    /* "soft", "output", "zero"; NULL: soft */
+    const char *train;   /* what calibration trains: "none", "edited", "attention", "norms", "all"; NULL: the preset's */
+    int64_t steps;       /* of calibration; 0: the preset's */
+    bool no_model;       /* do not write the edited model */
+} eh_run_options;
+
+typedef struct eh_run_plan {
+    int64_t n_select, n_tune, n_test; /* items of the splits */
+    double items_per_second;          /* plain audit, measured for two seconds */
+    double seconds, seconds_found_nothing; /* about: with an edit; when no heads are found. Calibration not counted */
+    int64_t bytes;                    /* working memory, about */
+} eh_run_plan;
+
+typedef struct eh_run_result {
+    bool found;       /* heads were selected and edited */
+    const char *why;  /* when not: a sentence */
+    int64_t n_head;   /* edited */
+    double strength;
+    const char *answer; /* the form that was asked in */
+    const char *notes;  /* sentences, one a line */
+    void *memory;       /* holds the texts; eh_run_result_clear gives it back */
+} eh_run_result;
+
+/*
+ * eh_study_run - from "how biased" to "edited, measured again, proven"; docs/methods/run.md
+ *
+ * Audit (test split), locate and select (select split), search (tune split), calibrate (tune split), audit
+ * again (test split, and everything else), controls; run.json and unlearning_results.csv say what held, and
+ * eh_report_write makes the page. Every stage keeps a journal in its own folder: the same call goes on
+ * where it stopped. Afterwards m has no edits in force, unless calibration changed its weights.
+ * Errors   as eh_audit_run, eh_locate_run, eh_model_edit, eh_model_save
+ */
+EH_API int eh_study_run(eh_model *m, const eh_run_options *options, eh_run_result *result, eh_err *err);
+/* What that would take. Two seconds of scoring, nothing written. */
+EH_API int eh_study_plan(eh_model *m, const eh_run_options *options, eh_run_plan *plan, eh_err *err);
+EH_API void eh_run_result_clear(eh_run_result *result); /* NULL and zeroed are fine */
+
 typedef struct eh_benchmark {
     const char *name, *what, *licence, *source, *published, *better;
 } eh_benchmark;
 EH_API const eh_benchmark *eh_benchmarks(int *n);
+
+typedef struct eh_plant_options {
+    const char *out; /* folder, which must not be there. Required */
+    uint64_t seed;   /* places and weights */
+    bool nothing;    /* plant nothing: a model without a bias to find */
+    bool force;      /* replace a folder that an earlier call made */
+} eh_plant_options;
+
+typedef struct eh_planted {
+    int64_t n_layer, n_head;     /* of the model; n_head in a layer */
+    int64_t n_planted_head, n_planted_neuron;
+    int64_t head[16][2], neuron[16][2]; /* layer, index: the first n_planted_... */
+    int64_t n_item, n_utility;
+} eh_planted;
+
+/*
+ * eh_plant - a small model whose bias is planted in known heads and neurons, to try methods on
+ *
+ * Writes a model folder (Llama family, 5 layers of 8 heads, word tokens) with items.jsonl (biased items),
+ * utility.jsonl (questions that the planted units have no part in) and truth.json (what was planted).
+ * The weights are built, not trained: no bias of this world is in it. docs/methods/plant.md.
+ *
+ * out  planted   may be NULL
+ * Errors   EH_EINVAL the folder is there already; EH_EIO; EH_ENOMEM. Then no folder is left.
+ */
+EH_API int eh_plant(const eh_plant_options *options, eh_planted *planted, eh_err *err);
 
 typedef struct eh_check {
     const char *name;   /* "prefix sharing" */
@@ -525,6 +603,45 @@ typedef struct eh_comparison {
 /* Two models of one shape, in whatever formats and types. Errors: EH_EINVAL the shapes differ. */
 EH_API int eh_compare(const eh_model *a, const eh_model *b, eh_comparison *c, eh_err *err);
 EH_API void eh_comparison_clear(eh_comparison *c);
+/* ---- Report ---------------------------------------------------------------------------------- */
+
+typedef enum eh_sentence_kind {
+    EH_SAID_WORSE,    /* what got worse: leads */
+    EH_SAID_CAUTION,  /* what must be known before the rest is believed */
+    EH_SAID_BETTER,
+    EH_SAID_CONTROL,  /* the edit against random edits of the same size */
+    EH_SAID_NOTHING,  /* nothing was found, which is a result */
+    EH_SAID_UNTOLD,   /* what could not be told */
+    EH_SAID_COST,     /* utility and fluency */
+    EH_SAID_MEASURED  /* an audit without an edit */
+} eh_sentence_kind;
+
+typedef struct eh_sentence {
+    eh_sentence_kind kind;
+    const char *label; /* "Worse" */
+    const char *text;
+} eh_sentence;
+
+typedef struct eh_verdict {
+    const char *headline;
+    const eh_sentence *sentence; /* [n] in the order they should be read */
+    int64_t n;
+    void *memory; /* holds all of it; eh_verdict_clear gives it back */
+} eh_verdict;
+
+/*
+ * eh_report_write - the page of a run, from its records alone
+ *
+ * in   dir      holds run.json (docs/formats.md); gets report.html, report.md and the figures'
+ *               numbers as figures/<name>.csv. The same record gives the same bytes.
+ * out  verdict  what the numbers allow to be said (docs/methods/report.md); may be NULL.
+ *               To be cleared; written on success only
+ *
+ * Errors   EH_ENOENT no run.json; EH_EFORMAT one of its fields is wrong, which the message names;
+ *          EH_EIO; EH_ENOMEM. Each file is written whole or not at all.
+ */
+EH_API int eh_report_write(const char *dir, eh_verdict *verdict, eh_err *err);
+EH_API void eh_verdict_clear(eh_verdict *v); /* NULL and zeroed are fine */
 
 /* ======== Band 3: look inside ================================================================ */
 

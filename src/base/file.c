@@ -216,25 +216,27 @@ int eh_dir_each(const char *path, int (*see)(void *ctx, const char *name, eh_err
     return rc;
 }
 
-static int remove_entry(void *ctx, const char *name, eh_err *err)
+/* Without memory of ours: folders are removed when memory ran out, too. A link to a folder is a link. */
+static void remove_in(int at, const char *name)
 {
-    struct stat st;
-    (void)err;
-    char *path = eh_path_join(ctx, name);
-    if (path != NULL && lstat(path, &st) == 0) {
-        if (S_ISDIR(st.st_mode)) /* a link to a folder is a link */
-            eh_dir_remove(path);
-        else
-            unlink(path);
+    const int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (dir == NULL) {
+        if (fd >= 0)
+            close(fd);
+        unlinkat(at, name, 0);
+        return;
     }
-    eh_free(path);
-    return EH_OK;
+    for (const struct dirent *e; (e = readdir(dir)) != NULL;)
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+            remove_in(fd, e->d_name);
+    closedir(dir);
+    unlinkat(at, name, AT_REMOVEDIR);
 }
 
 void eh_dir_remove(const char *path)
 {
-    eh_dir_each(path, remove_entry, (void *)(uintptr_t)path, NULL);
-    rmdir(path);
+    remove_in(AT_FDCWD, path);
 }
 
 static int sync_dir(const char *path, eh_err *err)

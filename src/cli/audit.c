@@ -134,6 +134,7 @@ static const struct {
     {"bbq_harness", {"amb_bias_score", "disamb_bias_score", "accuracy_amb", "accuracy_disamb"}},
     {"pairs", {"pct_stereotype", "log_ratio"}},
     {"utility", {"acc", "acc_norm"}},
+    {"items", {"bias", "log_ratio", "CI_bias", "acc"}},
 };
 
 /* The headline scores of the task whose rows these are; how many. */
@@ -361,7 +362,7 @@ static const char *deal_benchmark(void *ctx)
 
 static int check_tasks(const char *list)
 {
-    while (*list != '\0') {
+    while (list != NULL && *list != '\0') {
         char name[64];
         int n, at = 0;
         bool known = false;
@@ -446,9 +447,9 @@ done:
 
 static const cli_option options[] = {
     CLI_MODEL(args),
-    {.name = "tasks", .kind = CLI_LIST, .value = "LIST", .initial = "probes", .at = offsetof(args, tasks),
-     .help = "benchmarks, parted by commas: probes, pairs and utility are evenhand's own; bbq and bbq_harness need "
-             "--data"},
+    {.name = "tasks", .kind = CLI_LIST, .value = "LIST", .at = offsetof(args, tasks),
+     .help = "benchmarks, parted by commas: probes (unless said), pairs and utility are evenhand's own; bbq and "
+             "bbq_harness need --data, items needs --items"},
     {.name = "out", .letter = 'o', .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, out),
      .help = "folder for the records (default: evenhand-audit- and the model's name)"},
     {.name = "split", .kind = CLI_WORD, .value = "all|select|tune|test", .initial = "all", .at = offsetof(args, split),

@@ -126,7 +126,7 @@ typedef struct cli_engine {
 
 /* What is asked, and how: common to all commands that ask a benchmark's questions. */
 typedef struct cli_questions {
-    const char *data, *probes, *answer, *orders, *categories;
+    const char *data, *items, *probes, *answer, *orders, *categories;
     int64_t limit, seed, resamples;
     double confidence;
     bool chat;
@@ -135,6 +135,9 @@ typedef struct cli_questions {
 #define CLI_QUESTIONS(args) \
     {.name = "data", .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, questions.data), \
      .help = "folder with the benchmarks' published files"}, \
+    {.name = "items", .kind = CLI_FILE, .value = "FILE", .at = offsetof(args, questions.items), \
+     .help = "items of your own, JSON Lines: the task \"items\", which is then the one that is meant unless --tasks " \
+             "says more"}, \
     {.name = "probes", .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, questions.probes), \
      .help = "folder with a probe set of your own in evenhand's format"}, \
     {.name = "answer", .kind = CLI_WORD, .value = "letters|text|text_pmi", .initial = "letters", \

@@ -22,6 +22,7 @@ int cli_model_open(const char *path, const cli_engine *engine, eh_model **m)
 eh_audit_options cli_audit_options(const cli_questions *q)
 {
     return (eh_audit_options){.data = q->data,
+                              .items = q->items,
                               .probes = q->probes,
                               .answer = q->answer,
                               .orders = q->orders,

@@ -56,6 +56,7 @@ int eh_place_open(eh_place *p, const char *path, bool force, eh_err *err)
         eh_place_drop(p);
         return eh_fail(err, EH_ENOMEM, "no memory for the path %s", path);
     }
+    eh_dir_remove(temp.p); /* of a process that was killed and had this one's number */
     const int rc = eh_dir_make(temp.p, err);
     if (rc < 0) {
         eh_buf_clear(&temp);

@@ -125,8 +125,8 @@ static int plan_fresh(plan *p, eh_err *err)
                        p->m->path, c->family->name);
     if (p->mlp_bias && !(p->gguf ? gguf_takes : c->family->takes_mlp_bias))
         return eh_fail(err, EH_ENOSUP,
-                       "%s: a neuron's mean output wants a bias in the MLP, which the %s family does not take; use mode "
-                       "\"zero\"",
+                       "%s: a neuron's mean output wants a bias in the MLP, which the %s family does not take; use "
+                       "mode \"zero\"",
                        p->m->path, c->family->name);
     const int64_t n = eh_model_n_stored(p->m);
     p->add = eh_new(&p->arena, fresh, n);
@@ -286,7 +286,8 @@ static int64_t aligned(int64_t at, int64_t alignment)
 static int gguf_head(plan *p, int64_t data, eh_buf *head, eh_err *err)
 {
     const eh_map *map = eh_weights_file_map(p->w, 0);
-    const int64_t end = eh_weights_file_header(p->w, 0), n_tensor = eh_weights_count(p->w), alignment = gguf_alignment(p);
+    const int64_t end = eh_weights_file_header(p->w, 0), n_tensor = eh_weights_count(p->w);
+    const int64_t alignment = gguf_alignment(p);
     int64_t table = end; /* where it starts: what an entry takes is known */
     for (int64_t i = 0; i < n_tensor; i++) {
         const eh_tensor *t = eh_weights_at(p->w, i);

@@ -194,7 +194,8 @@ static int restore(const undo *u, const char *name, const json_t *told, const ch
         (rc = eh_sha256_of(map.p, map.n, found, err)) < 0)
         goto done;
     if (strcmp(found, edited.p) != 0) {
-        rc = eh_fail(err, EH_EINVAL, "%s: was changed after the edit was written; its undo file no longer fits it", from);
+        rc = eh_fail(err, EH_EINVAL, "%s: was changed after the edit was written; its undo file no longer fits it",
+                     from);
         goto done;
     }
     rc = find_arrays(u, name, size, &old, &n_old, err);
@@ -218,8 +219,8 @@ static int restore(const undo *u, const char *name, const json_t *told, const ch
     hashing = false;
     rc = eh_sha256_end(&h, found, err);
     if (rc == EH_OK && strcmp(found, sha.p) != 0)
-        rc = eh_fail(err, EH_EFORMAT, "%s: %s would not come back as it was: SHA-256 %.12s..., wanted %.12s...", u->path,
-                     name, found, sha.p);
+        rc = eh_fail(err, EH_EFORMAT, "%s: %s would not come back as it was: SHA-256 %.12s..., wanted %.12s...",
+                     u->path, name, found, sha.p);
     if (rc == EH_OK)
         rc = eh_outfile_commit(&out, err);
 done:

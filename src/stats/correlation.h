@@ -84,7 +84,7 @@ typedef struct eh_correlation {
  *          EH_ENUMERIC an x or y is not finite; the message says which
  *          EH_ENOMEM
  * Cost     B n_item n_unit multiply-adds (900 items, 270 units, B 9,999: see docs/methods/statistics.md),
- *          and for the few units that are looked at again B n_item shuffles; 16 n_item n_unit bytes.
+ *          and for the few units that are looked at again 20 B n_item steps of shuffling; 8 n_item n_unit bytes.
  * Threads  n_thread; the same bytes for any number of them.
  */
 int eh_correlate(const eh_sample *s, const eh_correlate_how *how, eh_correlation *out, int64_t *n_constant,

@@ -42,11 +42,9 @@ int eh_groups_make(eh_arena *mem, const int32_t *id, int64_t n_item, eh_groups *
 
 int eh_items_check(const float *x, const double *y, int64_t n_item, int64_t n_unit, eh_err *err)
 {
-    if (n_unit < 1)
-        return eh_fail(err, EH_EINVAL, "a correlation of %lld units; at least one is needed", (long long)n_unit);
-    if (n_item > EH_ITEMS_MAX)
-        return eh_fail(err, EH_EINVAL, "a correlation over %lld items; at most %lld can be had", (long long)n_item,
-                       (long long)EH_ITEMS_MAX);
+    if (n_unit < 1 || n_unit > EH_ITEMS_MAX || n_item > EH_ITEMS_MAX)
+        return eh_fail(err, EH_EINVAL, "a correlation of %lld units over %lld items; 1 to %lld of either can be had",
+                       (long long)n_unit, (long long)n_item, (long long)EH_ITEMS_MAX);
     if (n_item < 3)
         return eh_fail(err, EH_EDOM, "a correlation over %lld items says nothing; at least three are needed",
                        (long long)n_item);
@@ -95,8 +93,6 @@ double eh_r_of_sums(double xy, double xx, double yy)
 
 bool eh_map_work_make(eh_arena *mem, int64_t n_item, int64_t n_group, int64_t n_unit, eh_map_work *w)
 {
-    if (n_unit > INT64_MAX / n_group)
-        return false;
     *w = (eh_map_work){
         .y = eh_new(mem, double, n_item),
         .first = eh_new(mem, double, n_group),

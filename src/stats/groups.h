@@ -11,7 +11,8 @@
 #include "base/err.h"
 #include "base/mem.h"
 
-/* The sum of this many equal floats is exact in double, so that a constant column has deviations of exactly 0. */
+/* The sum of so many equal floats is exact in double, so that a constant column has deviations of exactly 0;
+ * and counts of items times counts of units or threads do not overflow. */
 #define EH_ITEMS_MAX ((int64_t)1 << 29)
 
 typedef struct eh_groups {
@@ -24,8 +25,8 @@ typedef struct eh_groups {
 /* id [n_item] any numbers; NULL: one group. EH_EINVAL more than EH_ITEMS_MAX items, EH_ENOMEM. */
 int eh_groups_make(eh_arena *mem, const int32_t *id, int64_t n_item, eh_groups *g, eh_err *err);
 
-/* EH_EINVAL no units; EH_EDOM fewer than three items; EH_ENUMERIC an x [n_item, n_unit] or y [n_item]
- * that is not finite. */
+/* EH_EINVAL no units, or more units or items than EH_ITEMS_MAX; EH_EDOM fewer than three items; EH_ENUMERIC an
+ * x [n_item, n_unit] or y [n_item] that is not finite. */
 int eh_items_check(const float *x, const double *y, int64_t n_item, int64_t n_unit, eh_err *err);
 
 /* y about its mean, scaled so that nothing overflows; the sum of squares, 0 where y is constant.

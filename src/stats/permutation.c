@@ -58,7 +58,7 @@ static void one_block(void *ctx, int64_t i, int worker)
 {
     const look *l = ctx;
     const int64_t from = l->from + i * BLOCK, to = from + BLOCK < l->to ? from + BLOCK : l->to;
-    double *pack = l->pack + worker * BLOCK * l->n_item;
+    double *pack = l->pack + l->n_item * BLOCK * worker;
     int64_t *count = l->count + worker * l->n_panel * LANES;
     double c[LANES][LANES];
 
@@ -131,17 +131,12 @@ int eh_permutation_p(const eh_sample *s, const eh_groups *strata, const int32_t 
     eh_map_work w;
     look l = {.strata = strata, .n_item = n_item, .seed = seed};
 
-    if (n_slot > INT64_MAX / n_item || n_item > INT64_MAX / BLOCK / n_thread || n_slot > INT64_MAX / n_thread) {
-        rc = eh_fail(err, EH_ENOMEM, "a permutation test of %lld units on %lld items does not fit", (long long)n,
-                     (long long)n_item);
-        goto done;
-    }
     double *y = eh_new(&mem, double, n_item);
     int32_t *left = eh_new(&mem, int32_t, n);
     int64_t *seen = eh_new(&mem, int64_t, s->n_unit);
     l.panel = eh_new(&mem, double, n_slot * n_item);
     l.found = eh_new(&mem, double, n_slot);
-    l.pack = eh_new(&mem, double, n_thread * BLOCK * n_item);
+    l.pack = n_item > INT64_MAX / BLOCK / n_thread ? NULL : eh_new(&mem, double, n_item * BLOCK * n_thread);
     l.count = eh_new(&mem, int64_t, n_thread * n_slot);
     if (y == NULL || left == NULL || seen == NULL || l.panel == NULL || l.found == NULL || l.pack == NULL ||
         l.count == NULL || !eh_map_work_make(&mem, n_item, strata->n, 1, &w)) {

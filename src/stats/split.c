@@ -118,7 +118,7 @@ int eh_split_half(const eh_sample *s, const eh_split_how *how, eh_reliability *o
         .work = eh_new(&mem, eh_map_work, n_thread),
         .order = eh_new(&mem, int64_t, clusters.n * n_thread),
         .item = eh_new(&mem, int32_t, s->n_item * n_thread),
-        .map = s->n_unit > INT64_MAX / 2 / n_thread ? NULL : eh_new(&mem, double, 2 * s->n_unit * n_thread),
+        .map = eh_new(&mem, double, 2 * s->n_unit * n_thread),
         .half = eh_new(&mem, double, n_split),
     };
     bool room = p.work != NULL && p.order != NULL && p.item != NULL && p.map != NULL && p.half != NULL;

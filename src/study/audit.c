@@ -17,7 +17,7 @@
 #define BLOCK 128
 
 static const eh_audit_kind *const kinds[] = {&eh_audit_bbq, &eh_audit_bbq_harness, &eh_audit_probes, &eh_audit_pairs,
-                                             &eh_audit_utility};
+                                             &eh_audit_utility, &eh_audit_items};
 #define N_KIND ((int64_t)(sizeof kinds / sizeof *kinds))
 #define MAX_TASKS 16
 
@@ -380,13 +380,26 @@ static const char *find_probes(const eh_audit_options *o)
     return EH_DATA_INSTALLED "/probes";
 }
 
+static bool names_task(const char *list, const char *task)
+{
+    for (size_t len; *list != '\0'; list += len + (list[len] == ',')) {
+        len = strcspn(list, ",");
+        if (len == strlen(task) && memcmp(list, task, len) == 0)
+            return true;
+    }
+    return false;
+}
+
 int eh_audit_plan_make(const eh_model *m, const eh_audit_options *o, eh_audit_plan *p, eh_err *err)
 {
     *p = (eh_audit_plan){.o = *o, .probes = find_probes(o)};
     if (o->out == NULL || o->out[0] == '\0')
         return eh_fail(err, EH_EINVAL, "an audit needs an out folder");
     if (p->o.tasks == NULL)
-        p->o.tasks = "probes";
+        p->o.tasks = o->items != NULL ? "items" : "probes";
+    if (o->items != NULL && !names_task(p->o.tasks, "items"))
+        return eh_fail(err, EH_EINVAL, "a file of items is given, and the benchmarks named (%s) do not hold \"items\"",
+                       p->o.tasks);
     const char *answer = o->answer != NULL ? o->answer : "letters";
     int form = 0;
     while (form < EH_BBQ_N_FORM && strcmp(eh_bbq_form_table[form].name, answer) != 0)

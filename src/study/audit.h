@@ -84,6 +84,7 @@ typedef struct eh_audit_kind {
     const char *task; /* its name in eh_task_table */
     /* Loads the items and chooses those that take part: t->pick, t->n_pick, t->self. */
     int (*load)(eh_audit_task *t, eh_err *err);
+    int32_t (*cluster)(const eh_audit_task *t, int64_t i); /* item i's template */
     /* Adds everything that item i depends on to the hash. */
     void (*hash)(const eh_audit_task *t, int64_t i, eh_sha256 *h);
     /* Adds item i's requests to `ask`, their numbers to `number` (room for EH_AUDIT_NUMBERS). */
@@ -128,7 +129,8 @@ struct eh_audit_task {
 
 /* The kinds there are; NULL: no such task. */
 const eh_audit_kind *eh_audit_kind_find(const char *task);
-extern const eh_audit_kind eh_audit_bbq, eh_audit_probes, eh_audit_bbq_harness, eh_audit_pairs, eh_audit_utility;
+extern const eh_audit_kind eh_audit_bbq, eh_audit_probes, eh_audit_bbq_harness, eh_audit_pairs, eh_audit_utility,
+    eh_audit_items;
 
 /*
  * Chooses items by --split, --categories, --rows and --limit into t->pick.

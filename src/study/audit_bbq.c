@@ -125,6 +125,11 @@ static void clear(eh_audit_task *t)
     eh_free(s);
 }
 
+static int32_t cluster(const eh_audit_task *t, int64_t i)
+{
+    return ((const bbq_self *)t->self)->set.item[i].cluster;
+}
+
 static void hash(const eh_audit_task *t, int64_t i, eh_sha256 *h)
 {
     const bbq_self *s = t->self;
@@ -580,9 +585,8 @@ static int harness_note(eh_audit_task *t, eh_audit *a, eh_err *err)
     return note_data(t, a, err);
 }
 
-const eh_audit_kind eh_audit_bbq = {"bbq", load_bbq, hash, ask, record, read, sheet, note, shows, look, measure, clear};
-const eh_audit_kind eh_audit_probes = {"probes", load_probes, hash, ask, record, read, sheet, note, shows, look, measure, clear};
+const eh_audit_kind eh_audit_bbq = {"bbq", load_bbq, cluster, hash, ask, record, read, sheet, note, shows, look, measure, clear};
+const eh_audit_kind eh_audit_probes = {"probes", load_probes, cluster, hash, ask, record, read, sheet, note, shows, look, measure, clear};
 const eh_audit_kind eh_audit_bbq_harness = {
-    "bbq_harness",  load_harness,  hash,         harness_ask, harness_record,
-    harness_read, harness_sheet, harness_note, NULL,        NULL,
-    NULL,         clear};
+    "bbq_harness", load_harness,  cluster,      hash, harness_ask, harness_record, harness_read,
+    harness_sheet, harness_note, NULL,         NULL, NULL,        clear};

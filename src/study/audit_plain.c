@@ -70,6 +70,11 @@ static int choose(eh_audit_task *t, int64_t n, const char *const *name, int64_t 
     return rc;
 }
 
+static int32_t cluster(const eh_audit_task *t, int64_t i)
+{
+    return ((const plain_self *)t->self)->cluster[i];
+}
+
 static void clear(eh_audit_task *t)
 {
     plain_self *s = t->self;
@@ -358,7 +363,8 @@ static int read_utility(eh_audit_task *t, int64_t i, const json_t *r, const char
     return EH_OK;
 }
 
-const eh_audit_kind eh_audit_pairs = {"pairs",   load_pairs, hash_pair, ask_pair, record_pair,
-                                      read_pair, sheet,      NULL,      NULL,     look_pair, measure_pair, clear};
-const eh_audit_kind eh_audit_utility = {"utility",    load_utility, hash_utility, ask_utility, record_utility,
-                                        read_utility, sheet,        NULL,         NULL,        NULL, NULL, clear};
+const eh_audit_kind eh_audit_pairs = {"pairs", load_pairs, cluster, hash_pair, ask_pair,     record_pair, read_pair,
+                                      sheet,   NULL,       NULL,    look_pair, measure_pair, clear};
+const eh_audit_kind eh_audit_utility = {"utility",    load_utility, cluster, hash_utility, ask_utility, record_utility,
+                                        read_utility, sheet,        NULL,    NULL,         NULL,        NULL,
+                                        clear};

@@ -177,6 +177,7 @@ int eh_audit_write_reproduce(const eh_audit *a, const eh_audit_plan *p, const eh
     eh_buf_char(b, '{');
     eh_put_text(b, "tasks", p->o.tasks);
     eh_put_text(b, "data", p->o.data);
+    eh_put_text(b, "items", p->o.items);
     eh_put_text(b, "probes", p->probes);
     eh_put_text(b, "categories", p->o.categories);
     eh_put_text(b, "split", p->o.split != NULL ? p->o.split : "all");

@@ -4,8 +4,9 @@
  * as ggml's reference does, the K types search a few scales a sub-block by least squares.
  *
  * A quantiser works in two steps: it chooses the scales and stores them, then it rounds each number to
- * the grid that the stored scales stand for. With `keep` the first step is left out: the block's own
- * scales stay.
+ * the grid that the stored scales stand for. Given what the block stood for so far (`was`, else NULL)
+ * the first step is left out and the block's own scales stay; of a K type those of its sub-blocks that
+ * changed are chosen again, on the super-block's scale, where that helps.
  */
 #include <math.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "tensor/dtype.h"
 
 #define BLOCK_MAX 256 /* numbers */
+#define KEEP 4.0      /* a block keeps its scales, and with them the neighbours, at up to twice the error */
 
 static float half_at(const uint8_t *p)
 {
@@ -57,9 +59,9 @@ static void span(const float *x, int n, float *low, float *high)
 
 /* ---- 32 numbers, one scale ----------------------------------------------------------------- */
 
-static void quantise_q8_0(const float *x, uint8_t *p, bool keep)
+static void quantise_q8_0(const float *x, const float *was, uint8_t *p)
 {
-    if (!keep)
+    if (was == NULL)
         put_half(p, fabsf(extreme(x, 32)) / 127.0f);
     const float d = half_at(p);
     for (int i = 0; i < 32; i++)
@@ -79,10 +81,10 @@ static void put_fifths(uint8_t *p, const int *q)
         p[i / 8] |= (uint8_t)((q[i] >> 4 & 1) << i % 8);
 }
 
-static void quantise_q4_0(const float *x, uint8_t *p, bool keep)
+static void quantise_q4_0(const float *x, const float *was, uint8_t *p)
 {
     int q[32];
-    if (!keep)
+    if (was == NULL)
         put_half(p, extreme(x, 32) / -8.0f);
     const float d = half_at(p);
     for (int i = 0; i < 32; i++)
@@ -90,10 +92,10 @@ static void quantise_q4_0(const float *x, uint8_t *p, bool keep)
     put_nibbles(p + 2, q);
 }
 
-static void quantise_q5_0(const float *x, uint8_t *p, bool keep)
+static void quantise_q5_0(const float *x, const float *was, uint8_t *p)
 {
     int q[32];
-    if (!keep)
+    if (was == NULL)
         put_half(p, extreme(x, 32) / -16.0f);
     const float d = half_at(p);
     for (int i = 0; i < 32; i++)
@@ -103,11 +105,11 @@ static void quantise_q5_0(const float *x, uint8_t *p, bool keep)
 }
 
 /* Scale and minimum; numbers 0..top. */
-static void spread(const float *x, uint8_t *p, bool keep, int top, int *q)
+static void spread(const float *x, const float *was, uint8_t *p, int top, int *q)
 {
     float low, high;
     span(x, 32, &low, &high);
-    if (!keep) {
+    if (was == NULL) {
         put_half(p, (high - low) / (float)top);
         put_half(p + 2, low);
     }
@@ -116,17 +118,17 @@ static void spread(const float *x, uint8_t *p, bool keep, int top, int *q)
         q[i] = nearest(x[i] - m, d, 0, (float)top, 0);
 }
 
-static void quantise_q4_1(const float *x, uint8_t *p, bool keep)
+static void quantise_q4_1(const float *x, const float *was, uint8_t *p)
 {
     int q[32];
-    spread(x, p, keep, 15, q);
+    spread(x, was, p, 15, q);
     put_nibbles(p + 4, q);
 }
 
-static void quantise_q5_1(const float *x, uint8_t *p, bool keep)
+static void quantise_q5_1(const float *x, const float *was, uint8_t *p)
 {
     int q[32];
-    spread(x, p, keep, 31, q);
+    spread(x, was, p, 31, q);
     put_fifths(p + 4, q);
     put_nibbles(p + 8, q);
 }
@@ -210,7 +212,17 @@ static float fit_signed(const float *x)
     return scale;
 }
 
-/* Eight scales and minima of 6 bits each into p[12]; scales_k of blocks.h reads them. */
+/* Eight scales and minima of 6 bits each; blocks.h tells how they are packed. */
+static void get_scales_k(const uint8_t *p, int *scale, int *low)
+{
+    float s[8], m[8];
+    scales_k(p, 1.0f, 1.0f, s, m);
+    for (int j = 0; j < 8; j++) {
+        scale[j] = (int)s[j];
+        low[j] = (int)m[j];
+    }
+}
+
 static void put_scales_k(uint8_t *p, const int *scale, const int *low)
 {
     for (int j = 0; j < 4; j++) {
@@ -220,29 +232,53 @@ static void put_scales_k(uint8_t *p, const int *scale, const int *low)
     }
 }
 
+static double span_error(const float *x, float scale, float low, int top)
+{
+    double sum = 0.0;
+    for (int i = 0; i < 32; i++) {
+        const float y = scale * (float)nearest(x[i] + low, scale, 0, (float)top, 0) - low;
+        sum += ((double)y - (double)x[i]) * ((double)y - (double)x[i]);
+    }
+    return sum;
+}
+
 /* d, dmin and the packed scales of Q4_K and Q5_K; then q [256]. */
-static void quantise_spans(const float *x, uint8_t *p, bool keep, int top, int *q)
+static void quantise_spans(const float *x, const float *was, uint8_t *p, int top, int *q)
 {
     float scale[8], low[8];
-    if (!keep) {
-        int s[8], m[8];
+    int s[8], m[8];
+    for (int j = 0; j < 8; j++)
+        fit_span(x + 32 * j, top, &scale[j], &low[j]);
+    if (was == NULL) {
         float most = 0.0f, most_low = 0.0f;
         for (int j = 0; j < 8; j++) {
-            fit_span(x + 32 * j, top, &scale[j], &low[j]);
             most = scale[j] > most ? scale[j] : most;
             most_low = low[j] > most_low ? low[j] : most_low;
         }
         put_half(p, most / 63.0f);
         put_half(p + 2, most_low / 63.0f);
-        for (int j = 0; j < 8; j++) {
-            s[j] = nearest(scale[j], half_at(p), 0, 63, 0);
-            m[j] = nearest(low[j], half_at(p + 2), 0, 63, 0);
-        }
-        put_scales_k(p + 4, s, m);
     }
-    scales_k(p + 4, half_at(p), half_at(p + 2), scale, low);
+    const float d = half_at(p), dmin = half_at(p + 2);
+    for (int j = 0; j < 8; j++) {
+        s[j] = nearest(scale[j], d, 0, 63, 0);
+        m[j] = nearest(low[j], dmin, 0, 63, 0);
+    }
+    if (was != NULL) {
+        int old_s[8], old_m[8];
+        get_scales_k(p + 4, old_s, old_m);
+        for (int j = 0; j < 8; j++) {
+            const float *xj = x + 32 * j;
+            const bool same = memcmp(xj, was + 32 * j, 32 * sizeof *x) == 0;
+            const double kept = span_error(xj, d * (float)old_s[j], dmin * (float)old_m[j], top);
+            if (same || kept <= KEEP * span_error(xj, d * (float)s[j], dmin * (float)m[j], top)) {
+                s[j] = old_s[j];
+                m[j] = old_m[j];
+            }
+        }
+    }
+    put_scales_k(p + 4, s, m);
     for (int i = 0; i < 256; i++)
-        q[i] = nearest(x[i] + low[i / 32], scale[i / 32], 0, (float)top, 0);
+        q[i] = nearest(x[i] + dmin * (float)m[i / 32], d * (float)s[i / 32], 0, (float)top, 0);
 }
 
 static void put_nibbles_k(uint8_t *p, const int *q)
@@ -252,32 +288,46 @@ static void put_nibbles_k(uint8_t *p, const int *q)
             p[16 * j + l] = (uint8_t)((q[32 * j + l] & 15) | (q[32 * (j + 1) + l] & 15) << 4);
 }
 
-static void quantise_q4_k(const float *x, uint8_t *p, bool keep)
+static void quantise_q4_k(const float *x, const float *was, uint8_t *p)
 {
     int q[256];
-    quantise_spans(x, p, keep, 15, q);
+    quantise_spans(x, was, p, 15, q);
     put_nibbles_k(p + 16, q);
 }
 
-static void quantise_q5_k(const float *x, uint8_t *p, bool keep)
+static void quantise_q5_k(const float *x, const float *was, uint8_t *p)
 {
     int q[256];
-    quantise_spans(x, p, keep, 31, q);
+    quantise_spans(x, was, p, 31, q);
     memset(p + 16, 0, 32);
     for (int i = 0; i < 256; i++)
         p[16 + i % 32] |= (uint8_t)(q[i] >> 4 << i / 32);
     put_nibbles_k(p + 48, q);
 }
 
-static void quantise_q6_k(const float *x, uint8_t *p, bool keep)
+static double signed_error(const float *x, float scale)
 {
-    if (!keep) {
-        float scale[16];
-        for (int j = 0; j < 16; j++)
-            scale[j] = fit_signed(x + 16 * j);
+    double sum = 0.0;
+    for (int i = 0; i < 16; i++) {
+        const double e = (double)(scale * (float)nearest(x[i], scale, -32, 31, 0)) - (double)x[i];
+        sum += e * e;
+    }
+    return sum;
+}
+
+static void quantise_q6_k(const float *x, const float *was, uint8_t *p)
+{
+    float scale[16];
+    for (int j = 0; j < 16; j++)
+        scale[j] = fit_signed(x + 16 * j);
+    if (was == NULL)
         put_half(p + 208, extreme(scale, 16) / -128.0f);
-        for (int j = 0; j < 16; j++)
-            p[192 + j] = (uint8_t)(int8_t)nearest(scale[j], half_at(p + 208), -128, 127, 0);
+    for (int j = 0; j < 16; j++) {
+        const float *xj = x + 16 * j, super = half_at(p + 208);
+        const int8_t s = (int8_t)nearest(scale[j], super, -128, 127, 0), old = (int8_t)p[192 + j];
+        const bool same = was != NULL && memcmp(xj, was + 16 * j, 16 * sizeof *x) == 0;
+        if (was == NULL || (!same && signed_error(xj, super * (float)old) > KEEP * signed_error(xj, super * (float)s)))
+            p[192 + j] = (uint8_t)s;
     }
     const float d = half_at(p + 208);
     memset(p, 0, 192);
@@ -292,7 +342,7 @@ static void quantise_q6_k(const float *x, uint8_t *p, bool keep)
 /* ---- The table ----------------------------------------------------------------------------- */
 
 static const struct {
-    void (*quantise)(const float *x, uint8_t *p, bool keep);
+    void (*quantise)(const float *x, const float *was, uint8_t *p);
     int scale[2]; /* where the block's scales in f16 lie; 0 is a place, so the second is -1 for none */
 } kinds[EH_DTYPE_COUNT] = {
     [EH_DTYPE_Q4_0] = {quantise_q4_0, {0, -1}}, [EH_DTYPE_Q4_1] = {quantise_q4_1, {0, 2}},
@@ -349,7 +399,7 @@ void eh_dtype_from_f32(eh_dtype t, const float *x, int64_t n, void *stored)
     uint8_t *p = stored;
     for (int64_t b = 0; b < n / info->block; b++, p += info->bytes, x += info->block) {
         if (kinds[t].quantise != NULL)
-            kinds[t].quantise(x, p, false);
+            kinds[t].quantise(x, NULL, p);
         else
             put_plain(t, *x, p);
     }
@@ -385,6 +435,10 @@ void eh_dtype_update(eh_dtype t, const float *x, int64_t n, void *stored)
     const int64_t block = info->block;
     uint8_t *p = stored;
     float was[BLOCK_MAX];
+    if (t == EH_DTYPE_F32 || t == EH_DTYPE_F16 || t == EH_DTYPE_BF16) { /* to f32 and back is exact: nothing to spare */
+        eh_dtype_from_f32(t, x, n, stored);
+        return;
+    }
     for (int64_t b = 0; b < n / block; b++, p += info->bytes, x += block) {
         eh_dtype_to_f32(t, p, block, was);
         if (memcmp(was, x, (size_t)block * sizeof *x) == 0)
@@ -393,19 +447,17 @@ void eh_dtype_update(eh_dtype t, const float *x, int64_t n, void *stored)
             put_plain(t, *x, p);
             continue;
         }
-        uint8_t other[2][BLOCK_MAX]; /* a block has at most 210 bytes */
-        memcpy(other[0], p, (size_t)info->bytes);
-        kinds[t].quantise(x, other[0], true);
-        memcpy(other[1], p, (size_t)info->bytes);
-        kinds[t].quantise(x, other[1], false);
+        uint8_t kept[BLOCK_MAX], anew[BLOCK_MAX]; /* a block has at most 210 bytes */
+        memcpy(kept, p, (size_t)info->bytes);
+        memcpy(anew, p, (size_t)info->bytes);
+        kinds[t].quantise(x, was, kept);
+        kinds[t].quantise(x, NULL, anew);
         scale_block(t, was, x, block, p);
-        double least = squared_error(t, p, x, block);
-        for (int k = 0; k < 2; k++) {
-            const double error = squared_error(t, other[k], x, block);
-            if (error < least) {
-                least = error;
-                memcpy(p, other[k], (size_t)info->bytes);
-            }
-        }
+        const double scaled_error = squared_error(t, p, x, block), anew_error = squared_error(t, anew, x, block);
+        const double least = anew_error < scaled_error ? anew_error : scaled_error;
+        if (squared_error(t, kept, x, block) <= KEEP * least)
+            memcpy(p, kept, (size_t)info->bytes);
+        else if (anew_error < scaled_error)
+            memcpy(p, anew, (size_t)info->bytes);
     }
 }

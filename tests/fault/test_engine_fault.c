@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "check.h"
 #include "evenhand.h"
+#include "grad_room.h"
 
 static eh_err err;
 
@@ -147,6 +148,77 @@ TEST(generating_survives_every_failed_allocation)
     CHECK(k > 50);
     for (int i = 0; i < 4; i++)
         eh_release(want[i].tok);
+}
+
+static int no_more(void *ctx, const eh_block *b, eh_err *e)
+{
+    (void)e;
+    *(double *)ctx += (double)b->grad[0];
+    return 0;
+}
+
+static void fail_attributing(const char *path, const eh_options *o)
+{
+    const eh_term term[2] = {{5, -1, true, 1.0}, {2, 9, false, -1.0}};
+    const eh_goal goal[2] = {{tok[0], 6, term, 2}, {tok[1], 3, &term[1], 1}};
+    double want[2], got[2], seen = 0;
+    const eh_observer look = {1u << EH_SITE_RESID | 1u << EH_SITE_HEAD_OUT | 1u << EH_SITE_NEURON, no_more, &seen};
+    eh_model *m;
+    CHECK_OK(eh_model_open(path, o, &m, &err));
+    CHECK_OK(eh_attribute(m, goal, 2, EH_RULES_ATTNLRP, want, &look, 1, &err));
+    eh_model_close(m);
+    int64_t k = 1;
+    for (bool done = false; !done; k++) {
+        CHECK_OK(eh_model_open(path, o, &m, &err));
+        got[0] = got[1] = 7.0;
+        eh_mem_fail_after(k);
+        const int rc = eh_attribute(m, goal, 2, EH_RULES_ATTNLRP, got, &look, 1, &err);
+        eh_mem_fail_after(0);
+        done = rc == EH_OK;
+        if (!done) {
+            CHECK_INT(rc, EH_ENOMEM);
+            CHECK(got[0] == 7.0 && got[1] == 7.0);
+            CHECK_OK(eh_attribute(m, goal, 2, EH_RULES_ATTNLRP, got, &look, 1, &err));
+        }
+        CHECK(memcmp(got, want, sizeof want) == 0);
+        eh_model_close(m);
+    }
+    CHECK(k > 20);
+}
+
+TEST(attributing_survives_every_failed_allocation)
+{
+    const eh_options plain = {.product = "reference", .threads = 1}, anew = {.memory = 1, .batch_tokens = 6};
+    fail_attributing(llama(), NULL);
+    fail_attributing(repo_path("tests/golden/tiny/llama"), &plain);
+    fail_attributing(repo_path("tests/golden/tiny/llama"), &anew);
+}
+
+/* With gradients of weights and a KL term. */
+TEST(going_back_to_weights_survives_every_failed_allocation)
+{
+    const eh_goal goal = {tok[0], 6, NULL, 0};
+    static const float logp[320];
+    const eh_kl_term kl = {.goal = 0, .pos = 3, .weight = 1.0, .logp = logp};
+    eh_model *m;
+    double value;
+    CHECK_OK(eh_model_open(repo_path("tests/golden/tiny/qwen3"), NULL, &m, &err));
+    grad_room g = grad_room_of(m);
+    CHECK(m->config.n_vocab <= 320 && m->layer[0].q_norm != NULL);
+    eh_model_close(m);
+    int64_t k = 1;
+    for (bool done = false; !done; k++) {
+        CHECK_OK(eh_model_open(repo_path("tests/golden/tiny/qwen3"), NULL, &m, &err)); /* anew: nothing is packed yet */
+        eh_mem_fail_after(k);
+        const int rc = eh_backward(m, &goal, 1, &kl, 1, EH_RULES_GRADIENT, &value, NULL, 0, &g.grads, &err);
+        eh_mem_fail_after(0);
+        done = rc == EH_OK;
+        if (!done)
+            CHECK_INT(rc, EH_ENOMEM);
+        eh_model_close(m);
+    }
+    CHECK(k > 20);
+    grad_room_free(&g);
 }
 
 TEST(perplexity_survives_every_failed_allocation)

@@ -335,3 +335,50 @@ TEST(head_effect_adds_up_by_hand)
     free(grad);
     eh_model_close(m);
 }
+
+/* The sums over positions of the reference's head attributions; its goal is the likeliest token's logit. */
+TEST(head_effect_and_relevance_are_those_of_the_reference)
+{
+    static const char *const rule[] = {"grad", "attnlrp"};
+    static const int stat_of[] = {EH_HEAD_EFFECT, EH_HEAD_RELEVANCE}, lengths[] = {9, 33};
+    for (size_t f = 0; f < N_FOLDER; f++) {
+        char name[200];
+        snprintf(name, sizeof name, "tests/golden/tiny/%s/golden.safetensors", folders[f]);
+        eh_model *m = open_tiny(folders[f], NULL);
+        eh_weights *w = golden_open(repo_path(name));
+        const int64_t n_layer = m->config.n_layer, n_head = m->config.n_head;
+        for (int k = 0; k < 2; k++) {
+            const eh_term term[] = {{.pos = 8, .id = -1, .logit = true, .weight = 1.0},
+                                    {.pos = 32, .id = -1, .logit = true, .weight = 1.0}};
+            eh_goal goal[2];
+            float *want[2];
+            int64_t n;
+            for (int i = 0; i < 2; i++) {
+                snprintf(name, sizeof name, "tokens.len%d", lengths[i]);
+                goal[i] = (eh_goal){.term = &term[i], .n_term = 1};
+                goal[i].tok = golden_tokens(w, name, &goal[i].n_tok);
+                snprintf(name, sizeof name, "%s.len%d.head", rule[k], lengths[i]);
+                want[i] = golden_floats(w, name, &n);
+                CHECK_INT(n, n_layer * lengths[i] * n_head);
+            }
+            eh_effect_probe p = {0};
+            CHECK_OK(eh_effect_probe_start(&p, m, 2, &err));
+            const eh_observer o = eh_effect_probe_observer(&p);
+            CHECK_OK(eh_attribute(m, goal, 2, eh_head_stat_table[stat_of[k]].rules, NULL, &o, 1, &err));
+            for (int i = 0; i < 2; i++) {
+                const double tolerance = 2e-4 * golden_largest(want[i], n_layer * lengths[i] * n_head);
+                for (int64_t u = 0; u < n_layer * n_head; u++) {
+                    double sum = 0.0;
+                    for (int64_t t = 0; t < lengths[i]; t++)
+                        sum += (double)want[i][(u / n_head * lengths[i] + t) * n_head + u % n_head];
+                    CHECK_NEAR(p.value[i * n_layer * n_head + u], sum, tolerance);
+                }
+                free(want[i]);
+                free((void *)(uintptr_t)goal[i].tok);
+            }
+            eh_effect_probe_clear(&p);
+        }
+        eh_weights_close(w);
+        eh_model_close(m);
+    }
+}

@@ -201,6 +201,64 @@ TEST(backends_are_found_by_name)
         CHECK(eh_product_best() == eh_product_named("onednn"));
 }
 
+/* c [m, n] with a margin that must stay, against double sums; then on two threads, bit for bit. */
+static void check_gemm(const eh_product *p, bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, float beta)
+{
+    const int64_t lda = (trans_a ? m : k) + 3, ldb = (trans_b ? k : n) + 1, ldc = n + 2;
+    float *a = malloc((size_t)((trans_a ? k : m) * lda) * sizeof *a), *b = malloc((size_t)((trans_b ? n : k) * ldb) * sizeof *b);
+    float *c = malloc((size_t)(m * ldc) * sizeof *c), *was = malloc((size_t)(m * ldc) * sizeof *was);
+    float *two = malloc((size_t)(m * ldc) * sizeof *two);
+    CHECK(a != NULL && b != NULL && c != NULL && was != NULL && two != NULL);
+    draw(a, (trans_a ? k : m) * lda, 41);
+    draw(b, (trans_b ? n : k) * ldb, 42);
+    draw(was, m * ldc, 43);
+    if (beta == 0.0f)
+        was[0] = NAN; /* not read */
+    memcpy(c, was, (size_t)(m * ldc) * sizeof *c);
+    memcpy(two, was, (size_t)(m * ldc) * sizeof *two);
+    CHECK_OK(eh_product_gemm(p, trans_a, trans_b, m, n, k, a, lda, b, ldb, beta, c, ldc, 1, &err));
+    CHECK_OK(eh_product_gemm(p, trans_a, trans_b, m, n, k, a, lda, b, ldb, beta, two, ldc, 2, &err));
+    CHECK(memcmp(c, two, (size_t)(m * ldc) * sizeof *c) == 0);
+    int64_t wrong = 0;
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t o = 0; o < ldc; o++) {
+            const float got = c[i * ldc + o];
+            if (o >= n) {
+                wrong += memcmp(&got, &was[i * ldc + o], sizeof got) != 0;
+                continue;
+            }
+            double want = beta == 0.0f ? 0.0 : (double)beta * (double)was[i * ldc + o], size = fabs(want);
+            for (int64_t e = 0; e < k; e++) {
+                const double one = (double)a[trans_a ? e * lda + i : i * lda + e] * (double)b[trans_b ? o * ldb + e : e * ldb + o];
+                want += one;
+                size += fabs(one);
+            }
+            wrong += !(fabs((double)got - want) <= (double)(k + 1) * U * size);
+        }
+    if (wrong > 0)
+        print_error("%s, gemm %d%d, %d x %d x %d: %d wrong\n", p->name, trans_a, trans_b, (int)m, (int)n, (int)k, (int)wrong);
+    CHECK_INT(wrong, 0);
+    free(a);
+    free(b);
+    free(c);
+    free(was);
+    free(two);
+}
+
+/* Shapes on both sides of oneDNN's tiles. */
+TEST(the_general_product_matches_double_sums_in_every_order_on_any_number_of_threads)
+{
+    static const int64_t shapes[][3] = {{1, 1, 1}, {5, 3, 7}, {64, 96, 33}, {257, 385, 20}, {300, 40, 500}};
+    for (size_t b = 0; b < sizeof backends / sizeof *backends; b++) {
+        const eh_product *p = eh_product_named(backends[b]);
+        for (size_t s = 0; p != NULL && s < sizeof shapes / sizeof *shapes; s++)
+            for (int trans = 0; trans < 4; trans++)
+                for (int beta = 0; beta < 2; beta++)
+                    check_gemm(p, trans & 1, trans & 2, shapes[s][0], shapes[s][1], shapes[s][2], (float)beta);
+    }
+    CHECK_OK(eh_product_gemm(eh_product_best(), false, false, 0, 5, 5, NULL, 5, NULL, 5, 0.0f, NULL, 5, 2, &err));
+}
+
 TEST(the_same_holds_where_onednn_knows_avx2_only)
 {
     if (getenv("DNNL_MAX_CPU_ISA") != NULL)
