@@ -277,7 +277,7 @@ EH_API void eh_audit_close(eh_audit *a); /* NULL is fine */
 
 typedef struct eh_tune_options {
     /* What is learnt: items in BBQ's form with their right answers, lines of one's own, general text. */
-    const char *tasks;      /* "probes", "bbq", or both; "": none; NULL: "probes" where neither examples nor text is given */
+    const char *tasks;      /* "probes", "bbq", or both; "": none; NULL: "probes" unless examples or text are given */
     const char *data, *probes; /* folders, as in eh_audit_options */
     const char *answer;     /* "letters" or "text": the form of items; NULL: letters */
     const char *orders;     /* of the options, letters only; NULL: cyclic */
@@ -288,7 +288,7 @@ typedef struct eh_tune_options {
     const char *examples;   /* a file, a line each: {"prompt": "..", "answer": ".."}; NULL: none */
     const char *text;       /* a file of general text; NULL: none */
     int64_t text_block;     /* tokens of a piece of it; 0: 256 */
-    double text_share;      /* of the loss; 0: 0.25 where there is text, unless `kl` is all it is for; negative: 0 */
+    double text_share;      /* of the loss; 0: 0.25 where there is text; negative: 0, the text is for `kl` only */
     double held_out;        /* share of the templates or lines kept for looking only; 0: 0.2; negative: none */
     /* How. */
     const char *train;      /* "edited", "attention", "norms", "all"; NULL: edited */

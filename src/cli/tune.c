@@ -115,8 +115,8 @@ static void put(const args *a, const char *out, const char *model, const eh_tune
     printf("%s steps%s; nats per token of the batch: %.4f at first, %.4f at last\n", cli_count(t->step),
            t->stopped_early ? " (stopped early)" : "", t->loss_first, t->loss_last);
     if (isfinite(t->held_out_before))
-        printf("nats per token of what was held out: %.4f before, %.4f after; lowest after step %s\n", t->held_out_before,
-               t->held_out_after, cli_count(t->best_step));
+        printf("nats per token of what was held out: %.4f before, %.4f after; lowest after step %s\n",
+               t->held_out_before, t->held_out_after, cli_count(t->best_step));
     printf("The model is %s (%s of %s tensors written anew); the curve is in %s/tune.jsonl.\n", model,
            cli_count(s->n_changed), cli_count(s->n_tensor), out);
 }
@@ -142,7 +142,8 @@ static int run(const void *given)
     const char *name = strcmp(info.format, "GGUF") == 0 ? "model.gguf" : "model";
     model = cli_printf("%s/%s", out, name);
     if (!a->force && is_there(out, name) && !is_there(out, "tune.ckpt")) {
-        status = cli_fail(CLI_USAGE, "%s is there already, and no training of ours beside it; --force replaces it", model);
+        status = cli_fail(CLI_USAGE, "%s is there already, and no training of ours beside it; --force replaces it",
+                          model);
         goto done;
     }
     eh_tune_options o = options_of(a, out);
@@ -186,11 +187,12 @@ static const cli_option options[] = {
     {.name = "probes", .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, probes),
      .help = "folder with a probe set of your own in evenhand's format"},
     {.name = "examples", .kind = CLI_FILE, .value = "FILE", .at = offsetof(args, examples),
-     .help = "examples of your own, a line each: {\"prompt\": \"...\", \"answer\": \"...\"}; the answer is learnt, after "
-             "a blank"},
+     .help = "examples of your own, a line each: {\"prompt\": \"...\", \"answer\": \"...\"}; the answer is "
+             "learnt, after a blank"},
     {.name = "text", .kind = CLI_FILE, .value = "FILE", .at = offsetof(args, text),
      .help = "general text, learnt as a whole, to keep the model fluent"},
-    {.name = "text-share", .kind = CLI_REAL, .value = "P", .initial = "0.25", .high = 1.0, .at = offsetof(args, text_share),
+    {.name = "text-share", .kind = CLI_REAL, .value = "P", .initial = "0.25", .high = 1.0,
+     .at = offsetof(args, text_share),
      .help = "of the text in the loss; the rest is the answers'"},
     {.name = "text-block", .kind = CLI_COUNT, .value = "N", .initial = "256", .low = 2, .high = 1 << 20,
      .at = offsetof(args, text_block), .help = "tokens of a piece of the text"},
@@ -198,7 +200,8 @@ static const cli_option options[] = {
      .at = offsetof(args, text_batch), .help = "pieces of text in a step"},
     {.name = "answer", .kind = CLI_WORD, .value = "letters|text", .initial = "letters", .at = offsetof(args, answer),
      .help = "in which form items are learnt: the letter of the right option, or its text"},
-    {.name = "orders", .kind = CLI_WORD, .value = "stored|cyclic|all", .initial = "cyclic", .at = offsetof(args, orders),
+    {.name = "orders", .kind = CLI_WORD, .value = "stored|cyclic|all", .initial = "cyclic",
+     .at = offsetof(args, orders),
      .help = "in which orders the options are shown (with letters); each is an example"},
     {.name = "categories", .kind = CLI_LIST, .value = "LIST", .at = offsetof(args, categories),
      .help = "only these categories, parted by commas"},
@@ -209,37 +212,46 @@ static const cli_option options[] = {
     {.name = "chat", .kind = CLI_FLAG, .at = offsetof(args, chat), .help = "wrap prompts in the model's chat template"},
     {.name = "held-out", .kind = CLI_REAL, .value = "P", .initial = "0.2", .high = 0.9, .at = offsetof(args, held_out),
      .help = "share of the templates (of your own lines) that is not learnt but looked at"},
-    {.name = "lr", .kind = CLI_REAL, .value = "X", .initial = "2e-5", .low = 1e-12, .high = 1.0, .at = offsetof(args, lr),
+    {.name = "lr", .kind = CLI_REAL, .value = "X", .initial = "2e-5", .low = 1e-12, .high = 1.0,
+     .at = offsetof(args, lr),
      .help = "learning rate of AdamW"},
     {.name = "beta1", .kind = CLI_REAL, .value = "X", .initial = "0.9", .low = 1e-12, .high = 0.9999999,
      .at = offsetof(args, beta1), .help = "of the first moment"},
     {.name = "beta2", .kind = CLI_REAL, .value = "X", .initial = "0.999", .low = 1e-12, .high = 0.9999999,
      .at = offsetof(args, beta2), .help = "of the second moment"},
-    {.name = "eps", .kind = CLI_REAL, .value = "X", .initial = "1e-8", .low = 1e-30, .high = 1.0, .at = offsetof(args, eps),
+    {.name = "eps", .kind = CLI_REAL, .value = "X", .initial = "1e-8", .low = 1e-30, .high = 1.0,
+     .at = offsetof(args, eps),
      .help = "beside the root of the second moment"},
-    {.name = "weight-decay", .kind = CLI_REAL, .value = "X", .initial = "0", .high = 1.0, .at = offsetof(args, weight_decay),
+    {.name = "weight-decay", .kind = CLI_REAL, .value = "X", .initial = "0", .high = 1.0,
+     .at = offsetof(args, weight_decay),
      .help = "decoupled, on every trained tensor"},
     {.name = "clip", .kind = CLI_REAL, .value = "X", .initial = "1", .high = 1e9, .at = offsetof(args, clip),
      .help = "the gradient's norm at most; 0 for no limit"},
     {.name = "kl", .kind = CLI_REAL, .value = "X", .initial = "0", .high = 1e6, .at = offsetof(args, kl),
      .help = "weight of the divergence from the original model, on the text's tokens (without text: on the answers')"},
-    {.name = "batch", .kind = CLI_COUNT, .value = "N", .initial = "16", .low = 1, .high = 1 << 20, .at = offsetof(args, batch),
+    {.name = "batch", .kind = CLI_COUNT, .value = "N", .initial = "16", .low = 1, .high = 1 << 20,
+     .at = offsetof(args, batch),
      .help = "examples in a step"},
-    {.name = "epochs", .kind = CLI_COUNT, .value = "N", .initial = "1", .low = 1, .high = 1e6, .at = offsetof(args, epochs),
+    {.name = "epochs", .kind = CLI_COUNT, .value = "N", .initial = "1", .low = 1, .high = 1e6,
+     .at = offsetof(args, epochs),
      .help = "times that each example is learnt"},
     {.name = "steps", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1 << 24, .at = offsetof(args, steps),
      .help = "steps in all, in place of epochs"},
     {.name = "warmup", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1 << 24, .at = offsetof(args, warmup),
      .help = "steps in which the learning rate grows to its full size"},
-    {.name = "schedule", .kind = CLI_WORD, .value = "linear|constant", .initial = "linear", .at = offsetof(args, schedule),
+    {.name = "schedule", .kind = CLI_WORD, .value = "linear|constant", .initial = "linear",
+     .at = offsetof(args, schedule),
      .help = "of the learning rate after the warm-up: falling to 0, or staying"},
-    {.name = "eval-every", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1 << 24, .at = offsetof(args, eval_every),
+    {.name = "eval-every", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1 << 24,
+     .at = offsetof(args, eval_every),
      .help = "steps between looks at what is held out; 0 for a tenth of all"},
-    {.name = "patience", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1 << 24, .at = offsetof(args, patience),
+    {.name = "patience", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1 << 24,
+     .at = offsetof(args, patience),
      .help = "looks in a row without improvement before it stops at the best; 0 to go to the end"},
     {.name = "save-every", .kind = CLI_COUNT, .value = "N", .initial = "50", .low = 1, .high = 1 << 24,
      .at = offsetof(args, save_every), .help = "steps between checkpoints"},
-    {.name = "seed", .kind = CLI_COUNT, .value = "S", .initial = "0", .high = 9007199254740992, .at = offsetof(args, seed),
+    {.name = "seed", .kind = CLI_COUNT, .value = "S", .initial = "0", .high = 9007199254740992,
+     .at = offsetof(args, seed),
      .help = "of the order of examples and of what is held out"},
     {.name = "out", .letter = 'o', .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, out),
      .help = "folder for the records and the trained model (default: evenhand-tune- and the model's name)"},
@@ -253,14 +265,14 @@ static const cli_option options[] = {
 const cli_command cli_tune = {
     .name = "tune",
     .what = "restore an edited model's fluency by a short training",
-    .about = "Trains the model a little (AdamW) on the right answers of questions, and on general text where it is given, "
-             "so that an edit costs less of what the model could do. The loss is that of the answers' tokens alone. What "
-             "the recipe edited stays as the edit left it: after each step it is put back exactly.\n"
+    .about = "Trains the model a little (AdamW) on the right answers of questions, and on general text where it is "
+             "given, so that an edit costs less of what the model could do. The loss is that of the answers' tokens "
+             "alone. What the recipe edited stays as the edit left it: after each step it is put back exactly.\n"
              "\n"
              "Questions are those of the templates that are set apart for tuning; no template that selects units or "
-             "judges the result is among them. The out folder gets the trained model (model, or model.gguf), tune.jsonl "
-             "with the loss of each step, tune.json, and tune.ckpt, from which the same command goes on after Ctrl+C or "
-             "a crash, to the same bytes.\n"
+             "judges the result is among them. The out folder gets the trained model (model, or model.gguf), "
+             "tune.jsonl with the loss of each step, tune.json, and tune.ckpt, from which the same command goes on "
+             "after Ctrl+C or a crash, to the same bytes.\n"
              "\n"
              "  evenhand tune ./model --recipe edit.json -o tuned\n"
              "  evenhand tune ./model --recipe edit.json --text wiki.txt --kl 0.1 --patience 3 -o tuned\n"

@@ -12,7 +12,7 @@
 #define N_HASH 64
 #define MAX_STEP ((int64_t)1 << 40)
 
-/* ---- Write -------------------------------------------------------------------------------------------- */
+/* ---- Write --------------------------------------------------------------------------------------- */
 
 typedef struct writer {
     eh_outfile file;
@@ -90,7 +90,7 @@ int eh_checkpoint_write(const char *path, eh_str what, const eh_params *p, const
     return rc;
 }
 
-/* ---- Read --------------------------------------------------------------------------------------------- */
+/* ---- Read ---------------------------------------------------------------------------------------- */
 
 /* The first field of the wanted training that the found one says otherwise. */
 static int same_what(const json_t *found, eh_str what, const char *path, eh_err *err)
@@ -106,7 +106,8 @@ static int same_what(const json_t *found, eh_str what, const char *path, eh_err 
         const json_t *other = json_object_get(found, key);
         if (json_equal(value, other))
             continue;
-        char *a = json_dumps(other, JSON_ENCODE_ANY | JSON_COMPACT), *b = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+        char *a = json_dumps(other, JSON_ENCODE_ANY | JSON_COMPACT);
+        char *b = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
         rc = eh_fail(err, EH_EINVAL, "%s is the checkpoint of another training: its %s is %s, not %s; choose another "
                      "folder, or --force to start over", path, key, a != NULL ? a : "not said", b != NULL ? b : "that");
         eh_free(a);

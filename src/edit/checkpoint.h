@@ -21,8 +21,9 @@ typedef struct eh_moments {
 /* `what` is a JSON object with everything that the training's numbers depend on. */
 int eh_checkpoint_write(const char *path, eh_str what, const eh_params *p, const eh_moments *a, const eh_tune_state *s,
                         eh_err *err);
-/* Puts weights, moments and state in place; *found is false, and nothing done, where there is no file. Errors: EH_EINVAL
- * a checkpoint of something else than `what`, with the first field that differs; EH_EFORMAT one that is damaged. */
+/* Puts weights, moments and state in place; *found is false, and nothing done, where there is no file. Errors:
+ * EH_EINVAL a checkpoint of something else than `what`, with the first field that differs; EH_EFORMAT one that is
+ * damaged. */
 int eh_checkpoint_read(const char *path, eh_str what, eh_params *p, eh_moments *a, eh_tune_state *s, bool *found,
                        eh_err *err);
 

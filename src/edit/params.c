@@ -15,7 +15,7 @@ const eh_tune_group_info eh_tune_groups[EH_TUNE_N_GROUP] = {
     [EH_TUNE_ALL] = {"all", "everything, embedding and output head too"},
 };
 
-/* ---- Which linears ---------------------------------------------------------------------------------- */
+/* ---- Which linears ------------------------------------------------------------------------------- */
 
 #define N_KIND 4 /* linears of a layer */
 
@@ -57,7 +57,7 @@ static bool is_edited(const eh_linear *l)
     return l->row_scale != NULL || l->col_scale != NULL || l->bias_now != NULL;
 }
 
-/* ---- The layout of pieces ----------------------------------------------------------------------------- */
+/* ---- The layout of pieces ------------------------------------------------------------------------ */
 
 /* n weights at w, in a gradient of n_grad numbers; *grad gets its place. Without p->grad it only counts. */
 static void add(eh_params *p, float *w, int64_t n, int64_t n_grad, float **grad)
@@ -76,7 +76,8 @@ static void add_linear(eh_params *p, eh_linear *l, int64_t n_row, float **grad, 
     if (n_row == 0)
         return;
     add(p, l->own, n_row * l->n_in, l->n_out * l->n_in, grad);
-    if ((l->bias != NULL || l->bias_now != NULL) && bias_grad != NULL) /* one that an edit brings is the bias from now on */
+    /* A bias that an edit brings is the linear's own from now on. */
+    if ((l->bias != NULL || l->bias_now != NULL) && bias_grad != NULL)
         add(p, l->bias, n_row, l->n_out, bias_grad);
     if (p->linear != NULL)
         p->linear[p->n_linear] = l;
@@ -122,7 +123,7 @@ static void lay_out(eh_params *p)
     }
 }
 
-/* ---- Held slices ---------------------------------------------------------------------------------------- */
+/* ---- Held slices --------------------------------------------------------------------------------- */
 
 #define HOLDS 5 /* blocks of one edit at most */
 
@@ -172,7 +173,7 @@ static void hold_edit(eh_params *p, const eh_unit_edit *e)
     }
 }
 
-/* ---- Open and close ------------------------------------------------------------------------------------- */
+/* ---- Open and close ------------------------------------------------------------------------------ */
 
 /* Memory for own weights, one linear after the other; a linear that has them needs none. */
 typedef struct own_room {
@@ -191,8 +192,8 @@ static int check(const eh_model *m, eh_tune_group group, eh_err *err)
     if (m->precision != EH_F32)
         return eh_fail(err, EH_ENOSUP, "%s is opened in bf16; training wants f32 (--precision f32)", m->path);
     if (group == EH_TUNE_EDITED && m->n_edit == 0)
-        return eh_fail(err, EH_EINVAL, "no edit is in force, so there are no edited tensors to train; apply a recipe, or "
-                       "train attention, norms or all");
+        return eh_fail(err, EH_EINVAL, "no edit is in force, so there are no edited tensors to train; apply a recipe, "
+                       "or train attention, norms or all");
     return EH_OK;
 }
 
@@ -280,7 +281,7 @@ void eh_params_clear(eh_params *p)
     *p = (eh_params){0};
 }
 
-/* ---- A step --------------------------------------------------------------------------------------------- */
+/* ---- A step -------------------------------------------------------------------------------------- */
 
 static void zero_piece(void *ctx, int64_t i, int worker)
 {

@@ -19,7 +19,9 @@
 
 #include "model/backward.h"
 
-typedef enum eh_tune_group { EH_TUNE_EDITED, EH_TUNE_ATTENTION, EH_TUNE_NORMS, EH_TUNE_ALL, EH_TUNE_N_GROUP } eh_tune_group;
+typedef enum eh_tune_group {
+    EH_TUNE_EDITED, EH_TUNE_ATTENTION, EH_TUNE_NORMS, EH_TUNE_ALL, EH_TUNE_N_GROUP
+} eh_tune_group;
 
 typedef struct eh_tune_group_info {
     const char *name, *what;

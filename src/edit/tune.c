@@ -37,13 +37,14 @@ typedef struct trainer {
     eh_arena arena;
 } trainer;
 
-/* ---- What a training is --------------------------------------------------------------------------------- */
+/* ---- What a training is -------------------------------------------------------------------------- */
 
 static int check_requests(const eh_model *m, const char *what, const eh_request *r, int64_t n, eh_err *err)
 {
     for (int64_t i = 0; i < n; i++) {
         if (r[i].from < 1 || r[i].from >= r[i].n_tok)
-            return eh_fail(err, EH_EINVAL, "%s %lld: %lld tokens learnt from %lld; wanted a token before, and one to learn",
+            return eh_fail(err, EH_EINVAL,
+                           "%s %lld: %lld tokens learnt from %lld; wanted a token before, and one to learn",
                            what, (long long)i, (long long)r[i].n_tok, (long long)r[i].from);
         if (r[i].n_tok > m->config.n_ctx)
             return eh_fail(err, EH_ERANGE, "%s %lld: %lld tokens; the model's context is %lld", what, (long long)i,
@@ -66,13 +67,15 @@ static int check_plan(const trainer *t, eh_err *err)
     if (p->steps < 1 || p->steps > (1 << 24) || p->warmup < 0 || p->warmup > p->steps)
         return eh_fail(err, EH_EINVAL, "%lld steps with %lld of warm-up; wanted 1 to %d steps, and no more of warm-up",
                        (long long)p->steps, (long long)p->warmup, 1 << 24);
-    if (!(a->lr >= 0.0 && a->lr <= 1.0) || !(a->beta1 >= 0.0 && a->beta1 < 1.0) || !(a->beta2 >= 0.0 && a->beta2 < 1.0) ||
-        !(a->eps > 0.0 && a->eps <= 1.0) || !(a->decay >= 0.0 && a->decay <= 1.0))
-        return eh_fail(err, EH_EINVAL, "AdamW with learning rate %g, betas %g and %g, eps %g, decay %g; wanted a rate of "
-                       "0..1, betas of 0 to below 1, eps above 0, decay 0..1", a->lr, a->beta1, a->beta2, a->eps, a->decay);
+    if (!(a->lr >= 0.0 && a->lr <= 1.0) || !(a->beta1 >= 0.0 && a->beta1 < 1.0) ||
+        !(a->beta2 >= 0.0 && a->beta2 < 1.0) || !(a->eps > 0.0 && a->eps <= 1.0) ||
+        !(a->decay >= 0.0 && a->decay <= 1.0))
+        return eh_fail(err, EH_EINVAL, "AdamW with learning rate %g, betas %g and %g, eps %g, decay %g; wanted a rate "
+                       "of 0..1, betas of 0 to below 1, eps above 0, decay 0..1", a->lr, a->beta1, a->beta2, a->eps,
+                       a->decay);
     if (!(p->clip >= 0.0) || !(p->kl >= 0.0 && p->kl <= 1e6) || !(p->text_share >= 0.0 && p->text_share <= 1.0))
-        return eh_fail(err, EH_EINVAL, "clip %g, KL weight %g, share of text %g; wanted none of them negative, the share at "
-                       "most 1", p->clip, p->kl, p->text_share);
+        return eh_fail(err, EH_EINVAL, "clip %g, KL weight %g, share of text %g; wanted none of them negative, the "
+                       "share at most 1", p->clip, p->kl, p->text_share);
     if (d->n_example + d->n_text == 0 || (d->n_example > 0 && p->batch < 1) || (d->n_text > 0 && p->text_batch < 1) ||
         p->batch < 0 || p->text_batch < 0 || p->batch > (1 << 20) || p->text_batch > (1 << 20))
         return eh_fail(err, EH_EINVAL, "%lld examples, %lld a step, and %lld texts, %lld a step: nothing to train on",
@@ -87,7 +90,8 @@ static int check_plan(const trainer *t, eh_err *err)
         return eh_fail(err, EH_EINVAL, "to stop early, held-out examples and steps between looks at them are wanted");
     if (p->kl > 0.0 && (t->reference == NULL || t->reference == t->m ||
                         t->reference->config.n_vocab != t->m->config.n_vocab))
-        return eh_fail(err, EH_EINVAL, "the KL term wants the original model beside this one, with the same vocabulary");
+        return eh_fail(err, EH_EINVAL, "the KL term wants the original model beside this one, with the same "
+                       "vocabulary");
     int rc = check_requests(t->m, "example", d->example, d->n_example, err);
     if (rc == EH_OK)
         rc = check_requests(t->m, "text", d->text, d->n_text, err);
@@ -146,7 +150,7 @@ static int say_what(trainer *t, eh_err *err)
     return eh_buf_check(b, "the training's description", err);
 }
 
-/* ---- Draws ---------------------------------------------------------------------------------------------- */
+/* ---- Draws --------------------------------------------------------------------------------------- */
 
 static int open_deck(trainer *t, deck *d, const eh_request *item, int64_t n, const char *purpose, eh_err *err)
 {
@@ -167,7 +171,7 @@ static const eh_request *draw(deck *d, uint64_t seed, int64_t k)
     return &d->item[d->order[k % d->n]];
 }
 
-/* ---- Loss and gradient of a step -------------------------------------------------------------------------- */
+/* ---- Loss and gradient of a step ----------------------------------------------------------------- */
 
 static int64_t n_learnt(const eh_request *r)
 {
@@ -294,7 +298,7 @@ static int gradient(trainer *t, int64_t step, double *loss, eh_err *err)
     return rc;
 }
 
-/* ---- A step ----------------------------------------------------------------------------------------------- */
+/* ---- A step -------------------------------------------------------------------------------------- */
 
 double eh_tune_rate(const eh_tune_plan *p, int64_t step)
 {
@@ -328,8 +332,8 @@ static int take_step(trainer *t, eh_tune_point *point, eh_err *err)
         return eh_fail_in(err, rc, "step %lld", (long long)step);
     point->grad_norm = eh_params_norm(&t->params);
     if (!isfinite(point->loss) || !isfinite(point->grad_norm))
-        return eh_fail(err, EH_ENUMERIC, "step %lld: the loss is %g and the gradient's norm %g; a smaller learning rate "
-                       "or a longer warm-up may help", (long long)step, point->loss, point->grad_norm);
+        return eh_fail(err, EH_ENUMERIC, "step %lld: the loss is %g and the gradient's norm %g; a smaller learning "
+                       "rate or a longer warm-up may help", (long long)step, point->loss, point->grad_norm);
     /* As torch.nn.utils.clip_grad_norm_. */
     const double most = t->p->clip / (point->grad_norm + 1e-6);
     step_job j = {t, step, point->lr, t->p->clip > 0.0 && most < 1.0 ? most : 1.0};
@@ -402,7 +406,7 @@ static int judge(trainer *t, eh_err *err)
     return EH_OK;
 }
 
-/* ---- Files ---------------------------------------------------------------------------------------------------- */
+/* ---- Files --------------------------------------------------------------------------------------- */
 
 static int save_curve(const trainer *t, eh_err *err)
 {
@@ -433,7 +437,7 @@ static int save(const trainer *t, eh_err *err)
     return rc == EH_OK ? save_curve(t, err) : rc;
 }
 
-/* ---- All of it -------------------------------------------------------------------------------------------------- */
+/* ---- All of it ----------------------------------------------------------------------------------- */
 
 static int get_memory(trainer *t, eh_err *err)
 {
@@ -486,8 +490,8 @@ static int run(trainer *t, eh_err *err)
     while (rc == EH_OK && !s->finished && s->step < p->steps) {
         if (p->progress != NULL && p->progress(p->progress_ctx, "tune", s->step, p->steps) != 0) {
             rc = save(t, err);
-            return rc < 0 ? rc : eh_fail(err, EH_ESTOP, "stopped on request after %lld of %lld steps", (long long)s->step,
-                                         (long long)p->steps);
+            return rc < 0 ? rc : eh_fail(err, EH_ESTOP, "stopped on request after %lld of %lld steps",
+                                         (long long)s->step, (long long)p->steps);
         }
         eh_tune_point point;
         if ((rc = need_point(t, s->step + 1, err)) < 0 || (rc = take_step(t, &point, err)) < 0)

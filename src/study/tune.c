@@ -34,7 +34,7 @@ typedef struct study {
     char before[65];     /* fingerprint then */
 } study;
 
-/* ---- Examples -------------------------------------------------------------------------------------------- */
+/* ---- Examples ------------------------------------------------------------------------------------ */
 
 static int add(study *s, bool held_out, eh_str prompt, eh_str answer, eh_err *err)
 {
@@ -239,7 +239,7 @@ static int gather(study *s, eh_err *err)
     return EH_OK;
 }
 
-/* ---- The plan ----------------------------------------------------------------------------------------------- */
+/* ---- The plan ------------------------------------------------------------------------------------ */
 
 static double or_default(double x, double initial)
 {
@@ -255,15 +255,15 @@ static int make_plan(study *s, eh_err *err)
     while (group < EH_TUNE_N_GROUP && strcmp(eh_tune_groups[group].name, train) != 0)
         group++;
     if (group == EH_TUNE_N_GROUP)
-        return eh_fail(err, EH_EINVAL, "there are no weights \"%s\" to train; there are edited, attention, norms and all",
-                       train);
+        return eh_fail(err, EH_EINVAL, "there are no weights \"%s\" to train; there are edited, attention, norms and "
+                       "all", train);
     if (strcmp(schedule, "linear") != 0 && strcmp(schedule, "constant") != 0)
         return eh_fail(err, EH_EINVAL, "there is no schedule \"%s\"; there are linear and constant", schedule);
     if (o->steps < 0 || o->epochs < 0 || o->batch < 0 || o->text_batch < 0 || o->limit < 0 || o->text_block < 0)
         return eh_fail(err, EH_EINVAL, "steps, epochs, batch, text_batch, text_block and limit cannot be negative");
     if (!(o->held_out < 1.0) || o->lr < 0.0 || o->weight_decay < 0.0 || isnan(o->lr) || isnan(o->text_share))
-        return eh_fail(err, EH_EINVAL, "the share held out is %g, wanted below 1; learning rate %g and weight decay %g, "
-                       "wanted not negative", o->held_out, o->lr, o->weight_decay);
+        return eh_fail(err, EH_EINVAL, "the share held out is %g, wanted below 1; learning rate %g and weight decay "
+                       "%g, wanted not negative", o->held_out, o->lr, o->weight_decay);
     const eh_adamw a = EH_ADAMW_DEFAULT;
     const int64_t batch = o->batch > 0 ? o->batch : 16, text_batch = o->text_batch > 0 ? o->text_batch : 1;
     const int64_t epochs = o->epochs > 0 ? o->epochs : 1;
@@ -302,7 +302,7 @@ static int make_plan(study *s, eh_err *err)
     return EH_OK;
 }
 
-/* ---- The record ----------------------------------------------------------------------------------------------- */
+/* ---- The record ---------------------------------------------------------------------------------- */
 
 static void put_text(eh_buf *b, const char *key, const char *text)
 {
@@ -389,7 +389,7 @@ static int write_record(const study *s, const eh_tuned *r, eh_err *err)
     return rc;
 }
 
-/* ---- eh_tune ------------------------------------------------------------------------------------------------------ */
+/* ---- eh_tune ------------------------------------------------------------------------------------- */
 
 static int begin(study *s, eh_err *err)
 {

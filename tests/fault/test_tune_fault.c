@@ -11,7 +11,8 @@
 
 static eh_err err;
 
-static const int32_t tok[3][8] = {{3, 5, 8, 13, 21, 34, 55, 89}, {90, 80, 70, 60, 50, 40, 30, 20}, {1, 2, 4, 8, 16, 32, 64, 3}};
+static const int32_t tok[3][8] = {
+    {3, 5, 8, 13, 21, 34, 55, 89}, {90, 80, 70, 60, 50, 40, 30, 20}, {1, 2, 4, 8, 16, 32, 64, 3}};
 static const eh_request requests[3] = {{.tok = tok[0], .n_tok = 8, .from = 6},
                                        {.tok = tok[1], .n_tok = 8, .from = 5},
                                        {.tok = tok[2], .n_tok = 8, .from = 1}};

@@ -58,7 +58,7 @@ static eh_tune_state train(eh_model *m, const eh_tune_plan *p, const eh_tune_dat
     return s;
 }
 
-/* ---- What it does ----------------------------------------------------------------------------------------- */
+/* ---- What it does -------------------------------------------------------------------------------- */
 
 TEST(a_learning_rate_of_0_changes_nothing)
 {
@@ -150,7 +150,7 @@ TEST(a_text_has_its_share_of_the_loss)
     eh_model_close(m);
 }
 
-/* ---- The KL term ---------------------------------------------------------------------------------------------- */
+/* ---- The KL term --------------------------------------------------------------------------------- */
 
 /* sum_v q (log q - log p), by hand from two models' logits after a token. */
 static double kl_of(const float *logits_q, const float *logits_p, int64_t n)
@@ -216,7 +216,7 @@ TEST(the_kl_term_alone_brings_the_original_back)
     eh_model_close(original);
 }
 
-/* ---- Held edits -------------------------------------------------------------------------------------------------- */
+/* ---- Held edits ---------------------------------------------------------------------------------- */
 
 static const eh_unit_edit edits[] = {
     {.kind = EH_UNIT_HEAD, .layer = 0, .index = 1, .mode = EH_EDIT_SOFT, .alpha = 0.3},
@@ -320,7 +320,8 @@ TEST(a_mean_output_stays_in_its_bias)
     CHECK(m->config.d_head <= 64 && m->layer[0].o.bias == NULL);
     for (int i = 0; i < 64; i++)
         mean[i] = 0.1f * (float)(i % 5);
-    const eh_unit_edit e = {.kind = EH_UNIT_HEAD, .layer = 0, .index = 2, .mode = EH_EDIT_MEAN, .alpha = 1.0, .mean = mean};
+    const eh_unit_edit e = {
+        .kind = EH_UNIT_HEAD, .layer = 0, .index = 2, .mode = EH_EDIT_MEAN, .alpha = 1.0, .mean = mean};
     CHECK_OK(eh_model_edit(m, &e, 1, &err));
     logits_of(m, logits[0]);
     eh_tune_plan p = plan_of(EH_TUNE_EDITED, 0.0, 1);
@@ -367,7 +368,7 @@ TEST(edits_after_a_training_are_not_those_before_it)
     eh_model_close(m);
 }
 
-/* ---- Schedule, early stop ------------------------------------------------------------------------------------------ */
+/* ---- Schedule, early stop ------------------------------------------------------------------------ */
 
 TEST(the_rate_grows_then_stays_or_falls)
 {
@@ -427,7 +428,7 @@ TEST(clipping_bounds_the_gradient)
     CHECK(moved[1] > 0.0 && moved[1] < 0.5 * moved[0]);
 }
 
-/* ---- Files: stop, go on -------------------------------------------------------------------------------------------------- */
+/* ---- Files: stop, go on -------------------------------------------------------------------------- */
 
 typedef struct stop {
     int64_t at;
@@ -520,7 +521,7 @@ TEST(a_checkpoint_of_another_training_or_a_damaged_one_is_refused)
     eh_buf_clear(&good);
 }
 
-/* ---- Refusals ------------------------------------------------------------------------------------------------------------- */
+/* ---- Refusals ------------------------------------------------------------------------------------ */
 
 static void refused(eh_model *m, const eh_tune_plan *p, const eh_tune_data *d, int code, const char *words)
 {
