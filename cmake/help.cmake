@@ -3,7 +3,7 @@
 if(CMAKE_CROSSCOMPILING)
   return()
 endif()
-set(commands audit score generate perplexity tokenize inspect selftest help) # tests/install.sh holds it to the program's
+set(commands run audit locate edit tune report compare plant score generate perplexity tokenize inspect selftest help) # tests/install.sh holds it to the program's
 set(EH_HELP_DIR ${CMAKE_BINARY_DIR}/help)
 set(man ${EH_HELP_DIR}/evenhand.1)
 set(write COMMAND evenhand-cli help --man > ${man})

@@ -225,13 +225,15 @@ EH_API int eh_perplexity_of(eh_model *m, const char *text, int64_t n, const eh_p
 typedef int eh_progress(void *ctx, const char *stage, int64_t done, int64_t total);
 
 typedef struct eh_audit_options {
-    const char *tasks;      /* comma list of benchmarks (eh_benchmarks); NULL: "probes" */
+    const char *tasks;      /* comma list of benchmarks (eh_benchmarks); NULL: "items" with a file of them, else "probes" */
     const char *data;       /* folder with the benchmarks' files; NULL: only our own probes can run */
+    const char *items;      /* file of the task "items", JSON Lines (docs/formats.md); NULL: none */
     const char *probes;     /* folder of our probe set; NULL: $EVENHAND_PROBES, the installed one, the source tree's */
     const char *out;        /* out folder; made when it is not there. Required */
     const char *answer;     /* "letters", "text", "text_pmi"; NULL: letters */
     const char *orders;     /* "stored", "cyclic", "all"; NULL: cyclic (letters only) */
     const char *categories; /* comma list; NULL: all */
+    const char *split;      /* "select", "tune", "test": that part of the templates alone; NULL, "all": all */
     int64_t limit;          /* items of a category at most, whole templates drawn by seed; 0: all */
     int64_t rows;           /* the first rows of each category in stored order (for speed tests); 0: all */
     bool chat;              /* wrap prompts in the model's chat template */
@@ -271,10 +273,230 @@ EH_API const char *eh_audit_notes(const eh_audit *a);
 EH_API double eh_audit_seconds(const eh_audit *a, int64_t *n_item, int64_t *n_computed); /* of this call */
 EH_API void eh_audit_close(eh_audit *a); /* NULL is fine */
 
+/* ---- Calibration ------------------------------------------------------------------------------ */
+
+typedef struct eh_tune_options {
+    /* What is learnt: items in BBQ's form with their right answers, lines of one's own, general text. */
+    const char *tasks;      /* "probes", "bbq", or both; "": none; NULL: "probes" where neither examples nor text is given */
+    const char *data, *probes; /* folders, as in eh_audit_options */
+    const char *answer;     /* "letters" or "text": the form of items; NULL: letters */
+    const char *orders;     /* of the options, letters only; NULL: cyclic */
+    const char *categories; /* comma list; NULL: all */
+    const char *split;      /* NULL: "tune" */
+    int64_t limit;          /* items of a category at most; 0: all */
+    bool chat;
+    const char *examples;   /* a file, a line each: {"prompt": "..", "answer": ".."}; NULL: none */
+    const char *text;       /* a file of general text; NULL: none */
+    int64_t text_block;     /* tokens of a piece of it; 0: 256 */
+    double text_share;      /* of the loss; 0: 0.25 where there is text, unless `kl` is all it is for; negative: 0 */
+    double held_out;        /* share of the templates or lines kept for looking only; 0: 0.2; negative: none */
+    /* How. */
+    const char *train;      /* "edited", "attention", "norms", "all"; NULL: edited */
+    double lr, beta1, beta2, eps, weight_decay; /* 0: 2e-5, 0.9, 0.999, 1e-8, 0 */
+    const char *schedule;   /* "constant", "linear"; NULL: linear */
+    int64_t warmup;         /* steps; 0: none */
+    int64_t batch;          /* examples a step; 0: 16 */
+    int64_t text_batch;     /* pieces of text a step; 0: 1 */
+    int64_t steps;          /* 0: as many as `epochs` take */
+    int64_t epochs;         /* 0: 1 */
+    double clip;            /* of the gradient's norm; 0: 1.0; negative: none */
+    double kl;              /* weight of KL(original || model); 0: none. The original is opened beside the model */
+    int64_t eval_every;     /* steps between looks at what is held out; 0: a tenth of the steps */
+    int64_t patience;       /* looks without improvement before it stops at the best; 0: never stops early */
+    int64_t save_every;     /* steps between checkpoints; 0: 50 */
+    uint64_t seed;
+    const char *out;        /* folder for tune.ckpt, tune.jsonl and tune.json. Required */
+    bool force;             /* start over in a folder that holds another training */
+    const char *command;    /* the command line, kept in tune.json; may be NULL */
+    eh_progress *progress;  /* may be NULL */
+    void *progress_ctx;
+} eh_tune_options;
+
+typedef struct eh_tuned {
+    int64_t n_example, n_held_out, n_text; /* examples to learn from and to look at; pieces of text */
+    int64_t n_too_long;                    /* left out: longer than the model's context */
+    int64_t n_weight;                      /* weights trained */
+    int64_t step, best_step;               /* steps taken; that of the lowest loss on what is held out */
+    bool stopped_early;                    /* by patience; the weights are those of best_step */
+    double loss_first, loss_last;          /* nats per token, of the first and the last step's batch */
+    double held_out_before, held_out_after; /* nats per token; NaN where nothing is held out */
+} eh_tuned;
+
+/*
+ * eh_tune - a short training that restores what an edit broke; docs/methods/tune.md
+ *
+ * The model's edits in force become part of its weights and are held: after each step the edited
+ * slices are put back exactly. Afterwards the trained weights are in force in m, eh_model_edits() is
+ * empty, and the fingerprint stands for both.
+ * Ambiguous items are learnt with "unknown", disambiguated ones with their right answer.
+ * Writes tune.jsonl (step, loss, tune_loss, lr, grad_norm), tune.json (what was done), tune.ckpt. The
+ * same call on the same model in the same folder goes on from the checkpoint, to the same bytes.
+ * Errors   EH_EINVAL no edits to train around, nothing to learn from; EH_ENOSUP a model opened in bf16;
+ *          EH_ENUMERIC with the step; EH_ESTOP on request, a checkpoint written. When a step was taken
+ *          the weights in force are then those after the last whole step.
+ * Cost     for the weights trained: their f32 values, gradients and two moments; one packing of the
+ *          model a step.
+ */
+EH_API int eh_tune(eh_model *m, const eh_tune_options *options, eh_tuned *tuned, eh_err *err);
+
+/* ---- Locating heads ------------------------------------------------------------------------------ */
+
+typedef struct eh_locate_options {
+    eh_audit_options audit; /* tasks: exactly one, in whose form it is asked; split: NULL is "select"; out: required */
+    const char *statistics; /* comma list (eh_head_statistics); NULL: all that one forward pass gives, and head_effect */
+    const char *statistic;  /* the one that selects; NULL: "group_attention" where groups are found, else "head_effect" */
+    const char *measure;    /* "ci", "ci_bias", "log_ratio"; NULL: ci_bias, for sentence pairs and items log_ratio */
+    const char *select;     /* "fdr" or "seed" (the published |r| >= 0.2 without a test); NULL: fdr */
+    double q, floor, share; /* 0: 0.05, 0.1, 0.3 (docs/methods/heads.md) */
+    int64_t permutations;   /* 0: 9,999 */
+    int64_t confirm;        /* heads of the top that are really ablated, and as many random ones; -1: every head; 0: none */
+    int64_t trace;          /* items on which one component at a time is patched; 0: none */
+    bool even_noise;        /* select from a map whose reliability is below 0.3, too */
+} eh_locate_options;
+
+typedef struct eh_head_row {
+    int64_t layer, head;
+    const char *category;  /* "all": over all categories, each centred on its own means */
+    const char *statistic;
+    double score;          /* Pearson r with the measure; NaN: the statistic or the measure does not vary */
+    double rho;            /* Spearman */
+    double p, q;           /* permutation within templates; Benjamini-Hochberg over heads and categories */
+    double low, high;      /* of r */
+    double mean;           /* of the statistic over the items */
+    int64_t n;
+    bool agrees;           /* r has the sign of the association that p judges; without, it cannot select */
+} eh_head_row;
+
+typedef struct eh_head_choice {
+    int64_t layer, head;
+    double weight, score, q; /* sum of |r|, mean r, smallest q where it qualifies */
+    int64_t n_category;      /* in how many categories */
+} eh_head_choice;
+
+typedef struct eh_ablated {
+    int64_t layer, head;
+    bool top;                 /* of the top; else a random head of the same layers */
+    double predicted;         /* |r| of the pooled map */
+    double effect;            /* minus the mean head_effect: the predicted change; NaN where it was not computed */
+    double zero, zero_error;  /* mean change of the target when the head is silenced, and its standard error */
+    double at_mean, at_mean_error; /* the same when it is set to its mean output */
+} eh_ablated;
+
+typedef struct eh_locate_result {
+    const char *statistic, *measure;  /* those that selected */
+    int64_t n_item, n_skipped, n_unplaced; /* items; left out; of the items, those whose groups were not found */
+    int64_t n_category, n_layer, n_head;
+    double split_half, split_half_low, split_half_high; /* Spearman-Brown; NaN: not defined */
+    double seed;                      /* correlation of the maps of two draws of half the templates, as two seeds give */
+    bool found;
+    const char *why;                  /* a sentence when nothing was found; NULL otherwise */
+    const eh_head_row *row;           /* [n_row] */
+    int64_t n_row;
+    const eh_head_choice *choice;     /* [n_choice] by weight */
+    int64_t n_choice;
+    const eh_ablated *ablated;        /* [n_ablated] */
+    int64_t n_ablated;
+    double confirmed;                 /* Spearman of |r| and |change|; NaN: not asked for */
+    double confirmed_effect;          /* Spearman of predicted and true change by head_effect */
+    const char *notes;                /* sentences, one a line */
+} eh_locate_result;
+
+typedef struct eh_head_map eh_head_map;
+
+/*
+ * eh_locate_run - which attention heads go with the bias; docs/methods/heads.md
+ *
+ * Writes to audit.out: samples_locate.jsonl (a record per item: measures, every statistic of every head),
+ * heads.csv, layers.csv, locate.json, and with confirm confirm.csv. The same call in the same folder
+ * resumes. Nothing is changed in the model.
+ * Errors   as eh_audit_run; EH_EINVAL also for more than one task, an unknown statistic or measure;
+ *          EH_EDOM where fewer than 8 items are left
+ */
+EH_API int eh_locate_run(eh_model *m, const eh_locate_options *options, eh_head_map **out, eh_err *err);
+EH_API const eh_locate_result *eh_head_map_get(const eh_head_map *l);
+EH_API void eh_head_map_close(eh_head_map *l); /* NULL is fine */
+
+/* ---- The whole job --------------------------------------------------------------------------------- */
+
+typedef struct eh_run_options {
+    /* locate.audit.tasks: the one benchmark that heads are located on and that judges the edit; .out: required;
+     * .answer: NULL is "auto": letters, unless the model answers by place, then text_pmi; .split is not used */
+    eh_locate_options locate;
+    const char *preset;  /* "quick", "standard", "thorough"; NULL: quick (eh_run_presets) */
+    const char *also;    /* comma list of benchmarks measured before and after beside it; NULL: "pairs,utility" */
+    const char *utility; /* the one of them whose accuracy the search must spare; NULL: "utility" */
+    const char *text;    /* file of plain text, for loss and distance; NULL: the probe set's */
+    int64_t points;      /* settings tried by the search; 0: the preset's */
+    int64_t controls;    /* random edits of the same size; 0: the preset's, 5 at least */
+    int64_t heads;       /* chosen by the user, with strength: no search; 0: searched */
+    double strength;     /* of the strongest head, 0..1 */
+    const char *mode;    /* "soft", "output", "zero"; NULL: soft */
+    const char *train;   /* what calibration trains: "none", "edited", "attention", "norms", "all"; NULL: the preset's */
+    int64_t steps;       /* of calibration; 0: the preset's */
+    bool no_model;       /* do not write the edited model */
+} eh_run_options;
+
+typedef struct eh_run_plan {
+    int64_t n_select, n_tune, n_test; /* items of the splits */
+    double items_per_second;          /* plain audit, measured for two seconds */
+    double seconds, seconds_found_nothing; /* about: with an edit; when no heads are found. Calibration not counted */
+    int64_t bytes;                    /* working memory, about */
+} eh_run_plan;
+
+typedef struct eh_run_result {
+    bool found;       /* heads were selected and edited */
+    const char *why;  /* when not: a sentence */
+    int64_t n_head;   /* edited */
+    double strength;
+    const char *answer; /* the form that was asked in */
+    const char *notes;  /* sentences, one a line */
+    void *memory;       /* holds the texts; eh_run_result_clear gives it back */
+} eh_run_result;
+
+/*
+ * eh_study_run - from "how biased" to "edited, measured again, proven"; docs/methods/run.md
+ *
+ * Audit (test split), locate and select (select split), search (tune split), calibrate (tune split), audit
+ * again (test split, and everything else), controls; run.json and unlearning_results.csv say what held, and
+ * eh_report_write makes the page. Every stage keeps a journal in its own folder: the same call goes on
+ * where it stopped. Afterwards m has no edits in force, unless calibration changed its weights.
+ * Errors   as eh_audit_run, eh_locate_run, eh_model_edit, eh_model_save
+ */
+EH_API int eh_study_run(eh_model *m, const eh_run_options *options, eh_run_result *result, eh_err *err);
+/* What that would take. Two seconds of scoring, nothing written. */
+EH_API int eh_study_plan(eh_model *m, const eh_run_options *options, eh_run_plan *plan, eh_err *err);
+EH_API void eh_run_result_clear(eh_run_result *result); /* NULL and zeroed are fine */
+
 typedef struct eh_benchmark {
     const char *name, *what, *licence, *source, *published, *better;
 } eh_benchmark;
 EH_API const eh_benchmark *eh_benchmarks(int *n);
+
+typedef struct eh_plant_options {
+    const char *out; /* folder, which must not be there. Required */
+    uint64_t seed;   /* places and weights */
+    bool nothing;    /* plant nothing: a model without a bias to find */
+    bool force;      /* replace a folder that an earlier call made */
+} eh_plant_options;
+
+typedef struct eh_planted {
+    int64_t n_layer, n_head;     /* of the model; n_head in a layer */
+    int64_t n_planted_head, n_planted_neuron;
+    int64_t head[16][2], neuron[16][2]; /* layer, index: the first n_planted_... */
+    int64_t n_item, n_utility;
+} eh_planted;
+
+/*
+ * eh_plant - a small model whose bias is planted in known heads and neurons, to try methods on
+ *
+ * Writes a model folder (Llama family, 5 layers of 8 heads, word tokens) with items.jsonl (biased items),
+ * utility.jsonl (questions that the planted units have no part in) and truth.json (what was planted).
+ * The weights are built, not trained: no bias of this world is in it. docs/methods/plant.md.
+ *
+ * out  planted   may be NULL
+ * Errors   EH_EINVAL the folder is there already; EH_EIO; EH_ENOMEM. Then no folder is left.
+ */
+EH_API int eh_plant(const eh_plant_options *options, eh_planted *planted, eh_err *err);
 
 typedef struct eh_check {
     const char *name;   /* "prefix sharing" */
@@ -286,6 +508,140 @@ typedef struct eh_check {
  * a JSON file with reference logits (docs/formats.md). check has room for *n (>= 16); *n is set. */
 EH_API int eh_selftest(const char *path, const eh_options *options, const char *against, eh_check *check, int *n,
                        eh_err *err);
+
+/* ---- Recipes and edited models ------------------------------------------------------------------ */
+
+struct eh_unit_edit; /* below, with eh_model_edit */
+
+typedef struct eh_recipe eh_recipe;
+
+/* A recipe as written by hand or by eh_recipe_write (edit.json, docs/formats.md). Errors name file, unit,
+ * field, what was found and wanted. */
+EH_API int eh_recipe_read(const char *path, eh_recipe **recipe, eh_err *err);
+EH_API void eh_recipe_close(eh_recipe *recipe); /* NULL is fine */
+EH_API const struct eh_unit_edit *eh_recipe_units(const eh_recipe *recipe, int64_t *n); /* borrowed */
+/* In force in memory from now on, in place of edits before. EH_EINVAL: the recipe names another model,
+ * or the model is already the product of one; else as eh_model_edit. */
+EH_API int eh_recipe_apply(eh_model *m, const eh_recipe *recipe, eh_err *err);
+
+typedef struct eh_recipe_more { /* what a recipe may say beside its units; all may be NULL */
+    const char *scores; /* JSON: where the choice came from */
+    const char *note;
+    int64_t seed;
+    bool seeded; /* there is a seed */
+} eh_recipe_more;
+EH_API int eh_recipe_write(const char *path, const eh_model *m, const struct eh_unit_edit *unit, int64_t n,
+                           const eh_recipe_more *more, eh_err *err);
+
+typedef struct eh_saved {
+    int64_t n_tensor;  /* of the file */
+    int64_t n_changed; /* of them rewritten */
+    int64_t n_new;     /* added: biases that hold mean outputs */
+    int64_t n_byte;    /* of the weight files written */
+    int64_t n_undo;    /* bytes that going back takes */
+} eh_saved;
+
+/*
+ * eh_model_save - the model as it is in force, as a model of its own
+ *
+ * in   out    a folder where m is one, a GGUF file where m is one; force replaces a model that is there
+ * out  saved  may be NULL
+ *
+ * Only what changed is written anew, in its own type; all else is carried over byte for byte. What is
+ * needed to go back lies beside it (edit.undo; OUT.undo). It appears whole or not at all.
+ * Errors   EH_EINVAL out is there already, or m is the product of a recipe; EH_ENOSUP a mean output where
+ *          the family takes no bias; EH_EIO the disk is full, the place cannot be written
+ * Source   docs/methods/edits.md: what writing in the model's own type costs
+ */
+EH_API int eh_model_save(const eh_model *m, const char *out, bool force, eh_saved *saved, eh_err *err);
+
+/* The bytes that were there before eh_model_save wrote `path`, at `out`; checked by SHA-256. */
+EH_API int eh_model_undo(const char *path, const char *out, bool force, eh_err *err);
+
+typedef struct eh_lora {
+    int64_t n_module; /* linears with an adapter */
+    int64_t rank;     /* the largest */
+    int64_t n_byte;   /* of the adapter */
+    double max_abs;   /* |W + BA - W'|, the largest over all numbers */
+    double relative;  /* its Frobenius norm over that of W' - W */
+} eh_lora;
+
+/*
+ * eh_model_save_lora - what is in force minus what is stored, as a PEFT adapter in the folder `out`
+ *
+ * in   rank_limit  0: 512
+ * Errors   EH_ENOSUP a GGUF; a change that is no matrix of low rank (a bias, a norm); a rank above the limit
+ */
+EH_API int eh_model_save_lora(const eh_model *m, const char *out, int64_t rank_limit, bool force, eh_lora *lora,
+                              eh_err *err);
+
+typedef struct eh_tensor_difference {
+    const char *name; /* in a */
+    int64_t layer;    /* -1: none */
+    int64_t n;        /* numbers */
+    int64_t n_differ; /* of them unequal */
+    double max_abs;
+    double relative;    /* Frobenius norm of b - a over that of a; NaN where a is all zero and b is not */
+    double equal_bytes; /* share; NaN where the types differ */
+} eh_tensor_difference;
+
+typedef struct eh_unit_difference { /* rows and columns that are a unit's alone */
+    bool neuron; /* else a query head: its rows of Q, its columns of O */
+    int64_t layer, index;
+    double max_abs, relative;
+} eh_unit_difference;
+
+typedef struct eh_comparison {
+    eh_tensor_difference *tensor; /* [n_tensor] in the order of the layers, all of them */
+    int64_t n_tensor, n_tensor_differ;
+    eh_unit_difference *unit; /* [n_unit] those that differ, by relative */
+    int64_t n_unit;
+    double max_abs, relative; /* over all tensors */
+    double equal_bytes;       /* over all tensors of one type; NaN: there are none */
+} eh_comparison;
+
+/* Two models of one shape, in whatever formats and types. Errors: EH_EINVAL the shapes differ. */
+EH_API int eh_compare(const eh_model *a, const eh_model *b, eh_comparison *c, eh_err *err);
+EH_API void eh_comparison_clear(eh_comparison *c);
+/* ---- Report ---------------------------------------------------------------------------------- */
+
+typedef enum eh_sentence_kind {
+    EH_SAID_WORSE,    /* what got worse: leads */
+    EH_SAID_CAUTION,  /* what must be known before the rest is believed */
+    EH_SAID_BETTER,
+    EH_SAID_CONTROL,  /* the edit against random edits of the same size */
+    EH_SAID_NOTHING,  /* nothing was found, which is a result */
+    EH_SAID_UNTOLD,   /* what could not be told */
+    EH_SAID_COST,     /* utility and fluency */
+    EH_SAID_MEASURED  /* an audit without an edit */
+} eh_sentence_kind;
+
+typedef struct eh_sentence {
+    eh_sentence_kind kind;
+    const char *label; /* "Worse" */
+    const char *text;
+} eh_sentence;
+
+typedef struct eh_verdict {
+    const char *headline;
+    const eh_sentence *sentence; /* [n] in the order they should be read */
+    int64_t n;
+    void *memory; /* holds all of it; eh_verdict_clear gives it back */
+} eh_verdict;
+
+/*
+ * eh_report_write - the page of a run, from its records alone
+ *
+ * in   dir      holds run.json (docs/formats.md); gets report.html, report.md and the figures'
+ *               numbers as figures/<name>.csv. The same record gives the same bytes.
+ * out  verdict  what the numbers allow to be said (docs/methods/report.md); may be NULL.
+ *               To be cleared; written on success only
+ *
+ * Errors   EH_ENOENT no run.json; EH_EFORMAT one of its fields is wrong, which the message names;
+ *          EH_EIO; EH_ENOMEM. Each file is written whole or not at all.
+ */
+EH_API int eh_report_write(const char *dir, eh_verdict *verdict, eh_err *err);
+EH_API void eh_verdict_clear(eh_verdict *v); /* NULL and zeroed are fine */
 
 /* ======== Band 3: look inside ================================================================ */
 
@@ -330,20 +686,26 @@ typedef enum eh_site {
     EH_SITE_RESID,    /* residual stream after the layer: d_model; layer -1: the embeddings */
     EH_SITE_HEAD_OUT, /* input of the output projection: n_head * d_head */
     EH_SITE_NEURON,   /* input of the down projection: d_ff */
-    EH_SITE_PROB      /* attention probabilities of one token and head, by position */
+    EH_SITE_PROB,     /* attention probabilities of one token and head, by position */
+    EH_SITE_ANSWER_PROB, /* EH_SITE_PROB, but of the requests' last rows alone: what others have costs nothing */
+    EH_SITE_START     /* a batch begins, in a forward pass: all its rows, value NULL, before any other site */
 } eh_site;
+
+/* A bit beside those of the sites. With it in any observer, requests that have the same tokens keep the row of position
+ * from - 1, and those after it, each for itself: so many requests on one shared prefix can each be patched there. */
+#define EH_SITES_APART (1u << 16)
 
 typedef struct eh_block {
     eh_site site;
     int64_t layer;
     int64_t first, n_row; /* the batch's rows this block holds */
     int64_t width;
-    float *value;         /* [n_row, width]; an observer may overwrite (a patch) in a forward pass, but not at EH_SITE_PROB */
+    float *value;         /* [n_row, width]; an observer may overwrite all but probabilities (a patch) in a forward pass */
     const float *grad;    /* [n_row, width] d(goal)/d(value) by the rules in force; NULL in a forward pass */
-    int64_t head;         /* EH_SITE_PROB: which; n_row is 1, width the number of positions */
+    int64_t head;         /* of probabilities: which; n_row is 1, width the number of positions */
     const int32_t *tok;   /* [n_row] the rows' tokens */
     const int32_t *depth; /* [n_row] their positions */
-    int worker;           /* the thread: 0..threads-1; blocks of EH_SITE_PROB come from several at once */
+    int worker;           /* the thread: 0..threads-1; blocks of probabilities come from several at once */
     int64_t batch;           /* which batch of the call, from 0 */
     int64_t n_request;       /* requests of this batch */
     const int64_t *request;  /* [n_request] their indices in the call */
@@ -353,7 +715,7 @@ typedef struct eh_block {
 } eh_block;
 
 typedef struct eh_observer {
-    unsigned sites; /* bits 1 << eh_site */
+    unsigned sites; /* bits 1 << eh_site, and EH_SITES_APART */
     int (*see)(void *ctx, const eh_block *block, eh_err *err);
     void *ctx;
 } eh_observer;

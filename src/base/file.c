@@ -1,5 +1,7 @@
+#define _DEFAULT_SOURCE /* madvise */
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -80,6 +82,15 @@ void eh_map_will_need(const eh_map *map, int64_t at, int64_t n)
     posix_madvise((char *)(uintptr_t)map->p + from, (size_t)(n + at - from), POSIX_MADV_WILLNEED);
 }
 
+void eh_map_forget(const eh_map *map, int64_t at, int64_t n)
+{
+    const int64_t page = sysconf(_SC_PAGESIZE);
+    const int64_t from = (at + page - 1) / page * page;
+    const int64_t end = at + n >= map->n ? map->n : (at + n) / page * page;
+    if (at >= 0 && n > 0 && from < end)
+        madvise((char *)(uintptr_t)map->p + from, (size_t)(end - from), MADV_DONTNEED); /* posix_madvise does nothing */
+}
+
 int eh_file_read(const char *path, int64_t limit, eh_buf *out, eh_err *err)
 {
     struct stat st;
@@ -158,6 +169,100 @@ int eh_dir_make(const char *path, eh_err *err)
     if (rc == EH_OK && !eh_dir_exists(path))
         rc = eh_fail(err, EH_EIO, "%s: is there, and is not a folder", path);
     eh_free(part);
+    return rc;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The names first, then what is done with them, which may change the folder. */
+int eh_dir_each(const char *path, int (*see)(void *ctx, const char *name, eh_err *err), void *ctx, eh_err *err)
+{
+    char **name = NULL;
+    int64_t n = 0, room = 0;
+    int rc = EH_OK;
+    DIR *dir = opendir(path);
+    if (dir == NULL)
+        return fail_errno(err, "open the folder", path);
+    for (const struct dirent *e; rc == EH_OK && (e = readdir(dir)) != NULL;) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        if (n == room) {
+            room = 2 * room + 16;
+            char **more = eh_realloc(name, room, (int64_t)sizeof *name);
+            if (more == NULL) {
+                rc = eh_fail(err, EH_ENOMEM, "%s: no memory for the names in it", path);
+                break;
+            }
+            name = more;
+        }
+        name[n] = eh_strdup(e->d_name);
+        if (name[n] == NULL)
+            rc = eh_fail(err, EH_ENOMEM, "%s: no memory for the names in it", path);
+        else
+            n++;
+    }
+    closedir(dir);
+    if (n > 0)
+        qsort(name, (size_t)n, sizeof *name, compare_names);
+    for (int64_t i = 0; i < n; i++) {
+        if (rc == EH_OK)
+            rc = see(ctx, name[i], err);
+        eh_free(name[i]);
+    }
+    eh_free(name);
+    return rc;
+}
+
+/* Without memory of ours: folders are removed when memory ran out, too. A link to a folder is a link. */
+static void remove_in(int at, const char *name)
+{
+    const int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (dir == NULL) {
+        if (fd >= 0)
+            close(fd);
+        unlinkat(at, name, 0);
+        return;
+    }
+    for (const struct dirent *e; (e = readdir(dir)) != NULL;)
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+            remove_in(fd, e->d_name);
+    closedir(dir);
+    unlinkat(at, name, AT_REMOVEDIR);
+}
+
+void eh_dir_remove(const char *path)
+{
+    remove_in(AT_FDCWD, path);
+}
+
+static int sync_dir(const char *path, eh_err *err)
+{
+    const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return fail_errno(err, "open the folder", path);
+    const int rc = fsync(fd) == 0 || errno == EINVAL || errno == ENOTSUP ? EH_OK : fail_errno(err, "flush", path);
+    close(fd);
+    return rc;
+}
+
+int eh_dir_commit(const char *temp, const char *path, eh_err *err)
+{
+    const char *slash = strrchr(path, '/');
+    char *parent = eh_strdup(slash == NULL ? "." : slash == path ? "/" : path);
+    if (parent == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for the path %s", path);
+    if (slash != NULL && slash != path)
+        parent[slash - path] = '\0';
+    int rc = sync_dir(temp, err);
+    if (rc == EH_OK && (eh_file_told_to_fail() || rename(temp, path) != 0))
+        rc = fail_errno(err, "put in place", path);
+    if (rc == EH_OK)
+        rc = sync_dir(parent, err);
+    eh_free(parent);
     return rc;
 }
 

@@ -29,6 +29,8 @@ int eh_map_open(const char *path, eh_map *map, eh_err *err);
 void eh_map_close(eh_map *map);
 /* Asks the system to read [at, at + n) ahead; a hint, never an error. */
 void eh_map_will_need(const eh_map *map, int64_t at, int64_t n);
+/* Takes whole pages within [at, at + n) out of this process's memory; they come back when they are read. */
+void eh_map_forget(const eh_map *map, int64_t at, int64_t n);
 
 /* Reads a whole file of at most `limit` bytes into *out (the caller's to clear). Files that start
  * with the gzip mark are unpacked; the limit holds for the unpacked size. */
@@ -37,6 +39,12 @@ int eh_file_read(const char *path, int64_t limit, eh_buf *out, eh_err *err);
 bool eh_file_exists(const char *path);
 bool eh_dir_exists(const char *path);
 int eh_dir_make(const char *path, eh_err *err); /* with its parents; fine when it is there */
+/* Calls see for every entry but . and .., by name; stops at the first error. */
+int eh_dir_each(const char *path, int (*see)(void *ctx, const char *name, eh_err *err), void *ctx, eh_err *err);
+void eh_dir_remove(const char *path); /* with all that is in it; what cannot be removed stays */
+/* The folder `temp` is at `path` from now on, and stays there when the power goes. Nothing is at `path`, or an
+ * empty folder. */
+int eh_dir_commit(const char *temp, const char *path, eh_err *err);
 /* "a/b" from "a" and "b"; NULL when memory is short. The caller frees. */
 char *eh_path_join(const char *dir, const char *name);
 

@@ -7,11 +7,11 @@
 #include "stream.h"
 
 typedef struct args {
-    const char *model, *tasks, *data, *probes, *out, *answer, *orders, *categories, *fail_if;
+    const char *model, *tasks, *out, *split, *fail_if;
+    cli_questions questions;
     cli_engine engine;
-    int64_t limit, rows, seed, resamples;
-    double confidence;
-    bool chat, resume, force, json;
+    int64_t rows;
+    bool resume, force, json;
 } args;
 
 /* ---- Gates: --fail-if 'bbq:|s_AMB|>0.2' ------------------------------------------------------ */
@@ -134,6 +134,7 @@ static const struct {
     {"bbq_harness", {"amb_bias_score", "disamb_bias_score", "accuracy_amb", "accuracy_disamb"}},
     {"pairs", {"pct_stereotype", "log_ratio"}},
     {"utility", {"acc", "acc_norm"}},
+    {"items", {"bias", "log_ratio", "CI_bias", "acc"}},
 };
 
 /* The headline scores of the task whose rows these are; how many. */
@@ -274,15 +275,15 @@ static void put_heading(const args *a, const eh_model *m)
 {
     eh_info info;
     eh_model_info(m, &info);
-    const bool letters = strcmp(a->answer, "letters") == 0;
+    const bool letters = strcmp(a->questions.answer, "letters") == 0;
     cli_put_coloured(stdout, CLI_BOLD, info.path);
     printf(": %s, %s parameters, %s, computed in %s\n", info.family, cli_count(info.n_param), info.dtype,
            info.precision == EH_BF16 ? "bf16" : "f32");
     if (letters)
-        printf("answers by letter, orders %s", a->orders);
+        printf("answers by letter, orders %s", a->questions.orders);
     else
-        printf("answers by %s", a->answer);
-    printf(", %s\n\n", a->chat ? "in the model's chat template" : "plain prompts");
+        printf("answers by %s", a->questions.answer);
+    printf(", %s\n\n", a->questions.chat ? "in the model's chat template" : "plain prompts");
 }
 
 static void put_tables(const args *a, const eh_model *m, const eh_score_row *row, int64_t n, const char *out)
@@ -294,8 +295,8 @@ static void put_tables(const args *a, const eh_model *m, const eh_score_row *row
             ;
         cli_put_coloured(stdout, CLI_BOLD, row[first].task);
         printf(": %s\n", about_task(row[first].task));
-        put_totals(row + first, next - first, a->confidence, &notes);
-        put_categories(row + first, next - first, a->confidence, &notes);
+        put_totals(row + first, next - first, a->questions.confidence, &notes);
+        put_categories(row + first, next - first, a->questions.confidence, &notes);
         fputc('\n', stdout);
     }
     for (int i = 0; i < notes.n; i++) {
@@ -361,7 +362,7 @@ static const char *deal_benchmark(void *ctx)
 
 static int check_tasks(const char *list)
 {
-    while (*list != '\0') {
+    while (list != NULL && *list != '\0') {
         char name[64];
         int n, at = 0;
         bool known = false;
@@ -380,31 +381,11 @@ static int check_tasks(const char *list)
     return CLI_DONE;
 }
 
-/* ./evenhand-audit-NAME, NAME being the model's last path part without .gguf. */
-static char *default_out(const char *model)
-{
-    size_t end = strlen(model);
-    while (end > 1 && model[end - 1] == '/')
-        end--;
-    size_t start = end;
-    while (start > 0 && model[start - 1] != '/')
-        start--;
-    if (end - start > 5 && memcmp(model + end - 5, ".gguf", 5) == 0)
-        end -= 5;
-    return cli_printf("evenhand-audit-%.*s", (int)(end - start), model + start);
-}
-
-static int progress_and_stop(void *ctx, const char *stage, int64_t done, int64_t total)
-{
-    cli_progress_show(ctx, stage, done, total);
-    return cli_interrupted();
-}
-
 static int run(const void *given)
 {
     const args *a = given;
     cli_progress progress = {.unit = "items"};
-    char *out = a->out != NULL ? cli_printf("%s", a->out) : default_out(a->model);
+    char *out = a->out != NULL ? cli_printf("%s", a->out) : cli_default_out("audit", a->model);
     eh_model *m = NULL;
     eh_audit *audit = NULL;
     eh_err err;
@@ -421,32 +402,17 @@ static int run(const void *given)
     if (status != CLI_DONE)
         goto done;
 
-    const eh_audit_options o = {
-        .tasks = a->tasks,
-        .data = a->data,
-        .probes = a->probes,
-        .out = out,
-        .answer = a->answer,
-        .orders = a->orders,
-        .categories = a->categories,
-        .limit = a->limit,
-        .rows = a->rows,
-        .chat = a->chat,
-        .seed = (uint64_t)a->seed,
-        .resamples = a->resamples,
-        .confidence = a->confidence,
-        .force = a->force,
-        .command = cli_command_line(),
-        .progress = progress_and_stop,
-        .progress_ctx = &progress,
-    };
+    eh_audit_options o = cli_audit_options(&a->questions);
+    o.tasks = a->tasks;
+    o.split = a->split;
+    o.out = out;
+    o.rows = a->rows;
+    o.force = a->force;
+    o.progress = cli_progress_and_stop;
+    o.progress_ctx = &progress;
     cli_interrupt_catch();
     if (eh_audit_run(m, &o, &audit, &err) < 0) {
-        if (err.code == EH_ESTOP)
-            status = cli_fail(CLI_INTERRUPTED, "stopped; what was done is kept in %s, where this goes on with it: %s",
-                              out, cli_command_line());
-        else
-            status = err.code == EH_EINVAL ? cli_fail(CLI_USAGE, "%s", err.text) : cli_fail_with(&err);
+        status = cli_study_failed(&err, out);
         goto done;
     }
 
@@ -460,8 +426,8 @@ static int run(const void *given)
     else
         put_tables(a, m, row, n, out);
     fflush(stdout);
-    if (!a->json && notes != NULL && *notes != '\0')
-        cli_say("\n%.*s", (int)strlen(notes) - (notes[strlen(notes) - 1] == '\n'), notes);
+    if (!a->json)
+        cli_say_notes(notes);
     cli_say("\n%s items, %s of them computed now, in %.1f s; records are in %s", cli_count(n_item),
             cli_count(n_computed), seconds, out);
     for (int i = 0; i < n_gate; i++) {
@@ -481,36 +447,15 @@ done:
 
 static const cli_option options[] = {
     CLI_MODEL(args),
-    {.name = "tasks", .kind = CLI_LIST, .value = "LIST", .initial = "probes", .at = offsetof(args, tasks),
-     .help = "benchmarks, parted by commas: probes, pairs and utility are evenhand's own; bbq and bbq_harness need "
-             "--data"},
-    {.name = "data", .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, data),
-     .help = "folder with the benchmarks' published files"},
-    {.name = "probes", .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, probes),
-     .help = "folder with a probe set of your own in evenhand's format"},
+    {.name = "tasks", .kind = CLI_LIST, .value = "LIST", .at = offsetof(args, tasks),
+     .help = "benchmarks, parted by commas: probes (unless said), pairs and utility are evenhand's own; bbq and "
+             "bbq_harness need --data, items needs --items"},
     {.name = "out", .letter = 'o', .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, out),
      .help = "folder for the records (default: evenhand-audit- and the model's name)"},
-    {.name = "answer", .kind = CLI_WORD, .value = "letters|text|text_pmi", .initial = "letters",
-     .at = offsetof(args, answer),
-     .help = "how an answer is read: the letter's log-probability, the option's text, or its text against the text "
-             "alone"},
-    {.name = "orders", .kind = CLI_WORD, .value = "stored|cyclic|all", .initial = "cyclic",
-     .at = offsetof(args, orders),
-     .help = "in which orders the options are shown (with letters): as stored, each in each place, or all six"},
-    {.name = "categories", .kind = CLI_LIST, .value = "LIST", .at = offsetof(args, categories),
-     .help = "only these categories, parted by commas"},
-    {.name = "limit", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1ll << 40, .at = offsetof(args, limit),
-     .help = "items of a category at most; whole templates are drawn by the seed. 0 for all"},
+    {.name = "split", .kind = CLI_WORD, .value = "all|select|tune|test", .initial = "all", .at = offsetof(args, split),
+     .help = "only the templates that select units, tune an edit, or judge it"},
     {.name = "rows", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1ll << 40, .at = offsetof(args, rows),
      .help = "only the first rows of each category as stored (for speed tests). 0 for all"},
-    {.name = "chat", .kind = CLI_FLAG, .at = offsetof(args, chat),
-     .help = "wrap prompts in the model's chat template"},
-    {.name = "seed", .kind = CLI_COUNT, .value = "S", .initial = "0", .high = 9007199254740992,
-     .at = offsetof(args, seed), .help = "of draws and of the bootstrap"},
-    {.name = "resamples", .kind = CLI_COUNT, .value = "N", .initial = "2000", .low = 1, .high = 1e7,
-     .at = offsetof(args, resamples), .help = "of the bootstrap"},
-    {.name = "confidence", .kind = CLI_REAL, .value = "P", .initial = "0.95", .low = 0.5, .high = 0.9999,
-     .at = offsetof(args, confidence), .help = "of the intervals"},
     {.name = "resume", .kind = CLI_FLAG, .at = offsetof(args, resume),
      .help = "go on with what the out folder holds of this very audit; this is done anyway"},
     {.name = "force", .kind = CLI_FLAG, .at = offsetof(args, force),
@@ -519,6 +464,7 @@ static const cli_option options[] = {
     {.name = "fail-if", .kind = CLI_LIST, .value = "GATE", .at = offsetof(args, fail_if),
      .help = "exit with status 3 when task:score>number or task:category:score>number holds (also <, >=, <=; |score| "
              "for its size; * for any category). May be given several times"},
+    CLI_QUESTIONS(args),
     CLI_ENGINE(args),
     {.name = NULL},
 };

@@ -124,6 +124,53 @@ typedef struct cli_engine {
     {.name = "no-prefix-sharing", .kind = CLI_FLAG, .at = offsetof(args, engine.no_prefix_sharing), \
      .help = "compute a prefix again for each request that has it; slower, and the same numbers in f32"}
 
+/* What is asked, and how: common to all commands that ask a benchmark's questions. */
+typedef struct cli_questions {
+    const char *data, *items, *probes, *answer, *orders, *categories;
+    int64_t limit, seed, resamples;
+    double confidence;
+    bool chat;
+} cli_questions;
+
+#define CLI_QUESTIONS(args) \
+    {.name = "data", .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, questions.data), \
+     .help = "folder with the benchmarks' published files"}, \
+    {.name = "items", .kind = CLI_FILE, .value = "FILE", .at = offsetof(args, questions.items), \
+     .help = "items of your own, JSON Lines: the task \"items\", which is then the one that is meant unless --tasks " \
+             "says more"}, \
+    {.name = "probes", .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, questions.probes), \
+     .help = "folder with a probe set of your own in evenhand's format"}, \
+    {.name = "answer", .kind = CLI_WORD, .value = "letters|text|text_pmi", .initial = "letters", \
+     .at = offsetof(args, questions.answer), \
+     .help = "how an answer is read: the letter's log-probability, the option's text, or its text against the text " \
+             "alone"}, \
+    {.name = "orders", .kind = CLI_WORD, .value = "stored|cyclic|all", .initial = "cyclic", \
+     .at = offsetof(args, questions.orders), \
+     .help = "in which orders the options are shown (with letters): as stored, each in each place, or all six"}, \
+    {.name = "categories", .kind = CLI_LIST, .value = "LIST", .at = offsetof(args, questions.categories), \
+     .help = "only these categories, parted by commas"}, \
+    {.name = "limit", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1ll << 40, \
+     .at = offsetof(args, questions.limit), \
+     .help = "items of a category at most; whole templates are drawn by the seed. 0 for all"}, \
+    {.name = "chat", .kind = CLI_FLAG, .at = offsetof(args, questions.chat), \
+     .help = "wrap prompts in the model's chat template"}, \
+    {.name = "seed", .kind = CLI_COUNT, .value = "S", .initial = "0", .high = 9007199254740992, \
+     .at = offsetof(args, questions.seed), .help = "of draws and of the bootstrap"}, \
+    {.name = "resamples", .kind = CLI_COUNT, .value = "N", .initial = "2000", .low = 1, .high = 1e7, \
+     .at = offsetof(args, questions.resamples), .help = "of the bootstrap"}, \
+    {.name = "confidence", .kind = CLI_REAL, .value = "P", .initial = "0.95", .low = 0.5, .high = 0.9999, \
+     .at = offsetof(args, questions.confidence), .help = "of the intervals"}
+
+/* Tasks, split, out folder and the rest are left to the command. */
+eh_audit_options cli_audit_options(const cli_questions *questions);
+/* "evenhand-audit-" and the model's name; to be freed. */
+char *cli_default_out(const char *command, const char *model);
+/* An eh_progress: shows the bar (ctx is a cli_progress), and asks to stop after Ctrl+C. */
+int cli_progress_and_stop(void *ctx, const char *stage, int64_t done, int64_t total);
+/* Tells of a study that failed or was stopped; its exit status. */
+int cli_study_failed(const eh_err *err, const char *out);
+void cli_say_notes(const char *notes); /* sentences, one a line; may be NULL */
+
 int cli_model_open(const char *path, const cli_engine *engine, eh_model **m); /* an exit status */
 eh_options cli_engine_options(const cli_engine *engine);
 

@@ -2,12 +2,13 @@
 
 #include "command.h"
 
-extern const cli_command cli_audit, cli_score, cli_tokenize, cli_generate, cli_perplexity, cli_inspect, cli_selftest,
-    cli_help;
+extern const cli_command cli_run, cli_audit, cli_locate, cli_edit, cli_tune, cli_report, cli_compare, cli_plant,
+    cli_score, cli_generate, cli_perplexity, cli_tokenize, cli_inspect, cli_selftest, cli_help;
 
 const cli_command *const cli_commands[] = {
-    &cli_audit,   &cli_score,    &cli_generate, &cli_perplexity, &cli_tokenize,
-    &cli_inspect, &cli_selftest, &cli_help,     NULL,
+    &cli_run,        &cli_audit,    &cli_locate,  &cli_edit,     &cli_tune,
+    &cli_report,     &cli_compare,  &cli_plant,   &cli_score,    &cli_generate,
+    &cli_perplexity, &cli_tokenize, &cli_inspect, &cli_selftest, &cli_help, NULL,
 };
 
 const cli_command *cli_command_named(const char *name)

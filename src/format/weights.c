@@ -262,6 +262,11 @@ const eh_map *eh_weights_file_map(const eh_weights *w, int file)
     return &w->file[file].map;
 }
 
+int64_t eh_weights_file_header(const eh_weights *w, int file)
+{
+    return w->file[file].header;
+}
+
 void eh_weights_will_need(const eh_weights *w, const eh_tensor *t)
 {
     eh_map_will_need(&w->file[t->file].map, t->offset, t->n_byte);

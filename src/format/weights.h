@@ -58,6 +58,8 @@ const eh_tensor *eh_weights_find(const eh_weights *w, const char *name); /* NULL
 int eh_weights_n_file(const eh_weights *w);
 const char *eh_weights_file_path(const eh_weights *w, int file);
 const eh_map *eh_weights_file_map(const eh_weights *w, int file);
+/* Bytes at a file's start that are not tensor data: up to the padding in a GGUF. */
+int64_t eh_weights_file_header(const eh_weights *w, int file);
 /* Hint: these bytes are wanted soon. */
 void eh_weights_will_need(const eh_weights *w, const eh_tensor *t);
 

@@ -34,10 +34,20 @@ void eh_batch_order(const eh_request *request, int64_t n, int64_t *order)
     qsort(order, (size_t)n, sizeof *order, compare);
 }
 
-static int64_t common(const eh_request *a, const eh_request *b)
+static int64_t least(int64_t a, int64_t b)
 {
-    const int64_t na = eh_request_depth(a), nb = eh_request_depth(b);
-    const int64_t n = na < nb ? na : nb;
+    return a < b ? a : b;
+}
+
+/* Tokens of b's path that are a's, too. Apart: a's rows from from - 1 on are its own; what it has before them, it
+ * shares with requests that call no row of it their own, either. */
+static int64_t common(const eh_request *a, const eh_request *b, eh_sharing sharing)
+{
+    if (sharing == EH_SHARE_NONE)
+        return 0;
+    int64_t n = least(eh_request_depth(a), eh_request_depth(b));
+    if (sharing == EH_SHARE_APART)
+        n = least(n, least(a->from, b->from) - 1);
     int64_t i = 0;
     while (i < n && a->tok[i] == b->tok[i])
         i++;
@@ -45,13 +55,14 @@ static int64_t common(const eh_request *a, const eh_request *b)
 }
 
 int eh_batch_pack(const eh_request *request, eh_answer *answer, const int64_t *order, int64_t from, int64_t n,
-                  int64_t batch_tokens, bool sharing, eh_arena *arena, eh_batch *batch, int64_t *next, eh_err *err)
+                  int64_t batch_tokens, eh_sharing sharing, eh_arena *arena, eh_batch *batch, int64_t *next,
+                  eh_err *err)
 {
     /* How many requests fit, and how large the parts become. */
     int64_t n_tok = 0, n_want = 0, longest = 0, end = from;
     for (; end < n; end++) {
         const eh_request *r = &request[order[end]];
-        const int64_t shared = sharing && end > from ? common(&request[order[end - 1]], r) : 0;
+        const int64_t shared = end > from ? common(&request[order[end - 1]], r, sharing) : 0;
         const int64_t depth = eh_request_depth(r);
         if (end > from && n_tok + depth - shared > batch_tokens)
             break;
@@ -78,7 +89,7 @@ int eh_batch_pack(const eh_request *request, eh_answer *answer, const int64_t *o
 
     for (int64_t o = from; o < end; o++) {
         const eh_request *r = &request[order[o]];
-        const int64_t shared = sharing && o > from ? common(&request[order[o - 1]], r) : 0;
+        const int64_t shared = o > from ? common(&request[order[o - 1]], r, sharing) : 0;
         const int64_t depth = eh_request_depth(r);
         if (shared < depth) {
             b.run[b.n_run] = (eh_run){

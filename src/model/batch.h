@@ -35,6 +35,13 @@ typedef struct eh_batch {
     int64_t number;    /* which batch of the call, from 0; the caller's to set */
 } eh_batch;
 
+/* Which rows requests may have in common. */
+typedef enum eh_sharing {
+    EH_SHARE_NONE,
+    EH_SHARE_ALL,
+    EH_SHARE_APART /* prefixes, but not the row of position from - 1 nor any after it */
+} eh_sharing;
+
 /* How many of its tokens go through the layers. */
 int64_t eh_request_depth(const eh_request *r);
 
@@ -46,6 +53,7 @@ void eh_batch_order(const eh_request *request, int64_t n, int64_t *order);
  * least one request). Sets *next to the first that is left. Everything comes from `arena`.
  */
 int eh_batch_pack(const eh_request *request, eh_answer *answer, const int64_t *order, int64_t from, int64_t n,
-                  int64_t batch_tokens, bool sharing, eh_arena *arena, eh_batch *batch, int64_t *next, eh_err *err);
+                  int64_t batch_tokens, eh_sharing sharing, eh_arena *arena, eh_batch *batch, int64_t *next,
+                  eh_err *err);
 
 #endif

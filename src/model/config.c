@@ -5,11 +5,11 @@
 #include <string.h>
 
 const eh_family eh_families[] = {
-    /* name      model_type  gguf      bias   norm   permutes windows */
-    {"Llama",   "llama",    "llama",  false, false, true,  false},
-    {"Mistral", "mistral",  "",       false, false, true,  true}, /* its GGUF files say "llama" */
-    {"Qwen 2",  "qwen2",    "qwen2",  true,  false, false, false},
-    {"Qwen 3",  "qwen3",    "qwen3",  false, true,  false, false},
+    /* name      model_type  gguf      bias   norm   permutes o_bias mlp_bias windows */
+    {"Llama",   "llama",    "llama",  false, false, true,  true,  true,  false},
+    {"Mistral", "mistral",  "",       false, false, true,  false, false, true}, /* its GGUF files say "llama" */
+    {"Qwen 2",  "qwen2",    "qwen2",  true,  false, false, false, false, false},
+    {"Qwen 3",  "qwen3",    "qwen3",  false, true,  false, true,  false, false},
     {0},
 };
 

@@ -21,6 +21,8 @@ typedef struct eh_family {
     bool qkv_bias;          /* whatever the config says */
     bool qk_norm;           /* RMSNorm of each query and key head, before rotary */
     bool gguf_permutes;     /* its GGUF files store Q and K rows with rotary pairs interleaved */
+    bool takes_o_bias;      /* its config.json knows attention_bias, for Q, K, V and the output */
+    bool takes_mlp_bias;    /* its config.json knows mlp_bias */
     bool windows;           /* a sliding_window in config.json counts unless use_sliding_window says no */
 } eh_family;
 

@@ -56,7 +56,18 @@ int eh_model_fingerprint_edits(const eh_model *m, char text[65], eh_err *err)
     return eh_sha256_end(&h, text, err);
 }
 
-static int check(const eh_model *m, const eh_unit_edit *edit, int64_t n, eh_err *err)
+static int named_twice(const eh_unit_edit *edit, int64_t i, eh_err *err)
+{
+    const eh_unit_edit *e = &edit[i];
+    int64_t k = 0;
+    while (edit[k].kind != e->kind || edit[k].layer != e->layer || edit[k].index != e->index)
+        k++;
+    return eh_fail(err, EH_EINVAL, "units %lld and %lld are both layer %lld, %s %lld", (long long)k, (long long)i,
+                   (long long)e->layer, e->kind == EH_UNIT_HEAD ? "head" : "neuron", (long long)e->index);
+}
+
+/* named [n_layer, n_head + d_ff], all false. */
+static int check(const eh_model *m, const eh_unit_edit *edit, int64_t n, bool *named, eh_err *err)
 {
     const eh_config *c = &m->config;
     for (int64_t i = 0; i < n; i++) {
@@ -64,6 +75,8 @@ static int check(const eh_model *m, const eh_unit_edit *edit, int64_t n, eh_err 
         const bool head = e->kind == EH_UNIT_HEAD;
         const int64_t n_unit = head ? c->n_head : c->d_ff;
         const char *const unit = head ? "head" : "neuron";
+        if (e->mode > EH_EDIT_MEAN || e->kind > EH_UNIT_NEURON)
+            return eh_fail(err, EH_EINVAL, "unit %lld: has a kind or mode that is not in evenhand.h", (long long)i);
         if (e->layer < 0 || e->layer >= c->n_layer || e->index < 0 || e->index >= n_unit)
             return eh_fail(err, EH_ERANGE, "unit %lld is layer %lld, %s %lld; the model has layers 0 to %lld, each with %ss "
                            "0 to %lld", (long long)i, (long long)e->layer, unit, (long long)e->index,
@@ -73,10 +86,10 @@ static int check(const eh_model *m, const eh_unit_edit *edit, int64_t n, eh_err 
                            e->alpha);
         if (e->mode == EH_EDIT_MEAN && e->mean == NULL)
             return eh_fail(err, EH_EINVAL, "unit %lld: mode \"mean\" wants the unit's mean output", (long long)i);
-        for (int64_t k = 0; k < i; k++)
-            if (edit[k].kind == e->kind && edit[k].layer == e->layer && edit[k].index == e->index)
-                return eh_fail(err, EH_EINVAL, "units %lld and %lld are both layer %lld, %s %lld", (long long)k,
-                               (long long)i, (long long)e->layer, unit, (long long)e->index);
+        bool *const seen = &named[e->layer * (c->n_head + c->d_ff) + (head ? 0 : c->n_head) + e->index];
+        if (*seen)
+            return named_twice(edit, i, err);
+        *seen = true;
     }
     return EH_OK;
 }
@@ -178,7 +191,10 @@ static void edited_linears(eh_layer *l, eh_linear *out[N_EDITED])
 int eh_model_edit(eh_model *m, const eh_unit_edit *edit, int64_t n, eh_err *err)
 {
     const int64_t n_layer = m->config.n_layer;
-    int rc = check(m, edit, n, err);
+    bool *named = eh_calloc(n_layer, m->config.n_head + m->config.d_ff);
+    int rc = named != NULL ? check(m, edit, n, named, err)
+                           : eh_fail(err, EH_ENOMEM, "no memory to check %lld edits", (long long)n);
+    eh_free(named);
     if (rc < 0)
         return rc;
     /* Everything that can fail is done beside what is in force. */

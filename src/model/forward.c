@@ -84,13 +84,11 @@ int eh_pass_show(eh_pass *f, eh_site site, int64_t layer, int64_t first, int64_t
 }
 
 /* Attention probabilities come row by row, from all threads at once. */
-static void show_prob(void *ctx, int worker, int64_t tok, int64_t head, const float *p, int64_t n_pos,
-                      const int64_t *row)
+static void show_prob_at(eh_pass *f, eh_site site, int worker, int64_t tok, int64_t head, const float *p,
+                         int64_t n_pos)
 {
-    (void)row;
-    eh_pass *f = ctx;
     const eh_block block = {
-        .site = EH_SITE_PROB,
+        .site = site,
         .layer = f->layer,
         .first = tok,
         .n_row = 1,
@@ -106,13 +104,24 @@ static void show_prob(void *ctx, int worker, int64_t tok, int64_t head, const fl
         .last_row = f->b->last_row,
     };
     for (int i = 0; i < f->n_observer; i++)
-        if (f->observer[i].sites & 1u << EH_SITE_PROB) {
+        if (f->observer[i].sites & 1u << block.site) {
             eh_err err;
             const int rc = f->observer[i].see(f->observer[i].ctx, &block, &err);
             int none = 0;
             if (rc < 0 && atomic_compare_exchange_strong(&f->see_code, &none, rc))
                 f->see_err = err;
         }
+}
+
+static void show_prob(void *ctx, int worker, int64_t tok, int64_t head, const float *p, int64_t n_pos,
+                      const int64_t *row)
+{
+    (void)row;
+    eh_pass *f = ctx;
+    if (f->see_prob)
+        show_prob_at(f, EH_SITE_PROB, worker, tok, head, p, n_pos);
+    if (f->is_answer != NULL && f->is_answer[tok])
+        show_prob_at(f, EH_SITE_ANSWER_PROB, worker, tok, head, p, n_pos);
 }
 
 static void to_product_input(const eh_pass *f, const float *x, int64_t n, void *h, int64_t at)
@@ -240,7 +249,7 @@ eh_attention eh_pass_attention(eh_pass *f)
         .cache_k = f->cache != NULL ? (const float *const *)f->cache->k + f->layer * f->cache->n_seq : NULL,
         .cache_v = f->cache != NULL ? (const float *const *)f->cache->v + f->layer * f->cache->n_seq : NULL,
         .out = f->a,
-        .see = wanted(f, EH_SITE_PROB) ? show_prob : NULL,
+        .see = f->see_prob || f->is_answer != NULL ? show_prob : NULL,
         .see_ctx = f,
     };
 }
@@ -284,7 +293,8 @@ static int attention(eh_pass *f, eh_err *err)
     int rc = eh_layer_attend(f, err);
     if (rc < 0 || (rc = eh_pass_show(f, EH_SITE_HEAD_OUT, f->layer, 0, f->b->n_tok, d_q, f->a, NULL, err)) < 0)
         return rc;
-    if (f->layer == c->n_layer - 1 && f->n_observer == 0)
+    /* Nobody looks at what comes after in the last layer: the rows that are not asked for need not go on. */
+    if (f->layer == c->n_layer - 1 && !wanted(f, EH_SITE_NEURON) && !wanted(f, EH_SITE_RESID))
         keep_asked(f, f->a, d_q);
     return eh_layer_project(f, err);
 }
@@ -406,6 +416,20 @@ int eh_pass_room(eh_pass *f, eh_err *err)
     return EH_OK;
 }
 
+static int mark_answers(eh_pass *f, eh_err *err)
+{
+    f->see_prob = wanted(f, EH_SITE_PROB);
+    if (!wanted(f, EH_SITE_ANSWER_PROB))
+        return EH_OK;
+    bool *is_answer = eh_new(&f->m->scratch, bool, f->b->n_tok);
+    if (is_answer == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for the answers of %lld requests", (long long)f->b->n_request);
+    for (int64_t i = 0; i < f->b->n_request; i++)
+        is_answer[f->b->last_row[i]] = true;
+    f->is_answer = is_answer;
+    return EH_OK;
+}
+
 int eh_forward(eh_model *m, const eh_batch *b, eh_cache *cache, const eh_observer *observer, int n_observer, float *x,
                eh_err *err)
 {
@@ -414,9 +438,11 @@ int eh_forward(eh_model *m, const eh_batch *b, eh_cache *cache, const eh_observe
     atomic_store(&f.bad_row, -1);
     const eh_arena_mark mark = eh_arena_here(&m->scratch);
     int rc = eh_model_need_rope(m, b->deepest + 1, err);
-    if (rc < 0 || (rc = eh_pass_room(&f, err)) < 0)
+    if (rc < 0 || (rc = eh_pass_room(&f, err)) < 0 || (rc = mark_answers(&f, err)) < 0)
         goto done;
     eh_par_for(m->threads, eh_row_blocks(b->n_tok), embed_block, &f);
+    if ((rc = eh_pass_show(&f, EH_SITE_START, -1, 0, b->n_tok, 0, NULL, NULL, err)) < 0)
+        goto done;
     if ((rc = eh_pass_show(&f, EH_SITE_RESID, -1, 0, b->n_tok, m->config.d_model, x, NULL, err)) < 0)
         goto done;
     const bool show_resid = wanted(&f, EH_SITE_RESID);
@@ -433,7 +459,7 @@ int eh_forward(eh_model *m, const eh_batch *b, eh_cache *cache, const eh_observe
                 goto done;
         }
     }
-    if (n_observer > 0)
+    if (show_resid || wanted(&f, EH_SITE_NEURON))
         keep_asked(&f, NULL, 0);
     m->n_computed += b->n_tok;
 done:

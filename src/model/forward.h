@@ -36,6 +36,9 @@ int eh_head_run(eh_model *m, const float *x, int64_t n_ask, eh_logits_see *see, 
 /* The same, whole: out [n_ask, n_vocab]. */
 int eh_head_copy(eh_model *m, const float *x, int64_t n_ask, float *out, eh_err *err);
 
+/* eh_logits, of the tokens from `first` on: out [n_tok - first, n_vocab], 0 <= first < n_tok. */
+int eh_logits_from(eh_model *m, const int32_t *tok, int64_t n_tok, int64_t first, float *out, eh_err *err);
+
 /* Log-softmax over a vocabulary that comes in slices: adds logits [n] of tokens from..from+n-1, from = 0 first. */
 typedef struct eh_softmax_row {
     double lse;   /* log of the sum of exp(logit) so far */

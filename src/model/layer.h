@@ -22,6 +22,8 @@ typedef struct eh_pass {
     eh_cache *cache;
     const eh_observer *observer;
     int n_observer;
+    bool see_prob;         /* somebody looks at EH_SITE_PROB */
+    const bool *is_answer; /* [n_tok] rows whose probabilities EH_SITE_ANSWER_PROB shows; NULL: nobody looks */
     int64_t layer;
     const int64_t *first_row; /* for blocks of the backward pass; else NULL */
     int64_t n_live; /* rows that still go on: in the last layer only those whose logits are asked for */

@@ -83,6 +83,13 @@ static int64_t permuted_row(int64_t r, int64_t d_head)
     return head * d_head + c % half * 2 + c / half;
 }
 
+/* The other way round. */
+static int64_t unpermuted_row(int64_t r, int64_t d_head)
+{
+    const int64_t head = r / d_head, c = r % d_head, half = d_head / 2;
+    return head * d_head + c % 2 * half + c / 2;
+}
+
 /* Adds a projection to a linear: weight, and bias if it has one. */
 static int add_part(eh_model *m, eh_linear *l, const tensor_name *name, int64_t layer, int64_t n_out, bool unpermute,
                     bool bias, eh_err *err)
@@ -281,10 +288,10 @@ static void stored_rows(const eh_model *m, const eh_linear *l, int64_t from, int
 
 void eh_linear_rows(const eh_model *m, const eh_linear *l, int64_t from, int64_t n, float *out)
 {
-    if (l->own != NULL)
-        memcpy(out, l->own + from * l->n_in, (size_t)(n * l->n_in) * sizeof *out);
-    else
+    if (l->own == NULL)
         stored_rows(m, l, from, from + n, out);
+    else if (out != l->own + from * l->n_in) /* edits may be worked into own weights where they lie */
+        memcpy(out, l->own + from * l->n_in, (size_t)(n * l->n_in) * sizeof *out);
     for (int64_t i = 0; i < n && l->row_scale != NULL; i++)
         if (l->row_scale[from + i] != 1.0f)
             for (int64_t c = 0; c < l->n_in; c++)
@@ -356,22 +363,43 @@ void eh_linear_done(eh_linear *l)
         eh_linear_changed(l);
 }
 
-int eh_linear_own(eh_model *m, eh_linear *l, eh_err *err)
+int eh_linear_own_room(eh_model *m, const eh_linear *l, float **own, float **bias, eh_err *err)
 {
-    if (l->own == NULL) {
-        float *own = eh_block_alloc(l->n_out * l->n_in * (int64_t)sizeof *own);
-        if (own == NULL)
-            return eh_fail(err, EH_ENOMEM, "no memory for own weights of \"%s\"", l->part[0]->name);
-        fill(m, l, 0, l->n_out, own);
-        l->own = own;
-    } else {
-        eh_linear_rows(m, l, 0, l->n_out, l->own);
+    float *b = NULL, *w = NULL;
+    /* A mean that an edit put into a bias of a linear that has none. */
+    if (l->bias_now != NULL && l->bias == NULL)
+        b = eh_new_raw(&m->arena, float, l->n_out);
+    if (l->own == NULL)
+        w = eh_block_alloc(l->n_out * l->n_in * (int64_t)sizeof *w);
+    if ((l->own == NULL && w == NULL) || (l->bias_now != NULL && l->bias == NULL && b == NULL)) {
+        eh_block_free(w);
+        return eh_fail(err, EH_ENOMEM, "no memory for own weights of \"%s\"", l->part[0]->name);
     }
-    if (l->bias_now != NULL && l->bias != NULL)
+    *own = w;
+    *bias = b;
+    return EH_OK;
+}
+
+void eh_linear_own_in(eh_model *m, eh_linear *l, float *own, float *bias)
+{
+    fill(m, l, 0, l->n_out, own != NULL ? own : l->own);
+    if (own != NULL)
+        l->own = own;
+    if (bias != NULL)
+        l->bias = bias;
+    if (l->bias_now != NULL)
         memcpy(l->bias, l->bias_now, (size_t)l->n_out * sizeof *l->bias);
     eh_linear_unedit(l);
     eh_linear_changed(l);
-    return EH_OK;
+}
+
+int eh_linear_own(eh_model *m, eh_linear *l, eh_err *err)
+{
+    float *own = NULL, *bias = NULL;
+    const int rc = eh_linear_own_room(m, l, &own, &bias, err);
+    if (rc == EH_OK)
+        eh_linear_own_in(m, l, own, bias);
+    return rc;
 }
 
 int eh_model_own_embed(eh_model *m, eh_err *err)
@@ -474,6 +502,150 @@ static void drop_one(eh_model *m, eh_linear *l, void *ctx)
     if (m->own_embed == NULL || l->own < m->own_embed ||
         l->own >= m->own_embed + m->config.n_vocab * m->config.d_model)
         eh_block_free(l->own);
+}
+
+/* ---- What stands for each stored tensor --------------------------------------------------------- */
+
+/* Of a layer: a weight and a bias for each projection, then four norms. */
+static const struct {
+    const tensor_name *name;
+    eh_stored_kind kind;
+    int part; /* of its linear */
+} projections[] = {
+    {&name_q, EH_STORED_Q, 0},       {&name_k, EH_STORED_K, 1},   {&name_v, EH_STORED_V, 2},
+    {&name_o, EH_STORED_O, 0},       {&name_gate, EH_STORED_GATE, 0}, {&name_up, EH_STORED_UP, 1},
+    {&name_down, EH_STORED_DOWN, 0},
+};
+#define N_PROJECTION ((int64_t)(sizeof projections / sizeof *projections))
+static const tensor_name *const norms[] = {&name_attn_norm, &name_mlp_norm, &name_q_norm, &name_k_norm};
+#define N_NORM ((int64_t)(sizeof norms / sizeof *norms))
+#define N_LAYER_SLOT (2 * N_PROJECTION + N_NORM)
+
+int64_t eh_model_n_stored(const eh_model *m)
+{
+    return m->config.n_layer * N_LAYER_SLOT + 3;
+}
+
+static void name_stored(const eh_model *m, const tensor_name *name, const char *kind, eh_stored *s)
+{
+    const char *pattern = eh_weights_kind_of(m->weights) == EH_WEIGHTS_GGUF ? name->gguf : name->folder;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    snprintf(s->name, sizeof s->name, pattern, (long long)s->layer, kind);
+#pragma GCC diagnostic pop
+    s->t = eh_weights_find(m->weights, s->name);
+}
+
+static bool stored_projection(const eh_model *m, int64_t slot, eh_stored *s)
+{
+    const eh_layer *l = &m->layer[s->layer];
+    const int part = projections[slot / 2].part;
+    s->kind = projections[slot / 2].kind;
+    s->bias = slot % 2 == 1;
+    s->l = s->kind <= EH_STORED_V ? &l->qkv : s->kind == EH_STORED_O ? &l->o
+           : s->kind == EH_STORED_DOWN ? &l->down : &l->gate_up;
+    for (int p = 0; p < part; p++)
+        s->first += s->l->part[p]->dim[0];
+    s->unpermute = s->l->unpermute[part];
+    s->n_row = s->bias ? 1 : s->l->part[part]->dim[0];
+    s->n_col = s->bias ? s->l->part[part]->dim[0] : s->l->n_in;
+    name_stored(m, projections[slot / 2].name, s->bias ? "bias" : "weight", s);
+    if (!s->bias)
+        return true;
+    const float *bias = s->l->bias_now != NULL ? s->l->bias_now : s->l->bias;
+    s->vector = bias != NULL ? bias + s->first : NULL;
+    return bias != NULL;
+}
+
+bool eh_model_stored(const eh_model *m, int64_t i, eh_stored *s)
+{
+    const eh_config *c = &m->config;
+    *s = (eh_stored){.kind = EH_STORED_NORM, .layer = i / N_LAYER_SLOT, .n_row = 1, .n_col = c->d_model};
+    const int64_t slot = i % N_LAYER_SLOT;
+    if (s->layer >= c->n_layer) {
+        static const tensor_name *const last[] = {&name_embed, &name_head, &name_final_norm};
+        const int64_t k = i - c->n_layer * N_LAYER_SLOT;
+        s->layer = -1;
+        s->kind = k == 0 ? EH_STORED_EMBED : k == 1 ? EH_STORED_HEAD : EH_STORED_NORM;
+        s->n_row = k < 2 ? c->n_vocab : 1;
+        s->vector = k == 2 ? m->final_norm : NULL;
+        name_stored(m, last[k], "", s);
+        return !(k == 1 && c->tied);
+    }
+    if (slot < 2 * N_PROJECTION)
+        return stored_projection(m, slot, s);
+    const eh_layer *l = &m->layer[s->layer];
+    const float *const vector[] = {l->attn_norm, l->mlp_norm, l->q_norm, l->k_norm};
+    const int64_t k = slot - 2 * N_PROJECTION;
+    s->vector = vector[k];
+    s->n_col = k < 2 ? c->d_model : c->d_head;
+    name_stored(m, norms[k], "", s);
+    return s->vector != NULL;
+}
+
+void eh_stored_rows(const eh_model *m, const eh_stored *s, int64_t row, int64_t n, float *out)
+{
+    if (s->vector != NULL)
+        memcpy(out, s->vector, (size_t)s->n_col * sizeof *out);
+    else if (s->l != NULL)
+        eh_linear_rows(m, s->l, s->first + row, n, out);
+    else if (s->kind == EH_STORED_EMBED && m->own_embed != NULL)
+        memcpy(out, m->own_embed + row * s->n_col, (size_t)(n * s->n_col) * sizeof *out);
+    else if (s->kind == EH_STORED_EMBED)
+        eh_tensor_rows(m->embed, row, n, out);
+    else
+        for (int64_t i = 0; i < n; i++)
+            eh_linear_rows(m, &m->head[(row + i) / EH_HEAD_SLICE], (row + i) % EH_HEAD_SLICE, 1, out + i * s->n_col);
+}
+
+int64_t eh_stored_row(const eh_model *m, const eh_stored *s, int64_t at)
+{
+    return s->unpermute ? unpermuted_row(at, m->config.d_head) : at;
+}
+
+/* What flags rule out need not be read. */
+static bool may_have_changed(const eh_model *m, const eh_stored *s)
+{
+    if (s->vector != NULL)
+        return true;
+    if (s->kind == EH_STORED_EMBED)
+        return m->own_embed != NULL;
+    if (s->kind == EH_STORED_HEAD) {
+        for (int64_t i = 0; i < m->n_head_slice; i++)
+            if (m->head[i].own != NULL)
+                return true;
+        return false;
+    }
+    if (s->l->own != NULL || s->l->col_scale != NULL)
+        return true;
+    for (int64_t i = 0; i < s->n_row && s->l->row_scale != NULL; i++)
+        if (s->l->row_scale[s->first + i] != 1.0f)
+            return true;
+    return false;
+}
+
+int eh_stored_changed(const eh_model *m, const eh_stored *s, bool *changed, eh_err *err)
+{
+    bool differs = s->t == NULL;
+    if (!differs && may_have_changed(m, s)) {
+        float *x = eh_alloc(2 * s->n_col, (int64_t)sizeof *x), *y = x + s->n_col;
+        if (x == NULL)
+            return eh_fail(err, EH_ENOMEM, "no memory for a row of \"%s\"", s->name);
+        for (int64_t i = 0; i < s->n_row && !differs; i++) {
+            eh_stored_rows(m, s, i, 1, x);
+            if (s->vector == NULL) {
+                eh_tensor_rows(s->t, s->unpermute ? permuted_row(i, m->config.d_head) : i, 1, y);
+                differs = memcmp(x, y, (size_t)s->n_col * sizeof *x) != 0;
+                continue;
+            }
+            eh_tensor_rows(s->t, 0, 1, y);
+            for (int64_t c = 0; c < s->n_col && !differs; c++)
+                differs = memcmp(&x[eh_stored_row(m, s, c)], &y[c], sizeof *x) != 0;
+        }
+        eh_free(x);
+    }
+    *changed = differs;
+    return EH_OK;
 }
 
 /* ---- Open, close, tell -------------------------------------------------------------------------- */

@@ -84,6 +84,10 @@ void eh_linear_rows(const eh_model *m, const eh_linear *l, int64_t from, int64_t
 /* Gives l weights of its own, in l->own, as they are in force: edits on it become part of them. Whoever
  * changes l->own calls eh_linear_changed. */
 int eh_linear_own(eh_model *m, eh_linear *l, eh_err *err);
+/* Its two halves: the memory that this wants (NULL where it is there), and the change, which cannot fail. `own` is for
+ * eh_block_free as long as it is not taken. */
+int eh_linear_own_room(eh_model *m, const eh_linear *l, float **own, float **bias, eh_err *err);
+void eh_linear_own_in(eh_model *m, eh_linear *l, float *own, float *bias);
 /* The same for the embedding, and with it for the output head where that is tied. */
 int eh_model_own_embed(eh_model *m, eh_err *err);
 void eh_linear_changed(eh_linear *l); /* what is packed is no more true */
@@ -100,6 +104,38 @@ void eh_model_plan_memory(eh_model *m, int64_t memory);
 
 /* Cosines and sines for positions below n. */
 int eh_model_need_rope(eh_model *m, int64_t n, eh_err *err);
+
+/* What stands for each stored tensor, for writers and comparers:
+ *
+ *     for (int64_t i = 0; i < eh_model_n_stored(m); i++)
+ *         if (eh_model_stored(m, i, &s))
+ *             eh_stored_rows(m, &s, 0, s.n_row, out);       in force, Hugging Face order
+ */
+typedef enum eh_stored_kind {
+    EH_STORED_NORM, EH_STORED_Q, EH_STORED_K, EH_STORED_V, EH_STORED_O, EH_STORED_GATE, EH_STORED_UP, EH_STORED_DOWN,
+    EH_STORED_EMBED, EH_STORED_HEAD
+} eh_stored_kind;
+
+typedef struct eh_stored {
+    eh_stored_kind kind;
+    bool bias;             /* of the projection `kind`; a row of n_col numbers */
+    int64_t layer;         /* -1: none */
+    char name[200];        /* as the model's format calls it */
+    const eh_tensor *t;    /* NULL: the file has none; an edit brought it */
+    const eh_linear *l;    /* of a projection; rows first..first + n_row - 1 of it */
+    int64_t first;
+    bool unpermute;        /* the file has the rows in another order: eh_stored_row */
+    const float *vector;   /* of a bias or a norm, in force */
+    int64_t n_row, n_col;
+} eh_stored;
+
+int64_t eh_model_n_stored(const eh_model *m);
+bool eh_model_stored(const eh_model *m, int64_t i, eh_stored *s); /* false: this model has no such tensor */
+void eh_stored_rows(const eh_model *m, const eh_stored *s, int64_t row, int64_t n, float *out);
+/* The row (of a bias: the number) that lies at `at` in the file. */
+int64_t eh_stored_row(const eh_model *m, const eh_stored *s, int64_t at);
+/* Some stored number of it is not what is in force. Reads the rows that an edit or a training may have changed. */
+int eh_stored_changed(const eh_model *m, const eh_stored *s, bool *changed, eh_err *err);
 
 /* Edits (edits.c). */
 void eh_linear_unedit(eh_linear *l);       /* as if no edit were in force */

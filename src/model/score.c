@@ -107,6 +107,10 @@ int eh_score_observed(eh_model *m, const eh_request *request, int64_t n, eh_answ
             return rc;
     }
     int rc = EH_OK;
+    eh_sharing sharing = m->sharing ? EH_SHARE_ALL : EH_SHARE_NONE;
+    for (int i = 0; m->sharing && i < n_observer; i++)
+        if (observer[i].sites & EH_SITES_APART)
+            sharing = EH_SHARE_APART;
     int64_t *order = eh_alloc(n, (int64_t)sizeof *order);
     if (order == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for %lld requests", (long long)n);
@@ -115,7 +119,7 @@ int eh_score_observed(eh_model *m, const eh_request *request, int64_t n, eh_answ
     int64_t number = 0;
     for (int64_t at = 0; at < n && rc == EH_OK;) {
         eh_batch b;
-        rc = eh_batch_pack(request, answer, order, at, n, m->batch_tokens, m->sharing, &m->scratch, &b, &at, err);
+        rc = eh_batch_pack(request, answer, order, at, n, m->batch_tokens, sharing, &m->scratch, &b, &at, err);
         b.number = number++;
         float *x = rc < 0 ? NULL : eh_new_raw(&m->scratch, float, b.n_tok * m->config.d_model);
         if (rc == EH_OK && x == NULL)
@@ -139,7 +143,7 @@ int eh_score(eh_model *m, const eh_request *request, int64_t n, eh_answer *answe
 
 /* ---- Plain logits --------------------------------------------------------------------------------------- */
 
-int eh_logits(eh_model *m, const int32_t *tok, int64_t n_tok, float *out, eh_err *err)
+int eh_logits_from(eh_model *m, const int32_t *tok, int64_t n_tok, int64_t first, float *out, eh_err *err)
 {
     const eh_request r = {.tok = tok, .n_tok = n_tok, .from = n_tok};
     eh_answer a = {0};
@@ -150,18 +154,23 @@ int eh_logits(eh_model *m, const int32_t *tok, int64_t n_tok, float *out, eh_err
     const int64_t order = 0;
     int64_t next;
     eh_batch b;
-    rc = eh_batch_pack(&r, &a, &order, 0, 1, n_tok, true, &m->scratch, &b, &next, err);
+    rc = eh_batch_pack(&r, &a, &order, 0, 1, n_tok, EH_SHARE_ALL, &m->scratch, &b, &next, err);
     float *x = rc < 0 ? NULL : eh_new_raw(&m->scratch, float, n_tok * m->config.d_model);
     if (rc == EH_OK && x == NULL)
         rc = eh_fail(err, EH_ENOMEM, "no memory for %lld tokens", (long long)n_tok);
     if (rc == EH_OK) {
-        for (int64_t i = 0; i < n_tok; i++)
-            b.ask[i] = i;
-        b.n_ask = n_tok;
+        for (int64_t i = first; i < n_tok; i++)
+            b.ask[i - first] = i;
+        b.n_ask = n_tok - first;
         rc = eh_forward(m, &b, NULL, NULL, 0, x, err);
     }
     if (rc == EH_OK)
-        rc = eh_head_copy(m, x, n_tok, out, err);
+        rc = eh_head_copy(m, x, n_tok - first, out, err);
     eh_arena_rewind(&m->scratch, mark);
     return rc;
+}
+
+int eh_logits(eh_model *m, const int32_t *tok, int64_t n_tok, float *out, eh_err *err)
+{
+    return eh_logits_from(m, tok, n_tok, 0, out, err);
 }

@@ -13,10 +13,19 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "model/model.h"
+#include "text/tokenizer.h"
+
+/* Where a request's tokens lie in the text it was made of. */
+typedef struct eh_ask_place {
+    eh_ids ids;        /* the request's tokens with their bytes of the text; the ask's memory */
+    int64_t prompt_at; /* byte of the text at which the prompt as given begins; -1: not found in it */
+} eh_ask_place;
 
 typedef struct eh_ask {
     eh_model *m;
     bool chat; /* prompts are wrapped in the model's chat template */
+    bool places; /* keep where tokens lie; then place[number] is there */
+    eh_ask_place *place;
     eh_request *request;
     eh_answer *answer;
     int64_t n, room;
@@ -34,7 +43,12 @@ int eh_ask_pair(eh_ask *a, eh_str context, eh_str continuation, int64_t *number,
 /* The first token of " " + text after a prompt (with a chat template: of text). */
 int eh_ask_first_token(eh_ask *a, eh_str prompt, eh_str text, int32_t *id, eh_err *err);
 
+/* The same tokens with nothing scored: its last row is the text's last token. */
+int eh_ask_whole(eh_ask *a, int64_t of, int64_t *number, eh_err *err);
+
 int eh_ask_answer(eh_ask *a, eh_err *err);
+/* With observers, as eh_score_observed. */
+int eh_ask_answer_observed(eh_ask *a, const eh_observer *observer, int n_observer, eh_err *err);
 double eh_ask_sum(const eh_ask *a, int64_t number); /* of token_logprob, nats */
 void eh_ask_reset(eh_ask *a); /* forgets the requests, keeps the memory */
 void eh_ask_clear(eh_ask *a);

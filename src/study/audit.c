@@ -17,7 +17,7 @@
 #define BLOCK 128
 
 static const eh_audit_kind *const kinds[] = {&eh_audit_bbq, &eh_audit_bbq_harness, &eh_audit_probes, &eh_audit_pairs,
-                                             &eh_audit_utility};
+                                             &eh_audit_utility, &eh_audit_items};
 #define N_KIND ((int64_t)(sizeof kinds / sizeof *kinds))
 #define MAX_TASKS 16
 
@@ -176,33 +176,51 @@ static void draw_templates(const eh_audit_plan *p, const eh_audit_item *item, co
         }
 }
 
-int eh_audit_choose(eh_audit_task *t, const eh_audit_item *item, int64_t n, const char *const *category,
-                    int64_t n_category, const char *const *family, int64_t n_family, eh_err *err)
+/* The split of each template: those of a family are dealt among themselves. */
+static int split_clusters(const eh_audit_item *item, int64_t n, const eh_audit_names *names, eh_split *out,
+                          eh_err *err)
+{
+    eh_arena mem = {0};
+    int32_t *family = eh_new(&mem, int32_t, names->n_cluster);
+    int rc = family == NULL ? eh_fail(err, EH_ENOMEM, "no memory to split %lld templates", (long long)names->n_cluster)
+                            : EH_OK;
+    for (int64_t i = 0; i < n && rc == EH_OK; i++)
+        family[item[i].cluster] = item[i].family;
+    if (rc == EH_OK)
+        rc = eh_split_clusters(names->cluster, family, names->n_cluster, out, err);
+    eh_arena_clear(&mem);
+    return rc;
+}
+
+int eh_audit_choose(eh_audit_task *t, const eh_audit_item *item, int64_t n, const eh_audit_names *names, eh_err *err)
 {
     const eh_audit_options *o = &t->plan->o;
+    const int64_t n_category = names->n_category, n_family = names->n_family, n_cluster = names->n_cluster;
     eh_arena mem = {0};
-    int64_t n_cluster = 0;
-    for (int64_t i = 0; i < n; i++)
-        n_cluster = item[i].cluster >= n_cluster ? item[i].cluster + 1 : n_cluster;
+    eh_split *split = eh_new(&mem, eh_split, n_cluster);
     bool *by_category = eh_new(&mem, bool, n_category), *by_family = eh_new(&mem, bool, n_family);
     int64_t *rows = eh_new(&mem, int64_t, n_family), *order = eh_new(&mem, int64_t, n_cluster);
     int64_t *size = eh_new(&mem, int64_t, n_cluster);
     bool *drawn = eh_new(&mem, bool, n_cluster);
     t->pick = eh_alloc(n, (int64_t)sizeof *t->pick);
     int rc = EH_OK;
-    if (!by_category || !by_family || !rows || !order || !size || !drawn || !t->pick) {
+    if (!split || !by_category || !by_family || !rows || !order || !size || !drawn || !t->pick) {
         rc = eh_fail(err, EH_ENOMEM, "no memory to choose from %lld items", (long long)n);
         goto done;
     }
     if (o->categories != NULL) {
-        rc = check_names(o->categories, category, n_category, family, n_family, err);
+        rc = check_names(o->categories, names->category, n_category, names->family, n_family, err);
         if (rc < 0)
             goto done;
-        mark_wanted(o->categories, category, n_category, by_category);
-        mark_wanted(o->categories, family, n_family, by_family);
+        mark_wanted(o->categories, names->category, n_category, by_category);
+        mark_wanted(o->categories, names->family, n_family, by_family);
     }
+    if (t->plan->split != EH_SPLIT_ALL && (rc = split_clusters(item, n, names, split, err)) < 0)
+        goto done;
     t->n_all = n;
     for (int64_t i = 0; i < n; i++) {
+        if (t->plan->split != EH_SPLIT_ALL && split[item[i].cluster] != t->plan->split)
+            continue;
         if (o->categories != NULL && !by_category[item[i].category] && !by_family[item[i].family])
             continue;
         if (o->rows > 0 && rows[item[i].family]++ >= o->rows)
@@ -232,7 +250,7 @@ static double now(void)
     return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
 }
 
-static int hash_items(const eh_audit_task *t, char out[EH_SHA256_TEXT], eh_err *err)
+int eh_audit_hash_items(const eh_audit_task *t, char out[EH_SHA256_TEXT], eh_err *err)
 {
     eh_sha256 h;
     eh_sha256_begin(&h);
@@ -241,8 +259,7 @@ static int hash_items(const eh_audit_task *t, char out[EH_SHA256_TEXT], eh_err *
     return eh_sha256_end(&h, out, err);
 }
 
-/* Everything that a task's records depend on. */
-static json_t *what_of(const eh_audit_task *t, const char *data_sha, const char *fingerprint)
+json_t *eh_audit_what(const eh_audit_task *t, const char *data_sha, const char *fingerprint)
 {
     const eh_audit_plan *p = t->plan;
     const bool letters = p->form == EH_BBQ_LETTERS;
@@ -297,11 +314,10 @@ static int run_task(eh_audit_task *t, eh_journal *j, const json_t *what, eh_audi
     return rc;
 }
 
-/* Takes the answers from samples_<task>.jsonl. */
-static int read_records(eh_audit_task *t, eh_err *err)
+int eh_audit_read_records(eh_audit_task *t, const char *dir, eh_err *err)
 {
     char path[4200];
-    snprintf(path, sizeof path, "%.4000s/samples_%s.jsonl", t->plan->o.out, t->kind->task);
+    snprintf(path, sizeof path, "%.4000s/samples_%s.jsonl", dir, t->kind->task);
     eh_map map;
     int rc = eh_map_open(path, &map, err);
     if (rc < 0)
@@ -326,6 +342,31 @@ static int read_records(eh_audit_task *t, eh_err *err)
     return rc;
 }
 
+static int score_task(eh_audit_task *t, eh_audit *a, eh_err *err)
+{
+    int rc = t->kind->note != NULL ? t->kind->note(t, a, err) : EH_OK;
+    for (int64_t k = 0; rc == EH_OK; k++) {
+        eh_sheet s;
+        eh_estimate e[EH_SHEET_SCORES];
+        const char *name;
+        rc = t->kind->sheet(t, k, &s, &name, err);
+        if (rc == EH_AUDIT_LAST)
+            return EH_OK;
+        if (rc == EH_AUDIT_NO_SHEET)
+            rc = EH_OK;
+        else if (rc == EH_OK) {
+            rc = eh_sheet_estimate(&s, &t->plan->how, e, err);
+            for (int64_t i = 0; i < s.n_score && rc == EH_OK; i++) {
+                const char *said = NULL;
+                if (t->kind->shows == NULL || t->kind->shows(t, i, &e[i], &said))
+                    rc = eh_audit_add_row(a, t->kind->task, name, s.name[i], &e[i], (eh_better)s.better[i], said, err);
+            }
+            eh_sheet_clear(&s);
+        }
+    }
+    return rc;
+}
+
 /* ---- The whole ------------------------------------------------------------------------------------------------- */
 
 /* Our probe set: where the user says, else where it was installed, else in the source tree. */
@@ -339,13 +380,26 @@ static const char *find_probes(const eh_audit_options *o)
     return EH_DATA_INSTALLED "/probes";
 }
 
-static int make_plan(const eh_model *m, const eh_audit_options *o, eh_audit_plan *p, eh_err *err)
+static bool names_task(const char *list, const char *task)
+{
+    for (size_t len; *list != '\0'; list += len + (list[len] == ',')) {
+        len = strcspn(list, ",");
+        if (len == strlen(task) && memcmp(list, task, len) == 0)
+            return true;
+    }
+    return false;
+}
+
+int eh_audit_plan_make(const eh_model *m, const eh_audit_options *o, eh_audit_plan *p, eh_err *err)
 {
     *p = (eh_audit_plan){.o = *o, .probes = find_probes(o)};
     if (o->out == NULL || o->out[0] == '\0')
         return eh_fail(err, EH_EINVAL, "an audit needs an out folder");
     if (p->o.tasks == NULL)
-        p->o.tasks = "probes";
+        p->o.tasks = o->items != NULL ? "items" : "probes";
+    if (o->items != NULL && !names_task(p->o.tasks, "items"))
+        return eh_fail(err, EH_EINVAL, "a file of items is given, and the benchmarks named (%s) do not hold \"items\"",
+                       p->o.tasks);
     const char *answer = o->answer != NULL ? o->answer : "letters";
     int form = 0;
     while (form < EH_BBQ_N_FORM && strcmp(eh_bbq_form_table[form].name, answer) != 0)
@@ -357,6 +411,8 @@ static int make_plan(const eh_model *m, const eh_audit_options *o, eh_audit_plan
     p->orders = eh_bbq_orders_find(orders);
     if (p->orders == NULL)
         return eh_fail(err, EH_EINVAL, "there are no orders \"%s\"; there are stored, cyclic and all", orders);
+    if (!eh_split_find(o->split, &p->split))
+        return eh_fail(err, EH_EINVAL, "there is no split \"%s\"; there are all, select, tune and test", o->split);
     if (o->limit < 0 || o->rows < 0 || o->resamples < 0 || o->resamples > 10000000)
         return eh_fail(err, EH_EINVAL, "limit, rows and resamples cannot be negative, nor resamples above 10 million");
     if (o->confidence != 0.0 && !(o->confidence > 0.0 && o->confidence < 1.0))
@@ -370,6 +426,35 @@ static int make_plan(const eh_model *m, const eh_audit_options *o, eh_audit_plan
     return EH_OK;
 }
 
+int eh_audit_task_open(eh_model *m, const eh_audit_plan *p, const char *name, eh_audit_task **out, eh_err *err)
+{
+    const eh_audit_kind *kind = eh_audit_kind_find(name);
+    if (kind == NULL)
+        return eh_fail(err, EH_EINVAL, "there is no benchmark \"%s\"", name);
+    eh_audit_task *t = eh_calloc(1, (int64_t)sizeof *t);
+    if (t == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for a task");
+    *t = (eh_audit_task){.kind = kind, .plan = p, .m = m};
+    int rc = kind->load(t, err);
+    if (rc == EH_OK && t->n_pick == 0)
+        rc = eh_fail(err, EH_EINVAL, "no item of %s is left by --split, --categories, --rows and --limit", name);
+    if (rc < 0) {
+        eh_audit_task_close(t);
+        return rc;
+    }
+    *out = t;
+    return EH_OK;
+}
+
+void eh_audit_task_close(eh_audit_task *t)
+{
+    if (t == NULL)
+        return;
+    t->kind->clear(t);
+    eh_free(t->pick);
+    eh_free(t);
+}
+
 /* The tasks named, loaded. */
 static int load_tasks(eh_model *m, const eh_audit_plan *p, eh_audit_task **task, int64_t *n, eh_err *err)
 {
@@ -377,24 +462,15 @@ static int load_tasks(eh_model *m, const eh_audit_plan *p, eh_audit_task **task,
         const size_t len = strcspn(s, ",");
         char name[100];
         snprintf(name, sizeof name, "%.*s", (int)(len < 99 ? len : 99), s);
-        const eh_audit_kind *kind = eh_audit_kind_find(name);
-        if (kind == NULL)
-            return eh_fail(err, EH_EINVAL, "there is no benchmark \"%s\"", name);
         for (int64_t i = 0; i < *n; i++)
-            if (task[i]->kind == kind)
+            if (strcmp(task[i]->kind->task, name) == 0)
                 return eh_fail(err, EH_EINVAL, "the benchmark \"%s\" is named twice", name);
         if (*n == MAX_TASKS)
             return eh_fail(err, EH_EINVAL, "more than %d benchmarks are named", MAX_TASKS);
-        eh_audit_task *t = eh_calloc(1, (int64_t)sizeof *t);
-        if (t == NULL)
-            return eh_fail(err, EH_ENOMEM, "no memory for a task");
-        *t = (eh_audit_task){.kind = kind, .plan = p, .m = m};
-        task[(*n)++] = t;
-        const int rc = kind->load(t, err);
+        const int rc = eh_audit_task_open(m, p, name, &task[*n], err);
         if (rc < 0)
             return rc;
-        if (t->n_pick == 0)
-            return eh_fail(err, EH_EINVAL, "no item of %s is left by --categories, --rows and --limit", name);
+        (*n)++;
         s += len + (s[len] == ',');
     }
     return *n > 0 ? EH_OK : eh_fail(err, EH_EINVAL, "no benchmark is named");
@@ -403,7 +479,7 @@ static int load_tasks(eh_model *m, const eh_audit_plan *p, eh_audit_task **task,
 int eh_audit_run(eh_model *m, const eh_audit_options *options, eh_audit **out, eh_err *err)
 {
     eh_audit_plan plan;
-    int rc = make_plan(m, options, &plan, err);
+    int rc = eh_audit_plan_make(m, options, &plan, err);
     if (rc < 0)
         return rc;
     const double start = now();
@@ -421,8 +497,8 @@ int eh_audit_run(eh_model *m, const eh_audit_options *options, eh_audit **out, e
         (rc = eh_journal_open(plan.o.out, &j, err)) < 0)
         goto done;
     for (int64_t i = 0; i < n_task && rc == EH_OK; i++) {
-        rc = hash_items(task[i], data_sha[i], err);
-        json_t *what = rc < 0 ? NULL : what_of(task[i], data_sha[i], fingerprint);
+        rc = eh_audit_hash_items(task[i], data_sha[i], err);
+        json_t *what = rc < 0 ? NULL : eh_audit_what(task[i], data_sha[i], fingerprint);
         if (rc == EH_OK && what == NULL)
             rc = eh_fail(err, EH_ENOMEM, "no memory for a journal line");
         const double before = now();
@@ -431,9 +507,9 @@ int eh_audit_run(eh_model *m, const eh_audit_options *options, eh_audit **out, e
         scoring += now() - before;
         json_decref(what);
         if (rc == EH_OK)
-            rc = read_records(task[i], err);
+            rc = eh_audit_read_records(task[i], plan.o.out, err);
         if (rc == EH_OK)
-            rc = task[i]->kind->score(task[i], a, err);
+            rc = score_task(task[i], a, err);
         a->n_item += task[i]->n_pick;
     }
     a->seconds = now() - start;
@@ -443,11 +519,8 @@ int eh_audit_run(eh_model *m, const eh_audit_options *options, eh_audit **out, e
         rc = eh_audit_write_reproduce(a, &plan, m, task, (const char(*)[EH_SHA256_TEXT])data_sha, n_task, fingerprint,
                                       scoring, err);
 done:
-    for (int64_t i = 0; i < n_task; i++) {
-        task[i]->kind->clear(task[i]);
-        eh_free(task[i]->pick);
-        eh_free(task[i]);
-    }
+    for (int64_t i = 0; i < n_task; i++)
+        eh_audit_task_close(task[i]);
     eh_journal_close(j);
     if (rc < 0) {
         eh_audit_close(a);

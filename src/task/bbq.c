@@ -123,6 +123,22 @@ static int read_template(const char *place, const json_t *row, int64_t *out, eh_
     return EH_OK;
 }
 
+/* The three words, one after another in one piece of memory. */
+static int keep_words(const eh_str word[3], eh_arena *memory, eh_str out[3], eh_err *err)
+{
+    eh_buf all = {0};
+    eh_str kept = {0};
+    for (int i = 0; i < 3; i++)
+        eh_buf_str(&all, word[i]);
+    int rc = eh_buf_check(&all, "the words of a question's groups", err);
+    if (rc == EH_OK)
+        rc = eh_text_keep(memory, eh_buf_get(&all), &kept, err);
+    eh_buf_clear(&all);
+    for (int64_t i = 0, at = 0; rc == EH_OK && i < 3; at += word[i++].n)
+        out[i] = (eh_str){kept.p + at, word[i].n};
+    return rc;
+}
+
 static int read_row(const eh_rows *r, const json_t *row, const char *family, eh_bbq_build *b, eh_err *err)
 {
     const char *place = r->place.p;
@@ -158,6 +174,8 @@ static int read_row(const eh_rows *r, const json_t *row, const char *family, eh_
         rc = read_int(r, row, "label", 2, &label, err);
     if (rc == EH_OK)
         rc = read_answer_info(place, row, &g, err);
+    if (rc == EH_OK)
+        rc = keep_words(g.word, &b->memory, item->word, err);
     if (rc == EH_OK)
         rc = read_stereotyped(place, row, stereotyped, &g.n_stereotyped, err);
     if (rc == EH_OK && (label == g.unknown) == item->disambig)

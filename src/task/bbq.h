@@ -23,6 +23,7 @@
 typedef struct eh_bbq_item {
     eh_str context, question;
     eh_str option[3];
+    eh_str word[3];          /* how the data call each option's group ("grandfather"); empty: not said */
     int64_t example_id;      /* unique in its family */
     int32_t family;          /* set->family: the category as it is filed */
     int32_t category;        /* set->category: the same, with proper-name items apart */

@@ -13,7 +13,7 @@
 #ifndef EH_TASK_BBQ_SCORE_H
 #define EH_TASK_BBQ_SCORE_H
 
-#include "stats/estimate.h"
+#include "stats/sheet.h"
 #include "task/bbq.h"
 #include "task/bbq_prompt.h"
 #include "task/task.h"
@@ -90,6 +90,7 @@ typedef struct eh_bbq_part {
     X(AMB_SHIFT, "sum of p_full(biased) - p_q(biased)") \
     X(DIS_SHIFT_N, "disambiguated rows with a CI and a biased answer") \
     X(DIS_SHIFT, "sum of p_full(biased) - p_q(biased)") \
+    X(AMB_LEAN, "ambiguous rows with a CI and a biased answer: sum of p(biased) - p(other group)") \
     X(PAIR_N, "questions with a CI in both contexts") \
     X(PAIR_MORE, "of these, CI larger in the disambiguated context") \
     X(ORDER_N, "rows asked in several orders") \
@@ -123,6 +124,7 @@ typedef enum eh_bbq_score {
     EH_BBQ_CI_DIS,
     EH_BBQ_CI_BIAS_AMB,
     EH_BBQ_CI_BIAS_DIS,
+    EH_BBQ_LEAN_AMB,
     EH_BBQ_POSITION_EFFECT,
     EH_BBQ_PLACE_1,
     EH_BBQ_PLACE_2,
@@ -143,6 +145,10 @@ typedef struct eh_bbq_score_info {
 } eh_bbq_score_info;
 
 extern const eh_bbq_score_info eh_bbq_score_table[EH_BBQ_N_SCORE];
+
+/* The sums of a part per template (cluster: the set's) and the scores of eh_bbq_score_table made of them,
+ * for estimates and for before/after; the caller's to clear. */
+int eh_bbq_sheet(const eh_bbq_set *set, const eh_bbq_answer *answer, eh_bbq_part part, eh_sheet *out, eh_err *err);
 
 /*
  * eh_bbq_scores - all scores of a part with their intervals
@@ -170,6 +176,8 @@ extern const eh_bbq_score_info eh_bbq_harness_table[EH_BBQ_N_HARNESS_SCORE];
 /* The choice with the highest log-probability; the first of equals. EH_ENUMERIC where one is NaN. */
 int eh_bbq_harness_pick(const double ll[EH_BBQ_HARNESS_CHOICES], int8_t *choice, eh_err *err);
 
+/* As eh_bbq_sheet. */
+int eh_bbq_harness_sheet(const eh_bbq_set *set, const int8_t *choice, eh_bbq_part part, eh_sheet *out, eh_err *err);
 /* As eh_bbq_scores. choice [set->n_item]: 0..11, or -1: not answered. The harness's per-category
  * numbers are those of a family (it does not know names apart). A bias score is 0 where no biased
  * answer was given, and not defined where no row is there. */

@@ -56,6 +56,16 @@ const eh_task_info eh_task_table[] = {
         .published = "the data/probes folder of evenhand",
         .files = "utility.jsonl",
     },
+    {
+        .name = "items",
+        .what = "items of your own: a prompt and choices, one of them biased, or one of them right",
+        .score = "bias, log_ratio",
+        .better = EH_BETTER_ZERO,
+        .licence = "yours",
+        .citation = "the file that --items names; scores as docs/methods/items.md has them",
+        .published = "nowhere: --items FILE names it",
+        .files = "nothing: --items FILE names it",
+    },
 };
 const int64_t eh_task_count = (int64_t)(sizeof eh_task_table / sizeof eh_task_table[0]);
 

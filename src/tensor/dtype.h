@@ -58,6 +58,17 @@ void eh_dtype_to_f32(eh_dtype t, const void *stored, int64_t n, float *out);
 /* n floats to bfloat16, rounded to nearest even; NaN stays NaN (a quiet one). */
 void eh_f32_to_bf16(const float *x, int64_t n, uint16_t *out);
 void eh_bf16_to_f32(const uint16_t *x, int64_t n, float *out);
+/*
+ * The other way (quantise.c). _from_f32 makes n stored numbers (whole blocks) of floats, to nearest
+ * even for the plain types. _update makes stored numbers follow x and spares what it can: blocks that
+ * stand for x already keep their bytes; another block keeps its scales (a K
+ * type's sub-blocks that changed may take others) and has the numbers rounded to their grid, so that neighbours of a changed number stay as they are; where that
+ * costs more than twice the error (root mean square) of the better of two others, that one is taken: its
+ * scales multiplied (exact but for their rounding to f16, and exactly zero for zeros), or quantised anew.
+ * Integers are rounded and clipped.
+ */
+void eh_dtype_from_f32(eh_dtype t, const float *x, int64_t n, void *stored);
+void eh_dtype_update(eh_dtype t, const float *x, int64_t n, void *stored);
 float eh_f16_to_f32_one(uint16_t h);
 uint16_t eh_f32_to_f16_one(float x); /* nearest even; beyond 65520: infinity; NaN stays NaN */
 

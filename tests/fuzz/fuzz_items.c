@@ -4,6 +4,7 @@
  *     b rows of BBQ          m rows of BBQ, a line "---", metadata (CSV)
  *     f probe templates      n probe templates, a line "---", unknown phrases
  *     p pairs                u utility questions             c CSV
+ *     i items of one's own
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -12,6 +13,7 @@
 
 #include "task/bbq_score.h"
 #include "task/csv.h"
+#include "task/items.h"
 #include "task/probe.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -40,6 +42,25 @@ static void use(eh_bbq_set *set)
     free(a);
     eh_buf_clear(&b);
     eh_bbq_clear(set);
+}
+
+static void use_items(eh_item_set *set)
+{
+    for (int64_t i = 0; i < set->n_item; i++) {
+        const eh_item *q = &set->item[i];
+        const int n = q->n_choice;
+        if (n < 2 || n > EH_ITEM_CHOICES || q->biased < -1 || q->biased >= n || q->other < -1 || q->other >= n ||
+            q->unknown < -1 || q->unknown >= n || q->answer < -1 || q->answer >= n || (q->biased < 0) != (q->other < 0) ||
+            (q->biased < 0 && q->answer < 0) || (q->biased >= 0 && (q->biased == q->other || q->biased == q->unknown)) ||
+            q->category < 0 || q->category >= set->n_category || q->cluster < 0 || q->cluster >= set->n_cluster ||
+            q->group < 0 || q->group >= set->n_group || q->prompt.n < 1)
+            abort();
+        for (int64_t k = 0; k < q->n_mention; k++)
+            if (q->mention[k].from < (k > 0 ? q->mention[k - 1].end + 1 : 0) || q->mention[k].end <= q->mention[k].from ||
+                q->mention[k].end > q->prompt.n)
+                abort();
+    }
+    eh_items_clear(set);
 }
 
 /* The text before and behind the first line "---". */
@@ -87,6 +108,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         eh_utility_set utility;
         if (eh_utility_read(text, "utility", &utility, &err) == EH_OK)
             eh_utility_clear(&utility);
+        break;
+    }
+    case 'i': {
+        eh_item_set items;
+        if (eh_items_read(text, "items", &items, &err) == EH_OK)
+            use_items(&items);
         break;
     }
     case 'c': {

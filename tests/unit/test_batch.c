@@ -39,7 +39,7 @@ static void add(const char *tokens, int64_t from, int64_t n_cand)
     s.answer[i] = (eh_answer){.token_logprob = s.token_logprob[i], .cand_logprob = s.cand_logprob[i]};
 }
 
-static eh_batch pack(int64_t from, int64_t batch_tokens, bool sharing, eh_arena *arena, int64_t *next)
+static eh_batch pack(int64_t from, int64_t batch_tokens, eh_sharing sharing, eh_arena *arena, int64_t *next)
 {
     eh_batch b;
     CHECK_OK(eh_batch_pack(s.request, s.answer, s.order, from, s.n, batch_tokens, sharing, arena, &b, next, &err));
@@ -83,7 +83,7 @@ TEST(a_forest_by_hand)
     add("1256", 2, 0); /* scores 5 after 12, 6 after 125 */
     add("3", 1, 2);
     eh_batch_order(s.request, s.n, s.order);
-    const eh_batch b = pack(0, 100, true, &arena, &next);
+    const eh_batch b = pack(0, 100, EH_SHARE_ALL, &arena, &next);
     const int32_t tok[6] = {1, 2, 3, 4, 5, 3}, depth[6] = {0, 1, 2, 3, 2, 0}, run_of[6] = {0, 0, 0, 0, 1, 2};
     CHECK_INT(next, 3);
     CHECK_INT(b.n_tok, 6);
@@ -126,13 +126,43 @@ TEST(without_sharing_every_request_is_a_tree_of_its_own)
     add("123", 3, 1);
     add("124", 3, 1);
     eh_batch_order(s.request, s.n, s.order);
-    const eh_batch shared = pack(0, 100, true, &arena, &next), alone = pack(0, 100, false, &arena, &next);
+    const eh_batch shared = pack(0, 100, EH_SHARE_ALL, &arena, &next);
+    const eh_batch alone = pack(0, 100, EH_SHARE_NONE, &arena, &next);
     CHECK_INT(shared.n_tok, 4);
     CHECK_INT(shared.n_run, 2); /* the same request twice adds no run */
     CHECK_INT(alone.n_tok, 9);
     CHECK_INT(alone.n_run, 3);
     for (int r = 0; r < 3; r++)
         CHECK(alone.run[r].parent == -1 && alone.run[r].depth == 0 && alone.run[r].n == 3);
+    eh_arena_clear(&arena);
+}
+
+/* Rows of position from - 1 and after are each request's own; what comes before is shared. */
+TEST(apart_the_answer_rows_are_nobody_elses)
+{
+    eh_arena arena = {0};
+    int64_t next;
+    begin();
+    add("1234", 4, 1);
+    add("1234", 4, 1);
+    add("1234", 2, 1); /* its row of 2 is its own, and so are those of 3 and 4 */
+    add("12345", 5, 1);
+    add("12345", 5, 1);
+    eh_batch_order(s.request, s.n, s.order);
+    const eh_batch b = pack(0, 100, EH_SHARE_APART, &arena, &next);
+    CHECK_INT(b.n_request, 5);
+    /* 1234, then 4; then 234 on 1; the fourth finds only 1 before it that is nobody's: 2345; then 5. */
+    CHECK_INT(b.n_tok, 4 + 1 + 3 + 4 + 1);
+    const int64_t last_row[5] = {3, 4, 5, 11, 12};
+    for (int i = 0; i < 5; i++)
+        CHECK_INT(b.last_row[i], last_row[i]);
+    for (int i = 0; i < 5; i++)
+        for (int64_t row = b.last_row[i]; row >= 0;) { /* no path goes through another's answer */
+            for (int k = 0; k < 5; k++)
+                CHECK(k == i || b.last_row[k] != row);
+            const eh_run *r = &b.run[b.run_of[row]];
+            row = row > r->first ? row - 1 : r->parent;
+        }
     eh_arena_clear(&arena);
 }
 
@@ -145,15 +175,15 @@ TEST(a_batch_ends_where_its_tokens_would_be_too_many)
     add("1112", 4, 1); /* one new token */
     add("2222", 4, 1);
     eh_batch_order(s.request, s.n, s.order);
-    CHECK_INT(pack(0, 5, true, &arena, &next).n_tok, 5);
+    CHECK_INT(pack(0, 5, EH_SHARE_ALL, &arena, &next).n_tok, 5);
     CHECK_INT(next, 2);
-    CHECK_INT(pack(0, 4, true, &arena, &next).n_tok, 4);
+    CHECK_INT(pack(0, 4, EH_SHARE_ALL, &arena, &next).n_tok, 4);
     CHECK_INT(next, 1);
-    CHECK_INT(pack(1, 4, true, &arena, &next).n_tok, 4); /* what an earlier batch held is not shared */
+    CHECK_INT(pack(1, 4, EH_SHARE_ALL, &arena, &next).n_tok, 4); /* what an earlier batch held is not shared */
     CHECK_INT(next, 2);
-    CHECK_INT(pack(0, 1, true, &arena, &next).n_tok, 4); /* longer than a batch: it goes alone, whole */
+    CHECK_INT(pack(0, 1, EH_SHARE_ALL, &arena, &next).n_tok, 4); /* longer than a batch: it goes alone, whole */
     CHECK_INT(next, 1);
-    CHECK_INT(pack(0, 9, true, &arena, &next).n_tok, 9);
+    CHECK_INT(pack(0, 9, EH_SHARE_ALL, &arena, &next).n_tok, 9);
     CHECK_INT(next, 3);
     eh_arena_clear(&arena);
 }
@@ -206,7 +236,7 @@ TEST(random_requests_make_the_trie_and_every_want_hangs_on_its_path)
 {
     eh_rng r = eh_rng_at(1, "batch", 0);
     for (int round = 0; round < 300; round++) {
-        const bool sharing = round % 4 != 0;
+        const eh_sharing sharing = round % 4 != 0 ? EH_SHARE_ALL : EH_SHARE_NONE;
         eh_arena arena = {0};
         begin();
         while (s.n < 1 + round % N_MOST) {
@@ -255,7 +285,7 @@ TEST(no_room_is_an_error)
     begin();
     add("12345", 1, 0);
     eh_batch_order(s.request, s.n, s.order);
-    CHECK_FAILS(eh_batch_pack(s.request, s.answer, s.order, 0, 1, 10, true, &arena, &b, &next, &err), EH_ENOMEM,
+    CHECK_FAILS(eh_batch_pack(s.request, s.answer, s.order, 0, 1, 10, EH_SHARE_ALL, &arena, &b, &next, &err), EH_ENOMEM,
                 "batch of 4 tokens");
     CHECK(next == 77 && b.n_tok == 77);
     eh_arena_clear(&arena);

@@ -370,3 +370,69 @@ TEST(paths_join_with_one_slash)
         eh_free(p);
     }
 }
+
+/* ---- Folders as a whole ---------------------------------------------------------------- */
+
+static int add_name(void *ctx, const char *name, eh_err *err)
+{
+    eh_buf_printf(ctx, "%s ", name);
+    return strcmp(name, "stop") == 0 ? eh_fail(err, EH_ESTOP, "stopped") : EH_OK;
+}
+
+TEST(the_entries_of_a_folder_come_by_name)
+{
+    const char *dir = temp_dir();
+    eh_buf b = {0};
+    eh_err err = {0};
+    put(in(dir, "b"), "", 0);
+    put(in(dir, ".a"), "", 0);
+    CHECK_OK(eh_dir_make(in(dir, "c/d"), &err));
+    CHECK_OK(eh_dir_each(dir, add_name, &b, &err));
+    CHECK_STR(b.p, ".a b c ");
+    put(in(dir, "stop"), "", 0);
+    put(in(dir, "z"), "", 0);
+    eh_buf_reset(&b);
+    CHECK_FAILS(eh_dir_each(dir, add_name, &b, &err), EH_ESTOP, "stopped");
+    CHECK_STR(b.p, ".a b c stop ");
+    CHECK_FAILS(eh_dir_each(in(dir, "none"), add_name, &b, &err), EH_ENOENT, "none");
+    eh_buf_clear(&b);
+}
+
+/* One for the two tests below: check.c deals out 20. */
+static const char *folders_dir(void)
+{
+    static const char *dir;
+    dir = dir != NULL ? dir : temp_dir();
+    return dir;
+}
+
+/* What a link points to is not in the folder. */
+TEST(a_folder_is_removed_with_all_in_it_and_nothing_else)
+{
+    const char *dir = folders_dir();
+    eh_err err = {0};
+    CHECK_OK(eh_dir_make(in(dir, "gone/deep/deeper"), &err));
+    CHECK_OK(eh_dir_make(in(dir, "stays"), &err));
+    put(in(dir, "stays/a"), "a", 1);
+    put(in(dir, "gone/deep/b"), "b", 1);
+    CHECK(symlink(in(dir, "stays"), in(dir, "gone/link")) == 0);
+    eh_mem_fail_after(1); /* works without memory: it is what failed calls clean up with */
+    eh_dir_remove(in(dir, "gone"));
+    eh_mem_fail_after(0);
+    CHECK(access(in(dir, "gone"), F_OK) != 0);
+    holds(in(dir, "stays/a"), "a");
+}
+
+TEST(a_folder_appears_by_a_rename)
+{
+    const char *dir = folders_dir();
+    eh_err err = {0};
+    CHECK_OK(eh_dir_make(in(dir, "temp"), &err));
+    put(in(dir, "temp/a"), "a", 1);
+    CHECK_OK(eh_dir_commit(in(dir, "temp"), in(dir, "whole"), &err));
+    holds(in(dir, "whole/a"), "a");
+    CHECK(access(in(dir, "temp"), F_OK) != 0);
+    CHECK_OK(eh_dir_make(in(dir, "temp"), &err));
+    CHECK_FAILS(eh_dir_commit(in(dir, "temp"), in(dir, "whole"), &err), EH_EIO, "whole: cannot put in place");
+    holds(in(dir, "whole/a"), "a");
+}

@@ -1,0 +1,206 @@
+/* evenhand run: the whole job, from "how biased" to "edited, measured again, proven". */
+#include <stdlib.h>
+#include <string.h>
+
+#include "command.h"
+#include "stream.h"
+
+typedef struct args {
+    const char *model, *tasks, *out, *preset, *also, *answer, *measure, *statistic, *mode, *train, *text;
+    cli_questions questions;
+    cli_engine engine;
+    int64_t points, controls, heads, steps;
+    double strength;
+    bool even_noise, no_model, plan, force, json;
+} args;
+
+/* "40 s", "12 min" */
+static const char *duration(double seconds, char room[32])
+{
+    if (seconds < 90)
+        snprintf(room, 32, "%.0f s", seconds);
+    else
+        snprintf(room, 32, "%.0f min", seconds / 60);
+    return room;
+}
+
+static void say_plan(const eh_run_plan *p, FILE *to)
+{
+    char long_one[32], short_one[32];
+    fprintf(to, "plan: %s items select heads, %s tune the edit, %s judge it; ", cli_count(p->n_select),
+            cli_count(p->n_tune), cli_count(p->n_test));
+    fprintf(to, "at %.1f items/s about %s, or %s if no heads are found; %.0f MB of memory\n", p->items_per_second,
+            duration(p->seconds, long_one), duration(p->seconds_found_nothing, short_one), (double)p->bytes / 1e6);
+}
+
+static void put_verdict(const eh_run_result *r, const eh_verdict *v, const char *out)
+{
+    cli_put_coloured(stdout, CLI_BOLD, v->headline);
+    fputs("\n\n", stdout);
+    for (int64_t i = 0; i < v->n; i++) {
+        const eh_sentence *s = &v->sentence[i];
+        cli_put_coloured(stdout, s->kind == EH_SAID_WORSE || s->kind == EH_SAID_CAUTION ? CLI_YELLOW : CLI_BOLD,
+                         s->label);
+        printf(": %s\n", s->text);
+    }
+    if (r->found)
+        printf("\nEdited: %s heads, the strongest by %.2f; the recipe is %s/edit.json.\n", cli_count(r->n_head),
+               r->strength, out);
+    printf("\nThe page is %s/report.html.\n", out);
+}
+
+static void put_json(const eh_run_result *r, const eh_verdict *v, const char *out)
+{
+    fputs("{\"out\":", stdout);
+    cli_put_text(stdout, out, (int64_t)strlen(out));
+    printf(",\"found\":%s,\"heads\":%lld,\"strength\":", r->found ? "true" : "false", (long long)r->n_head);
+    cli_put_double(stdout, r->strength);
+    printf(",\"answer\":\"%s\",\"headline\":", r->answer);
+    cli_put_text(stdout, v->headline, (int64_t)strlen(v->headline));
+    fputs(",\"verdict\":[", stdout);
+    for (int64_t i = 0; i < v->n; i++) {
+        if (i > 0)
+            fputc(',', stdout);
+        cli_put_text(stdout, v->sentence[i].text, (int64_t)strlen(v->sentence[i].text));
+    }
+    fputs("]}\n", stdout);
+}
+
+static int run(const void *given)
+{
+    const args *a = given;
+    cli_progress progress = {.unit = "items"};
+    char *out = a->out != NULL ? cli_printf("%s", a->out) : cli_default_out("run", a->model);
+    eh_model *m = NULL;
+    eh_run_result result = {0};
+    eh_verdict verdict = {0};
+    eh_err err;
+    int status = cli_model_open(a->model, &a->engine, &m);
+    if (status != CLI_DONE)
+        goto done;
+    eh_run_options o = {.locate = {.audit = cli_audit_options(&a->questions),
+                                   .measure = a->measure,
+                                   .statistic = a->statistic,
+                                   .even_noise = a->even_noise},
+                        .preset = a->preset,
+                        .also = a->also,
+                        .text = a->text,
+                        .points = a->points,
+                        .controls = a->controls,
+                        .heads = a->heads,
+                        .strength = a->strength,
+                        .mode = a->mode,
+                        .train = a->train,
+                        .steps = a->steps,
+                        .no_model = a->no_model};
+    o.locate.audit.answer = a->answer;
+    o.locate.audit.tasks = a->tasks;
+    o.locate.audit.out = out;
+    o.locate.audit.force = a->force;
+    o.locate.audit.progress = cli_progress_and_stop;
+    o.locate.audit.progress_ctx = &progress;
+    cli_interrupt_catch();
+    if (a->plan || !a->json) {
+        eh_run_plan plan;
+        if (eh_study_plan(m, &o, &plan, &err) < 0) {
+            status = cli_study_failed(&err, out);
+            goto done;
+        }
+        say_plan(&plan, a->plan ? stdout : stderr);
+        if (a->plan)
+            goto done;
+    }
+    if (eh_study_run(m, &o, &result, &err) < 0) {
+        status = cli_study_failed(&err, out);
+        goto done;
+    }
+    cli_progress_end();
+    if (eh_report_write(out, &verdict, &err) < 0) {
+        status = cli_fail_with(&err);
+        goto done;
+    }
+    if (a->json)
+        put_json(&result, &verdict, out);
+    else
+        put_verdict(&result, &verdict, out);
+    fflush(stdout);
+    if (!a->json)
+        cli_say_notes(result.notes);
+done:
+    eh_verdict_clear(&verdict);
+    eh_run_result_clear(&result);
+    eh_model_close(m);
+    free(out);
+    return status;
+}
+
+static const cli_option options[] = {
+    CLI_MODEL(args),
+    {.name = "tasks", .kind = CLI_LIST, .value = "TASK", .at = offsetof(args, tasks),
+     .help = "the benchmark on which heads are located and the edit is judged: probes (unless said), bbq (with --data), "
+             "pairs, or items (with --items)"},
+    {.name = "out", .letter = 'o', .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, out),
+     .help = "folder for everything (default: evenhand-run- and the model's name)"},
+    {.name = "preset", .kind = CLI_WORD, .value = "quick|standard|thorough", .initial = "quick",
+     .at = offsetof(args, preset),
+     .help = "quick: 24 items of a category in each split, 6 settings, 5 controls, no training; standard: all items, 12 "
+             "settings, 60 steps of calibration; thorough: 24 settings, 20 controls, 200 steps"},
+    {.name = "also", .kind = CLI_LIST, .value = "LIST", .at = offsetof(args, also),
+     .help = "benchmarks measured before and after beside it; pairs,utility unless said (with --items: utility, where "
+             "--probes is given)"},
+    {.name = "answer", .kind = CLI_WORD, .value = "auto|letters|text|text_pmi", .initial = "auto",
+     .at = offsetof(args, answer),
+     .help = "how an answer is read; auto is by letters, unless the model turns out to answer by place, then text_pmi"},
+    {.name = "measure", .kind = CLI_WORD, .value = "ci|ci_bias|log_ratio", .at = offsetof(args, measure),
+     .help = "what heads are to go with (see locate)"},
+    {.name = "statistic", .kind = CLI_WORD,
+     .value = "group_attention|context_attention|entropy|head_norm|head_effect|head_relevance",
+     .at = offsetof(args, statistic), .help = "the statistic that selects (see locate)"},
+    {.name = "mode", .kind = CLI_WORD, .value = "soft|output|zero", .initial = "soft", .at = offsetof(args, mode),
+     .help = "soft scales a head's queries and its output, output its output alone, zero silences it"},
+    {.name = "points", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1000, .at = offsetof(args, points),
+     .help = "settings that the search tries. 0 for the preset's"},
+    {.name = "controls", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1000, .at = offsetof(args, controls),
+     .help = "random edits of the same size, 5 at least. 0 for the preset's"},
+    {.name = "heads", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1 << 20, .at = offsetof(args, heads),
+     .help = "edit so many of the selected heads, by --strength, without a search. 0 to search"},
+    {.name = "strength", .kind = CLI_REAL, .value = "A", .initial = "0", .low = 0, .high = 1,
+     .at = offsetof(args, strength), .help = "by how much the strongest head is turned down, 0 to 1; with --heads"},
+    {.name = "train", .kind = CLI_WORD, .value = "none|edited|attention|norms|all", .at = offsetof(args, train),
+     .help = "weights that calibration trains after the edit; none with preset quick, else edited"},
+    {.name = "steps", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1e6, .at = offsetof(args, steps),
+     .help = "of calibration. 0 for the preset's"},
+    {.name = "text", .kind = CLI_FILE, .value = "FILE", .at = offsetof(args, text),
+     .help = "plain text on which loss and distance from the original are measured; the probe set's unless given"},
+    {.name = "even-noise", .kind = CLI_FLAG, .at = offsetof(args, even_noise),
+     .help = "select from a map whose two halves do not agree, too"},
+    {.name = "no-model", .kind = CLI_FLAG, .at = offsetof(args, no_model),
+     .help = "do not write the edited model; its recipe is written anyway"},
+    {.name = "plan", .kind = CLI_FLAG, .at = offsetof(args, plan),
+     .help = "say what it would take, after two seconds of measuring, and stop"},
+    {.name = "force", .kind = CLI_FLAG, .at = offsetof(args, force),
+     .help = "start over in a folder that holds another run"},
+    {.name = "json", .kind = CLI_FLAG, .at = offsetof(args, json), .help = "the verdict as one JSON object"},
+    CLI_QUESTIONS(args),
+    CLI_ENGINE(args),
+    {.name = NULL},
+};
+
+const cli_command cli_run = {
+    .name = "run",
+    .what = "the whole job: audit, locate, edit, and prove what that did",
+    .about = "Audits the model, finds the attention heads that go with its bias, looks for the edit that lowers the bias "
+             "at the least damage, calibrates, measures everything again, and writes a page that says what held.\n"
+             "\n"
+             "Question templates are split three ways: some select heads, some tune the edit, some judge it; no template "
+             "does two of these. The same edit on random heads of the same layers is the control. When no head goes with "
+             "the bias beyond chance, nothing is edited, and the page says so: that is a result.\n"
+             "\n"
+             "Each stage keeps what is done; after Ctrl+C, or a crash, the same command goes on.\n"
+             "\n"
+             "  evenhand run SmolLM2.gguf -o out\n"
+             "  evenhand run ./model --tasks bbq --data BBQ/data --categories Age,Religion --preset standard",
+    .option = options,
+    .size = sizeof(args),
+    .run = run,
+};

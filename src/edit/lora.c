@@ -1,0 +1,255 @@
+/*
+ * An edit as a LoRA adapter in PEFT's layout: W' = W + B A, for each linear that changed.
+ *
+ * An edit changes whole rows (a head's in Q) or whole columns (a head's in the output projection), so
+ * W' - W has the rank of their number, and the factors are it and a selection of rows or columns:
+ * nothing is decomposed and nothing lost but one rounding of the difference to f32.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "edit/save.h"
+
+#define RANK_LIMIT 512
+
+typedef struct module {
+    eh_stored s;
+    int64_t rank;
+    bool by_row;     /* A holds the rows that differ; else B holds the columns */
+    int64_t *at;     /* [rank] which */
+    int64_t offset;  /* of A in the file's data; B follows */
+} module;
+
+typedef struct lora {
+    const eh_model *m;
+    eh_arena arena;
+    module *module; /* [n_module] */
+    int64_t n_module;
+    double error2, delta2; /* squared Frobenius norms */
+    eh_lora told;
+} lora;
+
+/* W' in force and W as stored, one row in Hugging Face order; the difference in f32 is returned in delta. */
+static void one_row(const lora *l, const eh_stored *s, int64_t row, float *now, float *was, float *delta)
+{
+    eh_stored_rows(l->m, s, row, 1, now);
+    eh_tensor_rows(s->t, row, 1, was); /* a folder: nothing is permuted */
+    for (int64_t c = 0; c < s->n_col; c++)
+        delta[c] = now[c] - was[c];
+}
+
+static int plan_module(lora *l, const eh_stored *s, int64_t limit, eh_err *err)
+{
+    if (s->bias || s->l == NULL)
+        return eh_fail(err, EH_ENOSUP,
+                       "\"%s\" changes, and an adapter holds changes of weight matrices only; write the whole model "
+                       "with -o",
+                       s->name);
+    module *d = &l->module[l->n_module];
+    const eh_arena_mark mark = eh_arena_here(&l->arena);
+    int64_t *rows = eh_new(&l->arena, int64_t, s->n_row), *cols = eh_new(&l->arena, int64_t, s->n_col);
+    float *x = eh_alloc(3 * s->n_col, (int64_t)sizeof *x);
+    if (rows == NULL || cols == NULL || x == NULL) {
+        eh_free(x);
+        return eh_fail(err, EH_ENOMEM, "no memory to look at \"%s\"", s->name);
+    }
+    float *const now = x, *const was = x + s->n_col, *const delta = x + 2 * s->n_col;
+    int64_t n_rows = 0, n_cols = 0;
+    for (int64_t r = 0; r < s->n_row; r++) {
+        bool any = false;
+        one_row(l, s, r, now, was, delta);
+        for (int64_t c = 0; c < s->n_col; c++) {
+            if (delta[c] == 0.0f)
+                continue;
+            any = true;
+            cols[c] = 1;
+            const double error = (double)(was[c] + delta[c]) - (double)now[c];
+            l->delta2 += (double)delta[c] * (double)delta[c];
+            l->error2 += error * error;
+            l->told.max_abs = fmax(l->told.max_abs, fabs(error));
+        }
+        if (any)
+            rows[n_rows++] = r;
+    }
+    for (int64_t c = 0; c < s->n_col; c++)
+        if (cols[c] != 0)
+            cols[n_cols++] = c;
+    eh_free(x);
+    *d = (module){.s = *s, .by_row = n_rows <= n_cols};
+    d->rank = d->by_row ? n_rows : n_cols;
+    d->at = d->by_row ? rows : cols;
+    if (d->rank > limit)
+        return eh_fail(err, EH_ENOSUP,
+                       "\"%s\" changes in %lld rows and %lld columns: rank %lld is above the limit of %lld; write the "
+                       "whole model with -o, or raise --lora-rank",
+                       s->name, (long long)n_rows, (long long)n_cols, (long long)d->rank, (long long)limit);
+    if (d->rank == 0) { /* a factor of 1, or of 0 on zeros */
+        eh_arena_rewind(&l->arena, mark);
+        return EH_OK;
+    }
+    l->told.rank = d->rank > l->told.rank ? d->rank : l->told.rank;
+    l->n_module++;
+    return EH_OK;
+}
+
+static eh_str module_name(const module *d)
+{
+    return (eh_str){d->s.name, (int64_t)(strlen(d->s.name) - strlen(".weight"))};
+}
+
+static int64_t put_header(lora *l, eh_buf *b)
+{
+    int64_t at = 0;
+    eh_buf_printf(b, "{\"__metadata__\":{\"format\":\"pt\"}");
+    for (int64_t i = 0; i < l->n_module; i++) {
+        module *d = &l->module[i];
+        const eh_str name = module_name(d);
+        const int64_t shape[2][2] = {{d->rank, d->s.n_col}, {d->s.n_row, d->rank}};
+        d->offset = at;
+        for (int k = 0; k < 2; k++) {
+            const int64_t n = shape[k][0] * shape[k][1] * (int64_t)sizeof(float);
+            eh_buf_printf(b, ",\"base_model.model.%.*s.lora_%c.weight\":{\"dtype\":\"F32\",\"shape\":[%lld,%lld],"
+                          "\"data_offsets\":[%lld,%lld]}",
+                          (int)name.n, name.p, k == 0 ? 'A' : 'B', (long long)shape[k][0], (long long)shape[k][1],
+                          (long long)at, (long long)(at + n));
+            at += n;
+        }
+    }
+    eh_buf_char(b, '}');
+    while (b->fault == 0 && b->n % 8 != 0)
+        eh_buf_char(b, ' ');
+    return at;
+}
+
+/* A, then B, row by row. */
+static int put_module(const lora *l, const module *d, eh_outfile *out, eh_err *err)
+{
+    const eh_stored *s = &d->s;
+    const int64_t n = s->n_col > d->rank ? s->n_col : d->rank;
+    float *x = eh_alloc(4 * n, (int64_t)sizeof *x), *const delta = x + 2 * n, *const row = x + 3 * n;
+    int rc = x != NULL ? EH_OK : eh_fail(err, EH_ENOMEM, "no memory to write the adapter of \"%s\"", s->name);
+    for (int64_t k = 0; k < d->rank && rc == EH_OK; k++) {
+        if (d->by_row)
+            one_row(l, s, d->at[k], x, x + n, delta);
+        for (int64_t c = 0; c < s->n_col; c++)
+            row[c] = d->by_row ? delta[c] : c == d->at[k] ? 1.0f : 0.0f;
+        rc = eh_outfile_put(out, row, s->n_col * (int64_t)sizeof *row, err);
+    }
+    for (int64_t r = 0; r < s->n_row && rc == EH_OK; r++) {
+        if (!d->by_row)
+            one_row(l, s, r, x, x + n, delta);
+        for (int64_t k = 0; k < d->rank; k++)
+            row[k] = !d->by_row ? delta[d->at[k]] : r == d->at[k] ? 1.0f : 0.0f;
+        rc = eh_outfile_put(out, row, d->rank * (int64_t)sizeof *row, err);
+    }
+    eh_free(x);
+    return rc;
+}
+
+static int put_weights(lora *l, const char *path, eh_err *err)
+{
+    eh_buf header = {0};
+    eh_outfile out = {0};
+    const int64_t data = put_header(l, &header);
+    const uint64_t length = (uint64_t)header.n;
+    int rc = eh_buf_check(&header, path, err);
+    if (rc == EH_OK)
+        rc = eh_outfile_open(&out, path, err);
+    if (rc == EH_OK)
+        rc = eh_outfile_put(&out, &length, 8, err);
+    if (rc == EH_OK)
+        rc = eh_outfile_put(&out, header.p, header.n, err);
+    for (int64_t i = 0; i < l->n_module && rc == EH_OK; i++)
+        rc = put_module(l, &l->module[i], &out, err);
+    if (rc == EH_OK)
+        rc = eh_outfile_commit(&out, err);
+    l->told.n_byte = 8 + header.n + data;
+    eh_outfile_drop(&out);
+    eh_buf_clear(&header);
+    return rc;
+}
+
+/* alpha / r = 1 everywhere, whatever a module's own rank. */
+static int put_config(const lora *l, const char *path, eh_err *err)
+{
+    static const char *const lists[] = {"\"rank_pattern\": {", "\"alpha_pattern\": {", "\"target_modules\": ["};
+    eh_buf b = {0};
+    eh_buf_printf(&b, "{\n \"peft_type\": \"LORA\", \"task_type\": \"CAUSAL_LM\", \"base_model_name_or_path\": ");
+    eh_buf_json(&b, eh_str_of(l->m->path));
+    eh_buf_printf(&b, ",\n \"r\": %lld, \"lora_alpha\": %lld, \"lora_dropout\": 0.0, \"bias\": \"none\",\n"
+                  " \"fan_in_fan_out\": false, \"inference_mode\": true, \"use_rslora\": false, \"use_dora\": false",
+                  (long long)l->told.rank, (long long)l->told.rank);
+    for (int k = 0; k < 3; k++) {
+        eh_buf_printf(&b, ",\n %s", lists[k]);
+        for (int64_t i = 0; i < l->n_module; i++) {
+            eh_buf_printf(&b, i > 0 ? ",\n  " : "\n  ");
+            eh_buf_json(&b, module_name(&l->module[i]));
+            if (k < 2)
+                eh_buf_printf(&b, ": %lld", (long long)l->module[i].rank);
+        }
+        eh_buf_char(&b, k < 2 ? '}' : ']');
+    }
+    eh_buf_printf(&b, "\n}\n");
+    int rc = eh_buf_check(&b, path, err);
+    if (rc == EH_OK)
+        rc = eh_file_write(path, eh_buf_get(&b), err);
+    eh_buf_clear(&b);
+    return rc;
+}
+
+static int plan_lora(lora *l, int64_t limit, eh_err *err)
+{
+    const int64_t n = eh_model_n_stored(l->m);
+    l->module = eh_new(&l->arena, module, n);
+    if (l->module == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory to plan an adapter");
+    for (int64_t i = 0; i < n; i++) {
+        eh_stored s;
+        bool differs;
+        if (!eh_model_stored(l->m, i, &s))
+            continue;
+        int rc = eh_stored_changed(l->m, &s, &differs, err);
+        if (rc == EH_OK && differs)
+            rc = plan_module(l, &s, limit, err);
+        if (rc < 0)
+            return rc;
+    }
+    if (l->n_module == 0)
+        return eh_fail(err, EH_EINVAL, "%s: nothing in it differs from the file: there is no adapter to write",
+                       l->m->path);
+    l->told.n_module = l->n_module;
+    l->told.relative = l->delta2 > 0.0 ? sqrt(l->error2 / l->delta2) : 0.0;
+    return EH_OK;
+}
+
+int eh_model_save_lora(const eh_model *m, const char *out, int64_t rank_limit, bool force, eh_lora *told, eh_err *err)
+{
+    lora l = {.m = m};
+    eh_place place = {0};
+    char *weights = NULL, *config = NULL;
+    if (eh_weights_kind_of(m->weights) == EH_WEIGHTS_GGUF)
+        return eh_fail(err, EH_ENOSUP, "%s: is a GGUF file; adapters are written for model folders", m->path);
+    if (rank_limit < 0)
+        return eh_fail(err, EH_EINVAL, "the rank limit is %lld, wanted 1 or more, or 0 for %d", (long long)rank_limit,
+                       RANK_LIMIT);
+    int rc = plan_lora(&l, rank_limit > 0 ? rank_limit : RANK_LIMIT, err);
+    if (rc < 0 || (rc = eh_place_open(&place, out, force, err)) < 0)
+        goto done;
+    weights = eh_path_join(place.temp, "adapter_model.safetensors");
+    config = eh_path_join(place.temp, "adapter_config.json");
+    if (weights == NULL || config == NULL) {
+        rc = eh_fail(err, EH_ENOMEM, "no memory for the path %s", out);
+        goto done;
+    }
+    if ((rc = put_weights(&l, weights, err)) < 0 || (rc = put_config(&l, config, err)) < 0 ||
+        (rc = eh_place_commit(&place, err)) < 0)
+        goto done;
+    if (told != NULL)
+        *told = l.told;
+done:
+    eh_place_drop(&place);
+    eh_free(weights);
+    eh_free(config);
+    eh_arena_clear(&l.arena);
+    return rc;
+}

@@ -1,0 +1,82 @@
+# locate and run on a planted model: found, mended, proven; killed at any moment, the same bytes.
+# shellcheck source=tests/cli/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+run 0 plant -o "$work/planted" --seed 3
+items=$work/planted/items.jsonl
+
+# ---- locate ---------------------------------------------------------------------------------------
+
+run 0 locate "$work/planted" --items "$items" -o "$work/located" --confirm 2 --permutations 999 --json
+says '"found":true'
+head -n 1 "$work/located/heads.csv" | grep -q '^layer,head,category,statistic,score,p,q,' || die "heads.csv has other columns"
+# The planted heads, and they alone, are the selected ones.
+truth=$(tr -d ' \n' <"$work/planted/truth.json" | sed 's/.*"heads":\(\[\[[^"]*\]\]\).*/\1/' | grep -o '[0-9][0-9]*,[0-9][0-9]*' | sort)
+chosen=$(tr -d ' ' <"$work/out" | grep -o '"layer":[0-9]*,"head":[0-9]*' | sed 's/"layer":\([0-9]*\),"head":/\1,/' | sort)
+[ "$truth" = "$chosen" ] || die "planted $truth, selected $chosen"
+for f in layers.csv confirm.csv locate.json samples_locate.jsonl samples_confirm.jsonl; do
+    [ -s "$work/located/$f" ] || die "no $f"
+done
+
+# The same answers asked again cost nothing and change no byte.
+cp -r "$work/located" "$work/once"
+run 0 locate "$work/planted" --items "$items" -o "$work/located" --confirm 2 --permutations 999 --json
+same "$work/once/heads.csv" "$work/located/heads.csv" "resumed"
+same "$work/once/locate.json" "$work/located/locate.json" "resumed"
+run 0 locate "$work/planted" --items "$items" -o "$work/one" --confirm 2 --permutations 999 --threads 1 --batch-tokens 100
+same "$work/once/heads.csv" "$work/one/heads.csv" "one thread, small batches"
+
+# A model with nothing planted: nothing found, and that is said.
+run 0 plant -o "$work/null" --seed 3 --null
+run 0 locate "$work/null" --items "$work/null/items.jsonl" -o "$work/nothing" --permutations 999 --confirm 0
+says 'Nothing found'
+
+refused 2 'no head statistic' locate "$work/planted" --items "$items" -o "$work/bad" --statistics maximum
+refused 2 'one benchmark at a time' locate "$work/planted" --tasks probes,pairs -o "$work/bad"
+refused 2 'another' locate "$work/planted" --items "$items" -o "$work/located" --statistics head_relevance
+
+# ---- run ------------------------------------------------------------------------------------------
+
+go() {
+    run 0 run "$work/planted" --items "$items" --probes "$work/planted" -o "$1" --points 4 --json
+}
+go "$work/run"
+says '"found":true'
+for f in run.json report.html report.md unlearning_results.csv edit.json SHA256SUMS bias_evaluation/results.json \
+    bias_localization_before/heads.csv bias_localization_after/heads.csv bias_mitigation/samples_search.jsonl \
+    bias_evaluation_after/results.json model/model.safetensors; do
+    [ -s "$work/run/$f" ] || die "no $f"
+done
+(cd "$work/run" && sha256sum --quiet -c SHA256SUMS) || die "SHA256SUMS does not hold"
+# At least nine tenths of the bias are gone on templates that chose nothing, and every utility question is answered
+# as before.
+awk -F, '$1 == "items" && $2 == "all" && $3 == "log_ratio" { found = 1; if ($6 / $5 > 0.1) exit 1 }
+    END { exit !found }' "$work/run/unlearning_results.csv" || die "less than nine tenths of the bias are gone"
+awk -F, '$1 == "utility" && $2 == "all" && $3 == "acc" { found = 1; if ($7 != 0) exit 1 } END { exit !found }' \
+    "$work/run/unlearning_results.csv" || die "utility changed"
+# What was written is a model, and carries the edit.
+run 0 compare "$work/planted" "$work/run/model"
+refused 1 'applied already' edit "$work/run/model" --recipe "$work/run/edit.json" -o "$work/twice"
+
+# Killed after ever longer times, in whatever stage that is, and resumed: the same bytes at the end.
+tries=0
+delay=0.05
+while [ ! -s "$work/killed/report.html" ]; do
+    timeout -s KILL "$delay" "$program" run "$work/planted" --items "$items" --probes "$work/planted" \
+        -o "$work/killed" --points 4 --json >/dev/null 2>&1 || true
+    tries=$((tries + 1))
+    delay=$(echo "$delay" | awk '{ print $1 * 1.3 }')
+    [ "$tries" -lt 60 ] || die "not done after 60 tries"
+done
+go "$work/killed"
+(cd "$work/run" && find . -type f ! -name reproduce.json ! -name journal.jsonl ! -name run.json ! -name 'report.*' |
+    sort) >"$work/files"
+while read -r f; do
+    same "$work/run/$f" "$work/killed/$f" "killed $tries times"
+done <"$work/files"
+# The record names the folder in its command, and nothing else differs.
+sed "s,$work/killed,$work/run,g" "$work/killed/run.json" >"$work/killed.json"
+same "$work/run/run.json" "$work/killed.json" "the record"
+
+refused 2 'names several' run "$work/planted" --tasks probes,pairs -o "$work/bad"
+refused 2 'give both' run "$work/planted" --items "$items" --heads 2 -o "$work/bad"
