@@ -328,7 +328,8 @@ static void fill(const eh_model *m, const eh_linear *l, int64_t from, int64_t n,
 static const void *as_stored(const eh_linear *l)
 {
     const eh_tensor *t = l->part[0];
-    if (l->own != NULL || l->row_scale != NULL || l->col_scale != NULL || l->n_part != 1 || l->unpermute[0] || t->dtype != EH_DTYPE_BF16)
+    if (l->own != NULL || l->row_scale != NULL || l->col_scale != NULL || l->n_part != 1 || l->unpermute[0] ||
+        t->dtype != EH_DTYPE_BF16)
         return NULL;
     return t->data + l->first * eh_tensor_row_bytes(t);
 }
