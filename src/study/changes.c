@@ -64,36 +64,37 @@ static int compare_task(eh_changes *c, eh_audit_task *before, eh_audit_task *aft
     return rc == EH_AUDIT_LAST ? EH_OK : rc;
 }
 
-/* q over the categories of each score; the total over all of them is no test among theirs. */
+/* Are two rows tests of one family? The totals of all scores that judge are one; the categories of a score another. */
+static bool one_family(const eh_change *a, const eh_change *b)
+{
+    const bool total = strcmp(a->category, "all") == 0;
+    if (total != (strcmp(b->category, "all") == 0))
+        return false;
+    return total || (strcmp(a->task, b->task) == 0 && strcmp(a->score, b->score) == 0);
+}
+
+static bool is_test(const eh_change *c)
+{
+    return !isnan(c->difference.p) && (strcmp(c->category, "all") != 0 || c->better != EH_BETTER_NEITHER);
+}
+
 static int adjust(eh_changes *c, eh_err *err)
 {
-    double *p = eh_alloc(c->n > 0 ? 2 * c->n : 1, (int64_t)sizeof *p);
+    double *p = eh_alloc(c->n > 0 ? c->n : 1, (int64_t)sizeof *p);
     if (p == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for %lld tests", (long long)c->n);
-    double *q = p + c->n;
     int rc = EH_OK;
     for (int64_t i = 0; i < c->n && rc == EH_OK; i++) {
-        const eh_change *first = &c->row[i];
-        bool seen = strcmp(first->category, "all") == 0;
-        for (int64_t k = 0; k < i && !seen; k++)
-            seen = strcmp(c->row[k].category, "all") != 0 && strcmp(c->row[k].task, first->task) == 0 &&
-                   strcmp(c->row[k].score, first->score) == 0;
-        int64_t n = 0;
-        for (int pass = 0; pass < 2 && !seen && rc == EH_OK; pass++) {
-            int64_t at = 0;
-            for (int64_t k = i; k < c->n; k++) {
-                eh_change *r = &c->row[k];
-                if (strcmp(r->task, first->task) != 0 || strcmp(r->score, first->score) != 0 ||
-                    strcmp(r->category, "all") == 0 || isnan(r->difference.p))
-                    continue;
-                if (pass == 0)
-                    p[n++] = r->difference.p;
-                else
-                    r->q = q[at++];
-            }
-            if (pass == 0 && n > 0)
-                rc = eh_bh(p, n, q, err);
-        }
+        if (!is_test(&c->row[i]) || !isnan(c->row[i].q)) /* seen with an earlier row of its family */
+            continue;
+        int64_t n = 0, at = 0;
+        for (int64_t k = i; k < c->n; k++)
+            if (is_test(&c->row[k]) && one_family(&c->row[i], &c->row[k]))
+                p[n++] = c->row[k].difference.p;
+        rc = eh_bh(p, n, p, err);
+        for (int64_t k = i; k < c->n && rc == EH_OK; k++)
+            if (is_test(&c->row[k]) && one_family(&c->row[i], &c->row[k]))
+                c->row[k].q = p[at++];
     }
     eh_free(p);
     return rc;

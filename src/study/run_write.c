@@ -97,7 +97,7 @@ static void put_row_start(eh_buf *b, const eh_run_state *r, const char *task, co
     eh_put_text(b, "score", score);
     eh_put_text(b, "better", better);
     eh_put_text(b, "kind", kind_of(score, better));
-    eh_put_bool(b, "targeted", strcmp(task, r->audit.tasks) == 0);
+    eh_put_bool(b, "targeted", strcmp(task, r->audit.tasks) == 0 && strcmp(score, r->score) == 0);
     eh_put_text(b, "note", note);
 }
 
@@ -118,7 +118,7 @@ static void put_rows(eh_buf *b, const eh_run_state *r, const eh_audit *before)
         eh_put_double(b, "low", d->low);
         eh_put_double(b, "high", d->high);
         eh_put_double(b, "p", c->difference.p);
-        eh_put_double(b, "q", strcmp(c->category, "all") == 0 ? c->difference.p : c->q);
+        eh_put_double(b, "q", c->q);
         eh_put_double(b, "mde", c->difference.mde);
         eh_put_end(b, "}");
         eh_put_end(b, i + 1 < r->changes.n ? "},\n" : "}\n");
