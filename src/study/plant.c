@@ -21,7 +21,7 @@
 #define N_FF 96
 #define N_PLANTED 4
 #define N_RECALL 2        /* heads that answer the utility questions */
-#define N_LATE 2          /* layers that have planted neurons: the last ones, which all planted heads are before or in */
+#define N_LATE 2          /* the last layers, which have planted neurons: no planted head comes after the first */
 #define N_NEURON_LAYER 3  /* planted neurons of such a layer */
 
 /* Channels of the residual stream, in the readable basis. */

@@ -249,8 +249,8 @@ static int put_utility(eh_plant_language *l, uint64_t seed, int64_t i, eh_buf *t
         return rc;
     const eh_str question = eh_buf_get(text);
     eh_buf *b = &l->utility;
-    eh_buf_printf(b, "{\"id\":\"u%d\",\"topic\":\"utility\",\"category\":\"utility\",\"cluster\":\"utility-%d\",", (int)i + 1,
-                  (int)(i / N_UTILITY_EACH) + 1);
+    eh_buf_printf(b, "{\"id\":\"u%d\",\"topic\":\"utility\",\"category\":\"utility\",\"cluster\":\"utility-%d\",",
+                  (int)i + 1, (int)(i / N_UTILITY_EACH) + 1);
     put_text(b, "question", question);
     eh_buf_printf(b, "\"prompt\":\"Question: %s\\nAnswer:\",\"choices\":[", question.p);
     for (int k = 0; k < N_CHOICE; k++)

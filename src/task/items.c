@@ -31,8 +31,8 @@ static int read_choices(const eh_rows *r, const json_t *row, eh_arena *memory, e
             return eh_fail(err, EH_EFORMAT, "%s: choice %d is %s, wanted a string that is not empty", r->place.p, k,
                            eh_json_type(v));
         if (is_blank(s.p[0]))
-            return eh_fail(err, EH_EFORMAT, "%s: choice %d begins with a blank; the blank before it is put there anyway",
-                           r->place.p, k);
+            return eh_fail(err, EH_EFORMAT, "%s: choice %d begins with a blank; one is put before it anyway", r->place.p,
+                           k);
         for (int j = 0; j < k; j++)
             if (eh_str_eq(q->choice[j], s))
                 return eh_fail(err, EH_EFORMAT, "%s: choices %d and %d are the same", r->place.p, j, k);
@@ -118,7 +118,8 @@ static int read_mentions(const eh_rows *r, const json_t *row, eh_arena *memory, 
 }
 
 /* A text that may be missing; an empty one is refused. */
-static int read_optional(const eh_rows *r, const json_t *row, const char *key, eh_arena *memory, eh_str *out, eh_err *err)
+static int read_optional(const eh_rows *r, const json_t *row, const char *key, eh_arena *memory, eh_str *out,
+                         eh_err *err)
 {
     const json_t *v = json_object_get(row, key);
     return v == NULL || json_is_null(v) ? EH_OK : eh_row_text(r, row, key, 1, memory, out, err);

@@ -50,14 +50,15 @@ static void use_items(eh_item_set *set)
         const eh_item *q = &set->item[i];
         const int n = q->n_choice;
         if (n < 2 || n > EH_ITEM_CHOICES || q->biased < -1 || q->biased >= n || q->other < -1 || q->other >= n ||
-            q->unknown < -1 || q->unknown >= n || q->answer < -1 || q->answer >= n || (q->biased < 0) != (q->other < 0) ||
-            (q->biased < 0 && q->answer < 0) || (q->biased >= 0 && (q->biased == q->other || q->biased == q->unknown)) ||
+            q->unknown < -1 || q->unknown >= n || q->answer < -1 || q->answer >= n ||
+            (q->biased < 0) != (q->other < 0) || (q->biased < 0 && q->answer < 0) ||
+            (q->biased >= 0 && (q->biased == q->other || q->biased == q->unknown)) ||
             q->category < 0 || q->category >= set->n_category || q->cluster < 0 || q->cluster >= set->n_cluster ||
             q->group < 0 || q->group >= set->n_group || q->prompt.n < 1)
             abort();
         for (int64_t k = 0; k < q->n_mention; k++)
-            if (q->mention[k].from < (k > 0 ? q->mention[k - 1].end + 1 : 0) || q->mention[k].end <= q->mention[k].from ||
-                q->mention[k].end > q->prompt.n)
+            if (q->mention[k].from < (k > 0 ? q->mention[k - 1].end + 1 : 0) ||
+                q->mention[k].end <= q->mention[k].from || q->mention[k].end > q->prompt.n)
                 abort();
     }
     eh_items_clear(set);

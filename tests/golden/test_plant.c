@@ -169,7 +169,8 @@ static void silence(planted *p, const int64_t (*unit)[2], int64_t n, eh_unit_kin
 {
     eh_unit_edit edit[16];
     for (int64_t i = 0; i < n; i++)
-        edit[i] = (eh_unit_edit){.kind = kind, .layer = unit[i][0], .index = unit[i][1], .mode = EH_EDIT_ZERO, .alpha = 1.0};
+        edit[i] = (eh_unit_edit){
+            .kind = kind, .layer = unit[i][0], .index = unit[i][1], .mode = EH_EDIT_ZERO, .alpha = 1.0};
     CHECK_OK(eh_model_edit(p->m, edit, n, &err));
 }
 
@@ -204,7 +205,8 @@ static double auc_of(const planted *p, const double *r)
 static int64_t select_heads(const planted *p, const double *y, uint64_t seed, eh_pick *pick)
 {
     const int64_t n_category = p->items.n_category, n_u = n_unit(p), n = p->items.n_item;
-    double *r = calloc((size_t)(3 * n_category * n_u), sizeof *r), *pv = r + n_category * n_u, *q = pv + n_category * n_u;
+    double *r = calloc((size_t)(3 * n_category * n_u), sizeof *r);
+    double *pv = r + n_category * n_u, *q = pv + n_category * n_u;
     float *x = calloc((size_t)(n * n_u), sizeof *x);
     double *yc = calloc((size_t)n, sizeof *yc);
     int32_t *cluster = calloc((size_t)n, sizeof *cluster);
@@ -219,7 +221,8 @@ static int64_t select_heads(const planted *p, const double *y, uint64_t seed, eh
                 cluster[m++] = p->items.item[i].cluster;
             }
         const eh_sample s = {x, yc, cluster, cluster, m, n_u};
-        CHECK_OK(eh_correlate(&s, &(eh_correlate_how){.seed = seed, .n_permutation = 199, .n_bootstrap = 20}, c, NULL, &err));
+        const eh_correlate_how how = {.seed = seed, .n_permutation = 199, .n_bootstrap = 20};
+        CHECK_OK(eh_correlate(&s, &how, c, NULL, &err));
         for (int64_t u = 0; u < n_u; u++) {
             r[k * n_u + u] = c[u].r;
             pv[k * n_u + u] = c[u].p;
@@ -252,6 +255,7 @@ static void others(const planted *p, uint64_t seed, int64_t unit[16][2])
 
 TEST(a_planted_bias_is_where_the_truth_has_it)
 {
+    int64_t n_planted = 0, n_false = 0;
     double least_ratio = INFINITY, least_auc = 1.0, most_left = 0.0, most_moved = 0.0, least_r = 1.0, most_r = 0.0;
     for (uint64_t seed = 1; seed <= N_SEED; seed++) {
         planted p;
@@ -270,7 +274,8 @@ TEST(a_planted_bias_is_where_the_truth_has_it)
         CHECK(acc >= 0.99);
         least_ratio = fmin(least_ratio, ratio);
 
-        /* Its heads go with the bias, and no others do: by either measure, and by the selection. */
+        /* Its heads go with the bias, and no others do, by either measure; the selection has them first, and of
+         * what else it takes no more than the false-discovery rate allows. */
         correlate(&p, p.ci_bias, r);
         CHECK(auc_of(&p, r) >= 0.99);
         correlate(&p, p.log_ratio, r);
@@ -280,7 +285,10 @@ TEST(a_planted_bias_is_where_the_truth_has_it)
                 least_r = fmin(least_r, r[u]);
             else
                 most_r = fmax(most_r, fabs(r[u]));
-        CHECK_INT(select_heads(&p, p.log_ratio, seed, pick), p.truth.n_planted_head);
+        const int64_t n_pick = select_heads(&p, p.log_ratio, seed, pick);
+        CHECK(n_pick >= p.truth.n_planted_head);
+        n_planted += p.truth.n_planted_head;
+        n_false += n_pick - p.truth.n_planted_head;
         for (int64_t i = 0; i < p.truth.n_planted_head; i++)
             CHECK(is_planted(&p, pick[i].layer * p.truth.n_head + pick[i].head) && pick[i].score > 0.0);
 
@@ -295,7 +303,8 @@ TEST(a_planted_bias_is_where_the_truth_has_it)
         others(&p, seed, other);
         silence(&p, other, p.truth.n_planted_head, EH_UNIT_HEAD);
         measure(&p, false);
-        most_moved = fmax(most_moved, fmax(fabs(mean(p.log_ratio, n) / ratio - 1.0), fabs(mean(p.ci_bias, n) / ci - 1.0)));
+        most_moved = fmax(most_moved, fabs(mean(p.log_ratio, n) / ratio - 1.0));
+        most_moved = fmax(most_moved, fabs(mean(p.ci_bias, n) / ci - 1.0));
 
         /* The planted neurons do a part of it. */
         silence(&p, p.truth.neuron, p.truth.n_planted_neuron, EH_UNIT_NEURON);
@@ -305,15 +314,19 @@ TEST(a_planted_bias_is_where_the_truth_has_it)
         CHECK(fabs(accuracy(&p) - acc) <= 0.01);
         uproot(&p);
     }
-    print_message("%d seeds: log-ratio at least %.2f; AUC at least %.3f, planted r from %.2f, others' |r| to %.2f; left "
-                  "without the planted heads at most %.1f %%; moved by other heads at most %.1f %%\n",
-                  N_SEED, least_ratio, least_auc, least_r, most_r, 100.0 * most_left, 100.0 * most_moved);
+    print_message("%d seeds: log-ratio at least %.2f; AUC at least %.3f, planted r from %.2f, others' to %.2f; left "
+                  "without the planted heads at most %.1f %%; moved by other heads at most %.1f %%; %lld selected "
+                  "falsely beside %lld\n",
+                  N_SEED, least_ratio, least_auc, least_r, most_r, 100.0 * most_left, 100.0 * most_moved,
+                  (long long)n_false, (long long)n_planted);
+    CHECK((double)n_false <= 0.05 * (double)(n_planted + n_false));
     CHECK(least_auc >= 0.99);
     CHECK(most_left <= 0.1);
     CHECK(most_moved < 0.2);
 }
 
-/* Under no effect r has a standard error of about 1 / sqrt(n): 5 % of heads pass 1.96 of them, none of 800 should pass 4.5. */
+/* Under no effect r has a standard error of about 1 / sqrt(n): 5 % of heads pass 1.96 of them, none of 800 should
+ * pass 4.5. */
 TEST(where_nothing_is_planted_nothing_is_found)
 {
     int64_t n_far = 0, n_all = 0, n_found = 0;
@@ -342,8 +355,8 @@ TEST(where_nothing_is_planted_nothing_is_found)
         n_found += select_heads(&p, p.log_ratio, seed, pick) > 0;
         uproot(&p);
     }
-    print_message("%d seeds: largest |r| %.3f, %.1f %% beyond 1.96 standard errors; something selected in %lld\n", N_SEED,
-                  most, 100.0 * (double)n_far / (double)n_all, (long long)n_found);
+    print_message("%d seeds: largest |r| %.3f, %.1f %% beyond 1.96 standard errors; something selected in %lld\n",
+                  N_SEED, most, 100.0 * (double)n_far / (double)n_all, (long long)n_found);
     CHECK(most < 4.5 / sqrt(480.0));
     CHECK((double)n_far < (N_SEED > 1 ? 0.08 : 0.2) * (double)n_all);
     CHECK(n_found <= 1 + N_SEED / 20);
@@ -399,7 +412,8 @@ TEST(the_truth_is_written_as_it_is_told)
         for (int k = 0; k < 2; k++)
             for (size_t i = 0; i < json_array_size(json_object_get(root, lists[k])); i++) {
                 const json_t *v = json_array_get(json_object_get(root, lists[k]), i);
-                const int64_t l = json_integer_value(json_array_get(v, 0)), h = json_integer_value(json_array_get(v, 1));
+                const int64_t l = json_integer_value(json_array_get(v, 0));
+                const int64_t h = json_integer_value(json_array_get(v, 1));
                 if (k == 0)
                     CHECK(l == p.truth.head[i][0] && h == p.truth.head[i][1]);
                 CHECK(l >= 0 && l < p.truth.n_layer && h >= 0 && h < p.truth.n_head && !taken[l * 4 + h / 2]);

@@ -259,8 +259,9 @@ TEST(items_need_their_file_and_their_task)
     eh_audit_task_close(t);
     CHECK_OK(eh_audit_plan_make(m, &(eh_audit_options){.tasks = "items", .out = dir}, &plan, &err));
     CHECK_FAILS(eh_audit_task_open(m, &plan, "items", &t, &err), EH_EINVAL, "--items FILE");
-    CHECK_FAILS(eh_audit_plan_make(m, &(eh_audit_options){.tasks = "probes,items2", .items = file, .out = dir}, &plan, &err),
-                EH_EINVAL, "do not hold \"items\"");
-    CHECK_OK(eh_audit_plan_make(m, &(eh_audit_options){.tasks = "probes,items", .items = file, .out = dir}, &plan, &err));
+    eh_audit_options o = {.tasks = "probes,items2", .items = file, .out = dir};
+    CHECK_FAILS(eh_audit_plan_make(m, &o, &plan, &err), EH_EINVAL, "do not hold \"items\"");
+    o.tasks = "probes,items";
+    CHECK_OK(eh_audit_plan_make(m, &o, &plan, &err));
     eh_model_close(m);
 }
