@@ -448,6 +448,7 @@ typedef struct eh_run_result {
     const char *why;  /* when not: a sentence */
     int64_t n_head;   /* edited */
     double strength;
+    int64_t n_item, n_computed; /* items asked in all stages, and how many of them by this call */
     const char *answer; /* the form that was asked in */
     const char *notes;  /* sentences, one a line */
     void *memory;       /* holds the texts; eh_run_result_clear gives it back */

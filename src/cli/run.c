@@ -124,8 +124,11 @@ static int run(const void *given)
     else
         put_verdict(&result, &verdict, out);
     fflush(stdout);
-    if (!a->json)
+    if (!a->json) {
         cli_say_notes(result.notes);
+        cli_say("\n%s items in all stages, %s of them computed now; everything is in %s", cli_count(result.n_item),
+                cli_count(result.n_computed), out);
+    }
 done:
     eh_verdict_clear(&verdict);
     eh_run_result_clear(&result);

@@ -50,7 +50,9 @@ int eh_product_gemm(const eh_product *product, bool trans_a, bool trans_b, int64
                     const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc,
                     int n_thread, eh_err *err)
 {
-    return m == 0 || n == 0 ? EH_OK : product->gemm(trans_a, trans_b, m, n, k, a, lda, b, ldb, beta, c, ldc, n_thread, err);
+    if (m == 0 || n == 0)
+        return EH_OK;
+    return product->gemm(trans_a, trans_b, m, n, k, a, lda, b, ldb, beta, c, ldc, n_thread, err);
 }
 
 void eh_product_drop(eh_packed *packed)

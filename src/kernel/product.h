@@ -28,8 +28,8 @@ typedef struct eh_product {
     int (*run)(eh_packed *packed, const void *x, int64_t m, float *out, int n_thread, eh_err *err);
     void (*drop)(eh_packed *packed);
     /* See eh_product_gemm. */
-    int (*gemm)(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b,
-                int64_t ldb, float beta, float *c, int64_t ldc, int n_thread, eh_err *err);
+    int (*gemm)(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
+                const float *b, int64_t ldb, float beta, float *c, int64_t ldc, int n_thread, eh_err *err);
 } eh_product;
 
 /* Every backend's packed weight starts with this. */

@@ -520,8 +520,8 @@ static int get_room(back *k, eh_err *err)
     }
     if (good)
         return eh_pass_room(&k->f, err);
-    return eh_fail(err, EH_ENOMEM, "no memory to go back over a batch of %lld tokens; a smaller --batch-tokens needs less",
-                   (long long)n);
+    return eh_fail(err, EH_ENOMEM,
+                   "no memory to go back over a batch of %lld tokens; a smaller --batch-tokens needs less", (long long)n);
 }
 
 static int batch_back(back *k, double *value, const eh_observer *observer, int n_observer, eh_err *err)
@@ -540,10 +540,9 @@ static int batch_back(back *k, double *value, const eh_observer *observer, int n
     k->f = (eh_pass){.m = m, .b = b, .observer = observer, .n_observer = n_observer, .first_row = k->goals->first_row,
                      .n_live = b->n_tok, .x = x};
     atomic_store(&k->f.bad_row, -1);
-    if (rc < 0 || (rc = get_room(k, err)) < 0 || (rc = head_back(k, x, value, err)) < 0 ||
-        (rc = eh_pass_show(&k->f, EH_SITE_RESID, c->n_layer - 1, 0, b->n_tok, d, k->saved + c->n_layer * n, k->g, err)) <
-            0)
+    if (rc < 0 || (rc = get_room(k, err)) < 0 || (rc = head_back(k, x, value, err)) < 0)
         return rc;
+    rc = eh_pass_show(&k->f, EH_SITE_RESID, c->n_layer - 1, 0, b->n_tok, d, k->saved + c->n_layer * n, k->g, err);
     for (int64_t l = c->n_layer - 1; l >= 0 && rc == EH_OK; l--)
         rc = layer_back(k, l, err);
     if (rc == EH_OK && k->grads != NULL && k->grads->embed != NULL)

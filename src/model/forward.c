@@ -312,8 +312,7 @@ int eh_layer_gate(eh_pass *f, eh_err *err)
 {
     eh_linear *l = &f->m->layer[f->layer].gate_up;
     const int64_t at = f->first * f->m->config.d_model;
-    const void *h =
-        l->precision == EH_BF16 ? (const void *)((const uint16_t *)f->h + at) : (const void *)((const float *)f->h + at);
+    const void *h = (const char *)f->h + at * (l->precision == EH_BF16 ? 2 : 4);
     const int rc = eh_linear_run(f->m, l, h, f->n_row, f->gu, err);
     if (rc == EH_OK)
         eh_par_for(f->m->threads, eh_row_blocks(f->n_row), gate_block, f);

@@ -6,7 +6,8 @@ static int check_goal(const eh_model *m, const eh_goal *g, int64_t i, bool has_k
 {
     const eh_config *c = &m->config;
     if (g->n_tok < 1)
-        return eh_fail(err, EH_EINVAL, "goal %lld: %lld tokens; wanted at least one", (long long)i, (long long)g->n_tok);
+        return eh_fail(err, EH_EINVAL, "goal %lld: %lld tokens; wanted at least one", (long long)i,
+                       (long long)g->n_tok);
     if (g->n_tok > c->n_ctx)
         return eh_fail(err, EH_ERANGE, "goal %lld: %lld tokens; the model's context is %lld", (long long)i,
                        (long long)g->n_tok, (long long)c->n_ctx);
@@ -22,10 +23,12 @@ static int check_goal(const eh_model *m, const eh_goal *g, int64_t i, bool has_k
             return eh_fail(err, EH_EINVAL, "goal %lld, term %lld: position %lld; the goal has 0 to %lld", (long long)i,
                            (long long)t, (long long)term->pos, (long long)g->n_tok - 1);
         if (term->id < -1 || term->id >= c->n_vocab)
-            return eh_fail(err, EH_EINVAL, "goal %lld, term %lld: token %d; the vocabulary has 0 to %lld, and -1 is the "
-                           "likeliest", (long long)i, (long long)t, term->id, (long long)c->n_vocab - 1);
+            return eh_fail(err, EH_EINVAL,
+                           "goal %lld, term %lld: token %d; the vocabulary has 0 to %lld, and -1 is the likeliest",
+                           (long long)i, (long long)t, term->id, (long long)c->n_vocab - 1);
         if (!isfinite(term->weight))
-            return eh_fail(err, EH_EINVAL, "goal %lld, term %lld: the weight is not finite", (long long)i, (long long)t);
+            return eh_fail(err, EH_EINVAL, "goal %lld, term %lld: the weight is not finite", (long long)i,
+                           (long long)t);
     }
     return EH_OK;
 }

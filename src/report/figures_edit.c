@@ -8,7 +8,7 @@
 
 #define WIDTH 760.0
 #define LEFT 78.0
-#define RIGHT 740.0
+#define RIGHT 726.0
 
 static void widen(double x, double *low, double *high)
 {

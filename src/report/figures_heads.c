@@ -9,6 +9,7 @@
 #define WIDTH 760.0
 #define LEFT 64.0
 #define ROOM 672.0 /* for the map, across */
+#define SIGNED 12  /* pixels from which a cell has room for its sign */
 #define GRADES 10  /* steps of colour to each side of 0 */
 
 static double largest(const double *map, int64_t n, double most)
@@ -25,35 +26,43 @@ static int grade_of(double v, double most)
     return isnan(v) ? 0 : (int)lround(v / most * GRADES);
 }
 
-static double cell_of(const eh_record *r)
+/* A layer is a column, a head a row; with few layers the cells are wide, and never higher than wide. */
+typedef struct grid {
+    double w, h; /* of a cell, pixels */
+    double top;
+} grid;
+
+static grid grid_of(const eh_record *r)
 {
-    const double cell = floor(ROOM / (double)r->model.n_layer);
-    return cell > 22 ? 22 : cell < 4 ? ROOM / (double)r->model.n_layer : cell;
+    const double w = ROOM / (double)r->model.n_layer;
+    grid g = {.w = w > 64 ? 64 : w > 4 ? floor(w) : w, .top = 12};
+    g.h = g.w > 22 ? 22 : g.w;
+    return g;
 }
 
 /* All cells of one grade are one path: a map of 126 x 128 heads stays a small file. */
-static void put_cells(eh_svg *s, const eh_record *r, const double *map, double most, double cell, double top)
+static void put_cells(eh_svg *s, const eh_record *r, const double *map, double most, const grid *g)
 {
     const int64_t n_head = r->model.n_head;
-    for (int g = -GRADES; g <= GRADES; g++) {
+    for (int grade = -GRADES; grade <= GRADES; grade++) {
         bool any = false;
-        for (int64_t i = 0; g != 0 && i < r->model.n_layer * n_head; i++) {
-            if (grade_of(map[i], most) != g)
+        for (int64_t i = 0; grade != 0 && i < r->model.n_layer * n_head; i++) {
+            if (grade_of(map[i], most) != grade)
                 continue;
             if (!any)
-                eh_buf_printf(s->b, "<path class=\"%s\" fill-opacity=\"%s%d\" d=\"", g < 0 ? "neg" : "pos",
-                              abs(g) == GRADES ? "" : "0.", abs(g) == GRADES ? 1 : abs(g));
+                eh_buf_printf(s->b, "<path class=\"%s\" fill-opacity=\"%s%d\" d=\"", grade < 0 ? "neg" : "pos",
+                              abs(grade) == GRADES ? "" : "0.", abs(grade) == GRADES ? 1 : abs(grade));
             any = true;
             eh_buf_char(s->b, 'M');
-            eh_put_coord(s->b, LEFT + cell * (double)(i / n_head));
+            eh_put_coord(s->b, LEFT + g->w * (double)(i / n_head));
             eh_buf_char(s->b, ' ');
-            eh_put_coord(s->b, top + cell * (double)(i % n_head));
+            eh_put_coord(s->b, g->top + g->h * (double)(i % n_head));
             eh_buf_char(s->b, 'h');
-            eh_put_coord(s->b, cell);
+            eh_put_coord(s->b, g->w);
             eh_buf_char(s->b, 'v');
-            eh_put_coord(s->b, cell);
+            eh_put_coord(s->b, g->h);
             eh_buf_char(s->b, 'h');
-            eh_put_coord(s->b, -cell);
+            eh_put_coord(s->b, -g->w);
             eh_buf_char(s->b, 'z');
         }
         if (any)
@@ -62,7 +71,7 @@ static void put_cells(eh_svg *s, const eh_record *r, const double *map, double m
 }
 
 /* What is not defined is not 0: a stroke through the cell. */
-static void put_undefined(eh_svg *s, const eh_record *r, const double *map, double cell, double top)
+static void put_undefined(eh_svg *s, const eh_record *r, const double *map, const grid *g)
 {
     const int64_t n_head = r->model.n_head;
     bool any = false;
@@ -71,28 +80,27 @@ static void put_undefined(eh_svg *s, const eh_record *r, const double *map, doub
             continue;
         eh_buf_str(s->b, any ? EH_STR("M") : EH_STR("<path class=\"void\" d=\"M"));
         any = true;
-        eh_put_coord(s->b, LEFT + cell * ((double)(i / n_head) + 0.2));
+        eh_put_coord(s->b, LEFT + g->w * ((double)(i / n_head) + 0.2));
         eh_buf_char(s->b, ' ');
-        eh_put_coord(s->b, top + cell * ((double)(i % n_head) + 0.8));
+        eh_put_coord(s->b, g->top + g->h * ((double)(i % n_head) + 0.8));
         eh_buf_char(s->b, 'l');
-        eh_put_coord(s->b, 0.6 * cell);
+        eh_put_coord(s->b, 0.6 * g->w);
         eh_buf_char(s->b, ' ');
-        eh_put_coord(s->b, -0.6 * cell);
+        eh_put_coord(s->b, -0.6 * g->h);
     }
     if (any)
         eh_buf_str(s->b, EH_STR("\"/>\n"));
 }
 
-#define SIGNED 12   /* pixels from which a cell has room for its sign */
 #define TITLED 2048 /* cells that get a title of their own, which pointers show */
 
-static void put_titles(eh_svg *s, const eh_record *r, const double *map, double most, double cell, double top)
+static void put_titles(eh_svg *s, const eh_record *r, const double *map, double most, const grid *g)
 {
     const int64_t n_head = r->model.n_head, n = r->model.n_layer * n_head;
     for (int64_t i = 0; i < n; i++) {
-        const double x = LEFT + cell * (double)(i / n_head), y = top + cell * (double)(i % n_head);
-        if (cell >= SIGNED && fabs(map[i]) >= 0.5 * most) /* the sign, for those who do not see the colour */
-            eh_svg_text(s, fabs(map[i]) > 0.75 * most ? "sign on" : "sign", x + cell / 2, y + cell / 2 + 4, 'm',
+        const double x = LEFT + g->w * (double)(i / n_head), y = g->top + g->h * (double)(i % n_head);
+        if (g->h >= SIGNED && fabs(map[i]) >= 0.5 * most) /* the sign, for those who do not see the colour */
+            eh_svg_text(s, fabs(map[i]) > 0.75 * most ? "sign on" : "sign", x + g->w / 2, y + g->h / 2 + 4, 'm',
                         map[i] > 0 ? "+" : "\xE2\x88\x92");
         if (n > TITLED)
             continue;
@@ -101,9 +109,9 @@ static void put_titles(eh_svg *s, const eh_record *r, const double *map, double 
         eh_buf_str(s->b, EH_STR("\" y=\""));
         eh_put_coord(s->b, y);
         eh_buf_str(s->b, EH_STR("\" width=\""));
-        eh_put_coord(s->b, cell);
+        eh_put_coord(s->b, g->w);
         eh_buf_str(s->b, EH_STR("\" height=\""));
-        eh_put_coord(s->b, cell);
+        eh_put_coord(s->b, g->h);
         eh_buf_printf(s->b, "\"><title>layer %lld, head %lld: ", (long long)(i / n_head), (long long)(i % n_head));
         eh_put_html(s->b, eh_fixed(s->w, map[i], 3));
         if (r->locate.q != NULL && !isnan(r->locate.q[i]))
@@ -112,13 +120,13 @@ static void put_titles(eh_svg *s, const eh_record *r, const double *map, double 
     }
 }
 
-static void put_selected(eh_svg *s, const char *cls, const eh_record *r, double cell, double top)
+static void put_selected(eh_svg *s, const char *cls, const eh_record *r, const grid *g)
 {
     for (int64_t i = 0; i < r->locate.n_selected; i++) {
-        const double x = LEFT + cell * (double)r->locate.selected[i].layer;
-        const double y = top + cell * (double)r->locate.selected[i].head;
-        const double by = cell >= 12 ? 1 : 0.5;
-        eh_svg_rect(s, cls, x - by, y - by, cell + 2 * by, cell + 2 * by);
+        const double x = LEFT + g->w * (double)r->locate.selected[i].layer;
+        const double y = g->top + g->h * (double)r->locate.selected[i].head;
+        const double by = g->h >= SIGNED ? 1 : 0.5;
+        eh_svg_rect(s, cls, x - by, y - by, g->w + 2 * by, g->h + 2 * by);
     }
 }
 
@@ -150,7 +158,8 @@ static void put_colour_scale(eh_svg *s, double most, double y, const char *unit,
 static void put_map(eh_doc *d, const eh_record *r, const double *map, double most, bool after)
 {
     const int64_t n_layer = r->model.n_layer, n_head = r->model.n_head;
-    const double cell = cell_of(r), top = 12, height = cell * (double)n_head, width = cell * (double)n_layer;
+    const grid g = grid_of(r);
+    const double height = g.h * (double)n_head, width = g.w * (double)n_layer, top = g.top;
     const char *statistic = r->locate.statistic == NULL ? "score" : r->locate.statistic;
     const char *unit = r->locate.unit == NULL ? "score" : r->locate.unit;
     const char *id = after ? "heads-after" : "heads-before";
@@ -162,7 +171,7 @@ static void put_map(eh_doc *d, const eh_record *r, const double *map, double mos
         const int64_t every = n_layer > 64   ? 10
                               : n_layer > 16 ? 5
                                              : 1,
-                      every_head = cell >= 12    ? 1
+                      every_head = g.h >= SIGNED ? 1
                                    : n_head > 32 ? 8
                                                  : 4;
         eh_svg_open(&s, id, WIDTH, top + height + 92, title,
@@ -171,16 +180,16 @@ static void put_map(eh_doc *d, const eh_record *r, const double *map, double mos
                            "table below holds the numbers.",
                            eh_count(d->w, n_layer), eh_count(d->w, n_head), eh_count(d->w, r->locate.n_selected)));
         eh_svg_rect(&s, "mid", LEFT, top, width, height);
-        put_cells(&s, r, map, most, cell, top);
-        put_undefined(&s, r, map, cell, top);
+        put_cells(&s, r, map, most, &g);
+        put_undefined(&s, r, map, &g);
         eh_svg_rect(&s, "frame", LEFT, top, width, height);
-        put_selected(&s, "halo", r, cell, top); /* keeps the dark outline apart from a dark cell */
-        put_selected(&s, "pick", r, cell, top);
-        put_titles(&s, r, map, most, cell, top);
+        put_selected(&s, "halo", r, &g); /* keeps the dark outline apart from a dark cell */
+        put_selected(&s, "pick", r, &g);
+        put_titles(&s, r, map, most, &g);
         for (int64_t l = 0; l < n_layer; l += every)
-            eh_svg_text(&s, "tick", LEFT + cell * ((double)l + 0.5), top + height + 15, 'm', eh_count(d->w, l));
+            eh_svg_text(&s, "tick", LEFT + g.w * ((double)l + 0.5), top + height + 15, 'm', eh_count(d->w, l));
         for (int64_t h = 0; h < n_head; h += every_head)
-            eh_svg_text(&s, "tick", LEFT - 6, top + cell * ((double)h + 0.5) + 4, 'e', eh_count(d->w, h));
+            eh_svg_text(&s, "tick", LEFT - 6, top + g.h * ((double)h + 0.5) + 4, 'e', eh_count(d->w, h));
         eh_svg_text(&s, "label", LEFT + width / 2, top + height + 33, 'm', "layer");
         eh_svg_text_up(&s, "label", LEFT - 42, top + height / 2, "head");
         put_colour_scale(&s, most, top + height + 52, eh_say(d->w, "%s (%s)", statistic, unit),
@@ -197,8 +206,8 @@ static void put_map(eh_doc *d, const eh_record *r, const double *map, double mos
                        "Each cell is one head: %s%s. %s, pale is near 0, a stroke is not defined; %s A strong "
                        "colour alone proves nothing: with many heads some look strong by chance.",
                        statistic, of,
-                       cell_of(r) >= SIGNED ? "Orange and + are above 0, blue and \xE2\x88\x92 below"
-                                            : "Orange is above 0, blue below",
+                       g.h >= SIGNED ? "Orange and + are above 0, blue and \xE2\x88\x92 below"
+                                     : "Orange is above 0, blue below",
                        r->locate.n_selected > 0 ? "outlined heads were selected." : "no head was selected.");
     const eh_table t = eh_map_table(r, d->w, map);
     eh_doc_figure_end(d, caption, &t, after ? "heads_after" : "heads_before");
@@ -228,7 +237,7 @@ void eh_figure_layers(eh_doc *d, const eh_record *r)
         return;
     eh_svg s = eh_doc_figure(d, "layers", "Layer by layer");
     if (d->html) {
-        const double cell = cell_of(r), width = cell * (double)n, bottom = STRIP * (double)shown;
+        const double cell = grid_of(r).w, width = cell * (double)n, bottom = STRIP * (double)shown;
         const int64_t every = n > 64 ? 10 : n > 16 ? 5 : 1;
         eh_svg_open(&s, "layers", WIDTH, bottom + 44, "Layer by layer",
                     eh_say(d->w, "%s curves over %s layers.", eh_count(d->w, shown), eh_count(d->w, n)));

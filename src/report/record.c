@@ -18,11 +18,6 @@ typedef struct reader {
     char at[400]; /* the object in hand: "run.json: rows[3].before" */
 } reader;
 
-static const char *words(const char *const *list, int64_t n, int64_t i)
-{
-    return i >= 0 && i < n ? list[i] : "?";
-}
-
 static const char *const goal_names[] = {"none", "0", "50", "higher", "lower"};
 static const char *const goal_words[] = {"neither", "nearer 0", "nearer 50", "higher", "lower"};
 static const char *const kind_names[] = {"bias", "utility", "other"};
@@ -30,14 +25,13 @@ static const char *const split_names[] = {"select", "tune", "test"};
 
 const char *eh_goal_words(eh_goal_kind g)
 {
-    return words(goal_words, 5, (int64_t)g);
+    return goal_words[g];
 }
 
-static void place(reader *in, const char *format, const char *a, int64_t i, const char *b)
+/* The entry in hand: "run.json: rows[3].before". */
+static void place(reader *in, const char *list, int64_t i, const char *within)
 {
-    char tail[200];
-    snprintf(tail, sizeof tail, format, a, (long long)i, b);
-    snprintf(in->at, sizeof in->at, "%.180s: %s", in->where, tail);
+    snprintf(in->at, sizeof in->at, "%.180s: %.100s[%lld]%.60s", in->where, list, (long long)i, within);
 }
 
 static int64_t whole(reader *in, const json_t *o, const char *key, int64_t low, int64_t high, int64_t missing)
@@ -247,7 +241,7 @@ static const json_t *entry(reader *in, const json_t *v, const char *key, int64_t
     const json_t *o = json_array_get(v, (size_t)i);
     if (in->rc < 0)
         return NULL;
-    place(in, "%s[%lld]%s", key, i, "");
+    place(in, key, i, "");
     if (!json_is_object(o))
         in->rc = eh_fail(in->err, EH_EFORMAT, "%s: is %s, wanted an object", in->at, eh_json_type(o));
     return in->rc < 0 ? NULL : o;
@@ -310,12 +304,12 @@ static void read_row(reader *in, const json_t *o, int64_t i, eh_record_row *row)
     row->kind = (eh_row_kind)choice(in, o, "kind", kind_names, 3, EH_ROW_OTHER);
     row->targeted = truth(in, o, "targeted", false);
     const json_t *before = part(in, o, "before"), *after = part(in, o, "after"), *d = part(in, o, "difference");
-    place(in, "%s[%lld]%s", "rows", i, ".before");
+    place(in, "rows", i, ".before");
     row->before = read_measured(in, before);
-    place(in, "%s[%lld]%s", "rows", i, ".after");
+    place(in, "rows", i, ".after");
     row->has_after = after != NULL;
     row->after = read_measured(in, after);
-    place(in, "%s[%lld]%s", "rows", i, ".difference");
+    place(in, "rows", i, ".difference");
     row->difference.value = number(in, d, "value");
     row->difference.low = number(in, d, "low");
     row->difference.high = number(in, d, "high");

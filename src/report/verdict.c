@@ -30,12 +30,13 @@ static const score_name score_names[] = {
     {"ci_amb", "Context Influence where the context does not answer", "nats"},
     {"ci_dis", "Context Influence where the context answers", "nats"},
     {"ci_bias_amb", "shift to the biased answer where the context does not answer", "probability"},
+    {"CI_bias", "shift to the biased answer by the context", "probability"},
     {"ci_bias_dis", "shift to the biased answer where the context answers", "probability"},
     {"position_effect", "answers that change with the order of the options", "share"},
     {"error_amb", "wrong answers where the context does not answer", "share"},
     {"error_dis", "wrong answers where the context answers", "share"},
     {"pct_stereotype", "pairs whose stereotyped sentence is the likelier", "percent"},
-    {"log_ratio", "log-ratio of stereotyped to other sentence", "nats"},
+    {"log_ratio", "log-ratio of the stereotyped choice to the other", "nats"},
     {"likelihood_diff", "how far the likelihoods of the two sentences differ", "nats"},
     {"accuracy", "right answers", "share"},
     {"acc", "right answers", "share"},
@@ -224,30 +225,48 @@ static bool same_score(const eh_record_row *a, const eh_record_row *b)
     return a->kind == b->kind && strcmp(a->task, b->task) == 0 && strcmp(a->score, b->score) == 0;
 }
 
-/* "s_AMB (probes) in Age, Religion; s_DIS (probes) in Age" of the rows that pass, the first NAMED of
- * them; *n counts all. */
+/* Whether a row before this one passes, too, and is of the same score. */
+static bool is_named(const writer *x, row_test *passes, int64_t i)
+{
+    for (int64_t k = 0; k < i; k++)
+        if (passes(x, k) && same_score(&x->r->row[k], &x->r->row[i]))
+            return true;
+    return false;
+}
+
+static const char *category_of(writer *x, const eh_record_row *row, bool with_values)
+{
+    eh_words *w = x->w;
+    const char *name = eh_is_total(row) ? "all categories" : row->category;
+    const int d = eh_decimals(row->before.value, row->after.value, NAN);
+    if (!with_values)
+        return name;
+    if (!row->has_after)
+        return eh_say(w, "%s (%s)", name, eh_fixed(w, row->before.value, d));
+    return eh_say(w, "%s (%s to %s)", name, eh_fixed(w, row->before.value, d), eh_fixed(w, row->after.value, d));
+}
+
+/* "s_AMB (probes) in Age, Religion; s_DIS (probes) in Age" of the rows that pass, score by score, the
+ * first NAMED of them; *n counts all. */
 static const char *names_of(writer *x, row_test *passes, bool with_values, int64_t *n)
 {
     eh_words *w = x->w;
+    const eh_record_row *row = x->r->row;
     const char *all = "";
-    const eh_record_row *last = NULL;
+    int64_t named = 0;
     *n = 0;
-    for (int64_t i = 0; i < x->r->n_row; i++) {
-        const eh_record_row *row = &x->r->row[i];
-        if (!passes(x, i) || (*n)++ >= NAMED)
+    for (int64_t i = 0; i < x->r->n_row; i++)
+        *n += passes(x, i);
+    for (int64_t i = 0; i < x->r->n_row && named < NAMED; i++) {
+        if (!passes(x, i) || is_named(x, passes, i))
             continue;
-        const bool goes_on = last != NULL && same_score(last, row);
-        const int d = eh_decimals(row->before.value, row->after.value, NAN);
-        if (goes_on)
-            all = eh_say(w, "%s, ", all);
-        else
-            all = eh_say(w, "%s%s%s (%s) in ", all, last == NULL ? "" : "; ", row->score, row->task);
-        all = eh_say(w, "%s%s", all, eh_is_total(row) ? "all categories" : row->category);
-        if (with_values && row->has_after)
-            all = eh_say(w, "%s (%s to %s)", all, eh_fixed(w, row->before.value, d), eh_fixed(w, row->after.value, d));
-        else if (with_values)
-            all = eh_say(w, "%s (%s)", all, eh_fixed(w, row->before.value, eh_decimals(row->before.value, NAN, NAN)));
-        last = row;
+        const char *in = "";
+        for (int64_t k = i; k < x->r->n_row && named < NAMED; k++)
+            if (passes(x, k) && same_score(&row[i], &row[k])) {
+                in = eh_say(w, "%s%s%s", in, in[0] == '\0' ? "" : ", ", category_of(x, &row[k], with_values));
+                named++;
+            }
+        all = eh_say(w, "%s%s%s (%s) in %s", all, all[0] == '\0' ? "" : "; ", row[i].score, row[i].task, in);
     }
     return *n > NAMED ? eh_say(w, "%s; and %s more in the tables", all, eh_count(w, *n - NAMED)) : all;
 }

@@ -243,6 +243,7 @@ static int ask_all(eh_head_map *l, eh_journal *j, const json_t *what, eh_err *er
         rc = run_block(l, b, l->task->pick + from, size, x, &records, err);
         if (rc == EH_OK)
             rc = eh_journal_put(j, "locate", eh_buf_get(&records), err);
+        l->n_computed += size;
     }
     if (rc == EH_OK && o->progress != NULL)
         o->progress(o->progress_ctx, "locate", n, n);

@@ -38,6 +38,7 @@ struct eh_head_map {
     eh_head_choice *choice;
     eh_ablated *ablated;
     double *trace;     /* [n_layer, EH_TRACE_N] mean change of the target, and behind it its standard error; or NULL */
+    int64_t n_computed; /* items asked by this call */
     eh_buf notes;
     eh_arena memory;   /* names and sentences */
 };

@@ -295,20 +295,20 @@ static void fill_embed(matrix *x, const plan *p, const eh_plant_language *l)
     }
 }
 
-/* Each word has a taste of its own for the fixed vector of the answer position: what makes log-ratios differ where
- * nothing is planted, and a little noise where something is. */
+/* Each word has a taste of its own for the fixed vector of the answer position, and for what heads write: the answers
+ * to biased items a strong one where nothing is planted, so that log-ratios differ there, too. */
 static void fill_head(matrix *x, const plan *p, const eh_plant_language *l)
 {
     for (int64_t id = 0; id < x->n_row; id++) {
         const eh_plant_token *t = id >= EH_PLANT_FIRST ? &l->token[id - EH_PLANT_FIRST] : NULL;
-        draw(x, id, p->nothing ? 0.1 : 0.02);
+        const bool trait = t != NULL && (t->role == EH_PLANT_BIASED || t->role == EH_PLANT_OTHER);
+        const bool loud = trait && p->nothing;
+        draw(x, id, loud ? 0.1 : 0.02);
         for (int i = 0; i < N_NOISE; i++)
-            *at(x, id, NOISE + i) = (p->nothing ? 0.14 : 0.02) * eh_rng_normal(&x->rng);
-        if (t == NULL)
-            continue;
-        if (t->role == EH_PLANT_KIND)
+            *at(x, id, NOISE + i) = (loud ? 0.14 : 0.02) * eh_rng_normal(&x->rng);
+        if (t != NULL && t->role == EH_PLANT_KIND)
             *at(x, id, KIND + t->kind) = 1.0;
-        else if (!p->nothing && (t->role == EH_PLANT_BIASED || t->role == EH_PLANT_OTHER))
+        else if (trait && !p->nothing)
             *at(x, id, BIAS) = t->role == EH_PLANT_BIASED ? 0.6 : -0.6;
     }
 }

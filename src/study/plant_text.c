@@ -119,11 +119,11 @@ static int add_words(eh_plant_language *l, const char *text, eh_err *err)
     for (const char *p = text; *p != '\0';) {
         const size_t blank = *p == ' ';
         const size_t n = blank + strspn(p + blank, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
-        if (n == blank || n == 1) { /* a stop, which is a byte, a letter alone, which is one too, or a place to fill */
-            p += p[blank] == '{' ? blank + 3 : blank + 1;
+        if (n == blank) { /* a stop, which is a byte, a blank at the end, or a place to fill */
+            p += blank + (p[blank] == '{' ? 3 : p[blank] != '\0');
             continue;
         }
-        bool known = false;
+        bool known = n == 1; /* a letter alone is a byte, too */
         for (int64_t i = NAMES; i < l->n_token && !known; i++)
             known = strlen(l->token[i].text) == n && memcmp(l->token[i].text, p, n) == 0;
         eh_plant_token *t = known ? NULL : add_token(l, err);
@@ -141,8 +141,6 @@ static int add_frame_words(eh_plant_language *l, eh_err *err)
     int rc = EH_OK;
     for (int i = 0; i < N_FRAME && rc == EH_OK; i++) {
         rc = add_words(l, frames[i].context, err);
-        if (rc == EH_OK)
-            rc = add_words(l, " ", err);
         if (rc == EH_OK)
             rc = add_words(l, frames[i].question, err);
         char second[80] = " "; /* the question behind a context */

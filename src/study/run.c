@@ -53,6 +53,8 @@ int eh_run_audit(eh_run_state *r, const char *tasks, const char *split, const ch
     const int rc = eh_audit_run(r->m, &o, &done, err);
     if (rc < 0)
         return rc;
+    r->n_item += done->n_item;
+    r->n_computed += done->n_computed;
     if (a != NULL)
         *a = done;
     else
@@ -171,7 +173,12 @@ static int locate(eh_run_state *r, const char *folder, bool again, eh_head_map *
     o.trace = again ? 0 : o.trace != 0 ? o.trace : r->preset->trace;
     if (again)
         o.statistic = eh_head_map_get(r->before)->statistic;
-    return eh_locate_run(r->m, &o, out, err);
+    const int rc = eh_locate_run(r->m, &o, out, err);
+    if (rc == EH_OK) {
+        r->n_item += (*out)->task->n_pick;
+        r->n_computed += (*out)->n_computed;
+    }
+    return rc;
 }
 
 static int open_text(eh_run_state *r, eh_err *err)
@@ -386,6 +393,8 @@ int eh_study_run(eh_model *m, const eh_run_options *options, eh_run_result *resu
                               .why = copy_of(memory, l->found ? NULL : l->why),
                               .n_head = r.n_edit,
                               .strength = r.chosen >= 0 ? r.point[r.chosen].strength : 0.0,
+                              .n_item = r.n_item,
+                              .n_computed = r.n_computed,
                               .answer = copy_of(memory, r.audit.answer != NULL ? r.audit.answer : "letters"),
                               .notes = copy_of(memory, r.notes.p != NULL ? r.notes.p : ""),
                               .memory = memory};

@@ -61,6 +61,7 @@ typedef struct eh_run_state {
     double position_before; /* share of answers that change with order, by letters; NaN: not asked */
     double place[3];
     eh_fluency_change text;
+    int64_t n_item, n_computed; /* of all stages' audits and maps: items, and those computed by this call */
     eh_buf notes;
     eh_arena memory;
 } eh_run_state;

@@ -132,16 +132,44 @@ static void put_rows(eh_buf *b, const eh_run_state *r, const eh_audit *before)
     eh_buf_str(b, EH_STR("],\n"));
 }
 
+/* One side of the position effect; NaN: not measured, and left out. */
+static void put_side(eh_buf *b, const char *key, double effect, const double place[3])
+{
+    if (isnan(effect))
+        return;
+    eh_put_key(b, key);
+    eh_buf_char(b, '{');
+    eh_put_double(b, "effect", effect);
+    eh_put_key(b, "places");
+    eh_audit_put_numbers(b, place, 3);
+    eh_buf_str(b, EH_STR("},"));
+}
+
+/* By letters, of the test split, before and after; by text, what the first look at letters said. */
 static void put_position(eh_buf *b, const eh_run_state *r)
 {
-    if (isnan(r->position_before))
+    const char *task = r->audit.tasks;
+    const eh_change *effect = eh_changes_find(&r->changes, task, "all", "position_effect");
+    double before = r->position_before, after = (double)NAN, from[3], to[3] = {0.0};
+    memcpy(from, r->place, sizeof from);
+    for (int i = 0; i < 3 && effect != NULL; i++) {
+        char name[] = "place_1";
+        name[6] = (char)('1' + i);
+        const eh_change *p = eh_changes_find(&r->changes, task, "all", name);
+        from[i] = p->before.value;
+        to[i] = p->after.value;
+    }
+    if (effect != NULL) {
+        before = effect->before.value;
+        after = effect->after.value;
+    }
+    if (isnan(before))
         return;
     eh_put_key(b, "position");
-    eh_buf_str(b, EH_STR("{\"before\":{"));
-    eh_put_double(b, "effect", r->position_before);
-    eh_put_key(b, "places");
-    eh_audit_put_numbers(b, r->place, 3);
-    eh_buf_str(b, EH_STR("}},\n"));
+    eh_buf_char(b, '{');
+    put_side(b, "before", before, from);
+    put_side(b, "after", after, to);
+    eh_put_end(b, "},\n");
 }
 
 /* The pooled map of the statistic that selected (or its q), as nested lists. */

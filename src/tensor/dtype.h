@@ -61,11 +61,11 @@ void eh_bf16_to_f32(const uint16_t *x, int64_t n, float *out);
 /*
  * The other way (quantise.c). _from_f32 makes n stored numbers (whole blocks) of floats, to nearest
  * even for the plain types. _update makes stored numbers follow x and spares what it can: blocks that
- * stand for x already keep their bytes; another block keeps its scales (a K
- * type's sub-blocks that changed may take others) and has the numbers rounded to their grid, so that neighbours of a changed number stay as they are; where that
- * costs more than twice the error (root mean square) of the better of two others, that one is taken: its
- * scales multiplied (exact but for their rounding to f16, and exactly zero for zeros), or quantised anew.
- * Integers are rounded and clipped.
+ * stand for x already keep their bytes; another block keeps its scales (a K type's sub-blocks that
+ * changed may take others) and has the numbers rounded to their grid, so that neighbours of a changed
+ * number stay as they are; where that costs more than twice the error (root mean square) of the better
+ * of two others, that one is taken: its scales multiplied (exact but for their rounding to f16, and
+ * exactly zero for zeros), or quantised anew. Integers are rounded and clipped.
  */
 void eh_dtype_from_f32(eh_dtype t, const float *x, int64_t n, void *stored);
 void eh_dtype_update(eh_dtype t, const float *x, int64_t n, void *stored);

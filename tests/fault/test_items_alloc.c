@@ -8,6 +8,7 @@
 #include "check.h"
 #include "task/bbq_score.h"
 #include "task/csv.h"
+#include "task/items.h"
 #include "task/probe.h"
 
 typedef int attempt_fn(eh_err *err);
@@ -193,4 +194,23 @@ TEST(csv_scores_and_prompts_survive_no_memory)
     fail_each(prompts, "prompts");
     eh_bbq_clear(&scored);
     eh_buf_clear(&b);
+}
+
+static int read_items(eh_err *err)
+{
+    eh_item_set set = {.n_item = 77};
+    const int rc = eh_items_read(
+        EH_STR("{\"prompt\": \"the cook\", \"choices\": [\"a\", \"b\"], \"biased\": 0, \"question\": \"q\", \"group\": "
+               "\"g\", \"cluster\": \"c\", \"mentions\": [[4, 8]]}\n"
+               "{\"prompt\": \"1 + 1 =\", \"choices\": [\"1\", \"2\"], \"answer\": 1, \"cluster\": \"d\"}\n"),
+        "i.jsonl", &set, err);
+    CHECK(rc == EH_OK || set.n_item == 77);
+    if (rc == EH_OK)
+        eh_items_clear(&set);
+    return rc;
+}
+
+TEST(items_reading_survives_no_memory)
+{
+    fail_each(read_items, "eh_items_read");
 }

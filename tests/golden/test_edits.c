@@ -213,7 +213,8 @@ TEST(a_mean_edit_adds_the_same_to_every_token)
         for (int i = 0; i < TINY_HEAD; i++)
             want += (double)row[3 * TINY_HEAD + i] * (double)value[i];
         for (int64_t t = 0; t < N_TOK - 1; t++)
-            CHECK_NEAR((double)mean.resid[0][t * TINY_WIDTH + r] - (double)zero.resid[0][t * TINY_WIDTH + r], want, 2e-6);
+            CHECK_NEAR((double)mean.resid[0][t * TINY_WIDTH + r] - (double)zero.resid[0][t * TINY_WIDTH + r], want,
+                       2e-6);
     }
     eh_weights_close(w);
     eh_model_close(m);
@@ -318,7 +319,8 @@ TEST(smollm2_written_to_gguf_scores_as_the_edit_in_force)
         SKIP("no SmolLM2");
     static const int32_t text[] = {504, 2346, 253, 3060, 282, 47, 12, 300, 77, 901, 4000, 504, 253, 30};
     const int64_t n = (int64_t)(sizeof text / sizeof *text);
-    const eh_unit_edit e[] = {{EH_UNIT_HEAD, 3, 5, EH_EDIT_SOFT, 0.7, NULL}, {EH_UNIT_HEAD, 10, 0, EH_EDIT_ZERO, 1.0, NULL},
+    const eh_unit_edit e[] = {{EH_UNIT_HEAD, 3, 5, EH_EDIT_SOFT, 0.7, NULL},
+                              {EH_UNIT_HEAD, 10, 0, EH_EDIT_ZERO, 1.0, NULL},
                               {EH_UNIT_HEAD, 20, 8, EH_EDIT_OUTPUT, 0.4, NULL},
                               {EH_UNIT_NEURON, 0, 42, EH_EDIT_ZERO, 1.0, NULL}};
     float logprob[3][16];

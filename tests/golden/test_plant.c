@@ -385,7 +385,7 @@ TEST(a_planted_model_depends_on_its_seed_alone)
 /* truth.json says what the call says; no two special heads share a key/value head. */
 TEST(the_truth_is_written_as_it_is_told)
 {
-    for (uint64_t seed = 100; seed < 110; seed++) {
+    for (uint64_t seed = 100; seed < 103; seed++) {
         char path[500];
         planted p;
         json_t *root;

@@ -109,7 +109,8 @@ static void gate_goes_back(const eh_simd *k)
     k->silu_mul_grad(gate, up, g, 33, true, 1.0f, 1.0f, dgate, dup);
     for (int i = 0; i < 33; i++) {
         const double x = (double)gate[i], u = (double)up[i], gi = (double)g[i];
-        const double f = x / (1 + exp(-x)), hi = (x + STEP) / (1 + exp(-x - STEP)), lo = (x - STEP) / (1 + exp(STEP - x));
+        const double f = x / (1 + exp(-x));
+        const double hi = (x + STEP) / (1 + exp(-x - STEP)), lo = (x - STEP) / (1 + exp(STEP - x));
         CHECK_NEAR((double)dgate[i], gi * u * (hi - lo) / (2 * STEP), 2e-6);
         CHECK_NEAR((double)dup[i], gi * f, 2e-6);
     }
@@ -482,7 +483,8 @@ TEST(a_kl_term_is_the_sum_over_the_vocabulary)
         each_token[v] = (eh_term){.pos = 5, .id = (int32_t)v, .weight = -0.5 * q};
     }
     const eh_kl_term kl = {.goal = 1, .pos = 5, .weight = 0.5, .logp = logp};
-    const eh_goal by_kl[2] = {goals[1], {tok[0], 12, NULL, 0}}, by_term[2] = {goals[1], {tok[0], 12, each_token, n_vocab}};
+    const eh_goal by_kl[2] = {goals[1], {tok[0], 12, NULL, 0}};
+    const eh_goal by_term[2] = {goals[1], {tok[0], 12, each_token, n_vocab}};
     grad_room a = grad_room_of(m), b = grad_room_of(m);
     double va[2], vb[2];
     CHECK_OK(eh_backward(m, by_kl, 2, &kl, 1, EH_RULES_GRADIENT, va, NULL, 0, &a.grads, &err));

@@ -205,7 +205,8 @@ TEST(backends_are_found_by_name)
 static void check_gemm(const eh_product *p, bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, float beta)
 {
     const int64_t lda = (trans_a ? m : k) + 3, ldb = (trans_b ? k : n) + 1, ldc = n + 2;
-    float *a = malloc((size_t)((trans_a ? k : m) * lda) * sizeof *a), *b = malloc((size_t)((trans_b ? n : k) * ldb) * sizeof *b);
+    float *a = malloc((size_t)((trans_a ? k : m) * lda) * sizeof *a);
+    float *b = malloc((size_t)((trans_b ? n : k) * ldb) * sizeof *b);
     float *c = malloc((size_t)(m * ldc) * sizeof *c), *was = malloc((size_t)(m * ldc) * sizeof *was);
     float *two = malloc((size_t)(m * ldc) * sizeof *two);
     CHECK(a != NULL && b != NULL && c != NULL && was != NULL && two != NULL);
@@ -229,14 +230,16 @@ static void check_gemm(const eh_product *p, bool trans_a, bool trans_b, int64_t 
             }
             double want = beta == 0.0f ? 0.0 : (double)beta * (double)was[i * ldc + o], size = fabs(want);
             for (int64_t e = 0; e < k; e++) {
-                const double one = (double)a[trans_a ? e * lda + i : i * lda + e] * (double)b[trans_b ? o * ldb + e : e * ldb + o];
+                const double one = (double)a[trans_a ? e * lda + i : i * lda + e] *
+                                   (double)b[trans_b ? o * ldb + e : e * ldb + o];
                 want += one;
                 size += fabs(one);
             }
             wrong += !(fabs((double)got - want) <= (double)(k + 1) * U * size);
         }
     if (wrong > 0)
-        print_error("%s, gemm %d%d, %d x %d x %d: %d wrong\n", p->name, trans_a, trans_b, (int)m, (int)n, (int)k, (int)wrong);
+        print_error("%s, gemm %d%d, %d x %d x %d: %d wrong\n", p->name, trans_a, trans_b, (int)m, (int)n, (int)k,
+                    (int)wrong);
     CHECK_INT(wrong, 0);
     free(a);
     free(b);

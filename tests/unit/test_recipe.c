@@ -17,8 +17,8 @@ TEST(a_recipe_by_hand)
 {
     eh_recipe *r;
     int64_t n;
-    CHECK_OK(parse("{\"version\":1,\"units\":[{\"kind\":\"head\",\"layer\":3,\"index\":5,\"mode\":\"soft\",\"alpha\":0.25},"
-                   "{\"kind\":\"neuron\",\"layer\":0,\"index\":42,\"mode\":\"zero\"},"
+    CHECK_OK(parse("{\"version\":1,\"units\":[{\"kind\":\"head\",\"layer\":3,\"index\":5,\"mode\":\"soft\","
+                   "\"alpha\":0.25},{\"kind\":\"neuron\",\"layer\":0,\"index\":42,\"mode\":\"zero\"},"
                    "{\"kind\":\"neuron\",\"layer\":1,\"index\":2,\"mode\":\"mean\",\"mean\":[0.5]}],"
                    "\"seed\":7,\"note\":{\"any\":1},\"scores\":{\"method\":\"pearson\",\"more\":[1,2]}}", &r));
     const eh_unit_edit *u = eh_recipe_units(r, &n);
@@ -87,13 +87,15 @@ TEST(a_recipe_is_for_its_model)
     eh_recipe *r;
     int64_t n;
     const float mean[TINY_HEAD] = {0.1f, -2};
-    const eh_unit_edit unit[2] = {{EH_UNIT_HEAD, 1, 3, EH_EDIT_MEAN, 1.0, mean}, {EH_UNIT_HEAD, 0, 1, EH_EDIT_SOFT, 0.1, NULL}};
+    const eh_unit_edit unit[2] = {{EH_UNIT_HEAD, 1, 3, EH_EDIT_MEAN, 1.0, mean},
+                                  {EH_UNIT_HEAD, 0, 1, EH_EDIT_SOFT, 0.1, NULL}};
     tiny_model_write(dir, &how);
     tiny_model_write(dir2, &other);
     CHECK_OK(eh_model_open(dir, NULL, &m, &err));
     CHECK_OK(eh_model_open(dir2, NULL, &m2, &err));
     snprintf(path, sizeof path, "%.200s/edit.json", dir);
-    const eh_recipe_more more = {.scores = "{\"method\": \"pearson\"}", .note = "by \"hand\"", .seed = 5, .seeded = true};
+    const eh_recipe_more more = {.scores = "{\"method\": \"pearson\"}", .note = "by \"hand\"", .seed = 5,
+                                 .seeded = true};
     CHECK_OK(eh_recipe_write(path, m, unit, 2, &more, &err));
     CHECK_OK(eh_recipe_read(path, &r, &err));
     const eh_unit_edit *got = eh_recipe_units(r, &n);
@@ -111,7 +113,8 @@ TEST(a_recipe_is_for_its_model)
     CHECK_FAILS(eh_recipe_apply(m, r, &err), EH_EINVAL, "\"mean\" holds 2 numbers, a head of this model has 8");
     eh_recipe_close(r);
     CHECK_OK(parse("{\"version\":1,\"units\":[{\"kind\":\"head\",\"layer\":1,\"index\":4,\"mode\":\"zero\"}]}", &r));
-    CHECK_FAILS(eh_recipe_apply(m, r, &err), EH_ERANGE, "edit.json: unit 0 is layer 1, head 4; the model has layers 0 to 1");
+    CHECK_FAILS(eh_recipe_apply(m, r, &err), EH_ERANGE,
+                "edit.json: unit 0 is layer 1, head 4; the model has layers 0 to 1");
     eh_recipe_close(r);
     const eh_recipe_more broken = {.scores = "{"};
     snprintf(path, sizeof path, "%.200s/none.json", dir);

@@ -190,7 +190,8 @@ TEST(shards_without_a_touched_tensor_are_carried_over)
 TEST(mean_outputs_become_biases_where_the_family_takes_them)
 {
     static float want[N_TOK * VOCAB_MAX], got[N_TOK * VOCAB_MAX];
-    const tiny_model how = {.n_head = 4, .n_kv = 2}, qwen3 = {.n_head = 4, .n_kv = 2, .family = "qwen3", .qk_norm = true},
+    const tiny_model how = {.n_head = 4, .n_kv = 2},
+                     qwen3 = {.n_head = 4, .n_kv = 2, .family = "qwen3", .qk_norm = true},
                      mistral = {.n_head = 4, .n_kv = 2, .family = "mistral"},
                      there = {.n_head = 4, .n_kv = 2, .attention_bias = true};
     static const float mean[TINY_HEAD] = {0.5f, -1, 2, 0, 0.25f, 3, -0.125f, 1}, one = 0.75f;
@@ -363,7 +364,8 @@ TEST(mean_outputs_become_new_tensors_of_a_gguf)
     const char *path = repo_path("tests/golden/tiny/gguf/llama-F32.gguf"), *out = tiny_dir(), *back = tiny_dir();
     for (int i = 0; i < 64; i++)
         mean[i] = 0.1f * (float)(i % 7 - 3);
-    const eh_unit_edit e[2] = {{EH_UNIT_HEAD, 1, 2, EH_EDIT_MEAN, 1.0, mean}, {EH_UNIT_NEURON, 0, 3, EH_EDIT_MEAN, 1.0, mean}};
+    const eh_unit_edit e[2] = {{EH_UNIT_HEAD, 1, 2, EH_EDIT_MEAN, 1.0, mean},
+                               {EH_UNIT_NEURON, 0, 3, EH_EDIT_MEAN, 1.0, mean}};
     eh_model *m = open_model(path);
     eh_info info;
     eh_saved saved;
@@ -525,7 +527,8 @@ TEST(comparing_by_hand_and_across_formats)
 {
     const tiny_model how = {.n_head = 4, .n_kv = 2}, wide = {.n_head = 8, .n_kv = 2};
     eh_comparison c;
-    eh_model *a = open_model(tiny_folder(&how)), *b = open_model(tiny_folder(&how)), *z = open_model(tiny_folder(&wide));
+    eh_model *a = open_model(tiny_folder(&how)), *b = open_model(tiny_folder(&how)),
+             *z = open_model(tiny_folder(&wide));
     CHECK_OK(eh_compare(a, b, &c, &err));
     CHECK(c.n_tensor_differ == 0 && c.n_unit == 0 && c.max_abs == 0.0 && c.relative == 0.0 && c.equal_bytes == 1.0);
     CHECK_INT(c.n_tensor, 20);

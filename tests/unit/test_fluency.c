@@ -1,0 +1,86 @@
+/* What an edit did to plain text: nothing at all when there is none, and KL as defined when there is. */
+#include "check.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "study/fluency.h"
+
+static const char text[] = "The quick brown fox jumps over the lazy dog, and then it sleeps in the warm sun until the "
+                           "evening comes and the cold wind blows.";
+
+static eh_model *open_tiny(void)
+{
+    eh_model *m;
+    eh_err err;
+    CHECK_OK(eh_model_open(repo_path("tests/golden/tiny/llama"), NULL, &m, &err));
+    return m;
+}
+
+TEST(no_edit_is_no_distance)
+{
+    eh_model *m = open_tiny();
+    eh_fluency f;
+    eh_fluency_change c;
+    eh_err err;
+    CHECK_OK(eh_fluency_open(&f, m, eh_str_of(text), &err));
+    CHECK_OK(eh_fluency_measure(&f, m, &c, &err));
+    CHECK_NEAR(c.kl_max, 0.0, 0.0);
+    CHECK_NEAR(c.same_top, 1.0, 0.0);
+    CHECK_NEAR(c.perplexity, f.perplexity, 0.0);
+    eh_fluency_clear(&f);
+    eh_model_close(m);
+}
+
+/* KL(p || q) at every position from plain logits, in double; the text's perplexity likewise. */
+TEST(distance_by_definition)
+{
+    eh_model *m = open_tiny();
+    eh_info info;
+    eh_fluency f;
+    eh_fluency_change c;
+    eh_err err;
+    eh_model_info(m, &info);
+    CHECK_OK(eh_fluency_open(&f, m, eh_str_of(text), &err));
+    const int64_t n = f.n - 1, v = info.n_vocab;
+    float *p = malloc((size_t)(n * v) * sizeof *p), *q = malloc((size_t)(n * v) * sizeof *q);
+    CHECK(p != NULL && q != NULL);
+    CHECK_OK(eh_logits(m, f.tok, n, p, &err));
+    const eh_unit_edit edit = {.kind = EH_UNIT_HEAD, .layer = 1, .index = 2, .mode = EH_EDIT_ZERO, .alpha = 1.0};
+    CHECK_OK(eh_model_edit(m, &edit, 1, &err));
+    CHECK_OK(eh_logits(m, f.tok, n, q, &err));
+    CHECK_OK(eh_fluency_measure(&f, m, &c, &err));
+    double sum = 0.0, most = 0.0, nll = 0.0;
+    for (int64_t i = 0; i < n; i++) {
+        double zp = 0.0, zq = 0.0, kl = 0.0;
+        for (int64_t k = 0; k < v; k++) {
+            zp += exp((double)p[i * v + k]);
+            zq += exp((double)q[i * v + k]);
+        }
+        for (int64_t k = 0; k < v; k++)
+            kl += exp((double)p[i * v + k]) / zp *
+                  ((double)p[i * v + k] - log(zp) - (double)q[i * v + k] + log(zq));
+        nll -= (double)q[i * v + f.tok[i + 1]] - log(zq);
+        sum += kl;
+        most = fmax(most, kl);
+    }
+    CHECK(most > 1e-3);
+    CHECK_NEAR(c.kl_mean, sum / (double)n, 1e-5);
+    CHECK_NEAR(c.kl_max, most, 1e-5);
+    CHECK_NEAR(log(c.perplexity), nll / (double)n, 1e-5);
+    CHECK(c.kl_median <= c.kl_p95 && c.kl_p95 <= c.kl_p99 && c.kl_p99 <= c.kl_max);
+    free(p);
+    free(q);
+    eh_fluency_clear(&f);
+    eh_model_close(m);
+}
+
+TEST(too_short_a_text_is_refused)
+{
+    eh_model *m = open_tiny();
+    eh_fluency f;
+    eh_err err;
+    CHECK_FAILS(eh_fluency_open(&f, m, EH_STR("Hi."), &err), EH_EDOM, "at least 32");
+    eh_model_close(m);
+}
