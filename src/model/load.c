@@ -324,12 +324,16 @@ static void fill(const eh_model *m, const eh_linear *l, int64_t from, int64_t n,
     eh_par_for(m->threads, (n + FILL_ROWS - 1) / FILL_ROWS, fill_rows, &job);
 }
 
-/* A weight stored as bfloat16 and in one piece goes to the packer as it lies. */
-static const void *as_stored(const eh_linear *l)
+/* Weights of one's own, and those stored as bfloat16 in one piece, go to the packer as they lie. */
+static const void *as_it_lies(const eh_linear *l, bool *is_bf16)
 {
     const eh_tensor *t = l->part[0];
-    if (l->own != NULL || l->row_scale != NULL || l->col_scale != NULL || l->n_part != 1 || l->unpermute[0] ||
-        t->dtype != EH_DTYPE_BF16)
+    *is_bf16 = l->own == NULL;
+    if (l->row_scale != NULL || l->col_scale != NULL)
+        return NULL;
+    if (l->own != NULL)
+        return l->own;
+    if (l->n_part != 1 || l->unpermute[0] || t->dtype != EH_DTYPE_BF16)
         return NULL;
     return t->data + l->first * eh_tensor_row_bytes(t);
 }
@@ -338,9 +342,10 @@ int eh_linear_need(eh_model *m, eh_linear *l, eh_err *err)
 {
     if (l->packed != NULL)
         return EH_OK;
-    const void *stored = as_stored(l);
-    if (stored != NULL)
-        return eh_product_pack(m->product, l->precision, stored, true, l->n_out, l->n_in, m->threads, &l->packed, err);
+    bool is_bf16;
+    const void *w = as_it_lies(l, &is_bf16);
+    if (w != NULL)
+        return eh_product_pack(m->product, l->precision, w, is_bf16, l->n_out, l->n_in, m->threads, &l->packed, err);
 
     float *rows = eh_block_alloc(l->n_out * l->n_in * (int64_t)sizeof *rows);
     if (rows == NULL)
