@@ -34,7 +34,7 @@ for command in $commands; do
         run 0 help --completions $shell
         cp "$work/out" "$work/$shell"
     done
-    for option in $(sed -n 's/^  *\(-., \)\{0,1\}--\([a-z-]*\).*/\2/p' "$work/help"); do
+    for option in $(sed -n 's/^  *\(-., \)\{0,1\}--\([a-z0-9-]*\).*/\2/p' "$work/help"); do
         escaped=$(echo "$option" | sed 's/-/\\\\-/g')
         grep -q -- "\\\\-\\\\-$escaped" "$work/man" || die "man page of $command: no --$option"
         grep -q -- "--$option" "$work/bash" && grep -Eq -- "--$option(\}'){0,1}\[" "$work/zsh" ||
