@@ -146,8 +146,8 @@ static const cli_option options[] = {
      .help = "folder for everything (default: evenhand-run- and the model's name)"},
     {.name = "preset", .kind = CLI_WORD, .value = "quick|standard|thorough", .initial = "quick",
      .at = offsetof(args, preset),
-     .help = "quick: 24 items of a category in each split, 6 settings, 5 controls, no training; standard: all items, 12 "
-             "settings, 60 steps of calibration; thorough: 24 settings, 20 controls, 200 steps"},
+     .help = "quick: 24, 8 and 16 items of a category to select, tune and judge, 4 settings, 5 controls, no training; "
+             "standard: all items, 12 settings, 60 steps of calibration; thorough: 24 settings, 20 controls, 200 steps"},
     {.name = "also", .kind = CLI_LIST, .value = "LIST", .at = offsetof(args, also),
      .help = "benchmarks measured before and after beside it; pairs,utility unless said (with --items: utility, where "
              "--probes is given)"},

@@ -9,9 +9,9 @@
 #include "base/file.h"
 
 static const eh_run_preset presets[] = {
-    {"quick", 24, 6, 5, 1999, 2, 0, 0, "24 items of a category in each split, 6 settings, 5 controls, no training"},
-    {"standard", 0, 12, 5, 9999, 5, 32, 60, "all items, 12 settings, 5 controls, 60 steps of calibration"},
-    {"thorough", 0, 24, 20, 9999, 10, 128, 200, "all items, 24 settings, 20 controls, 200 steps of calibration"},
+    {"quick", {[EH_SPLIT_SELECT] = 24, [EH_SPLIT_TUNE] = 8, [EH_SPLIT_TEST] = 16}, 4, 5, 1999, 2, 0, 0},
+    {"standard", {0}, 12, 5, 9999, 5, 32, 60},
+    {"thorough", {0}, 24, 20, 9999, 10, 128, 200},
 };
 #define N_PRESET ((int)(sizeof presets / sizeof *presets))
 
@@ -41,11 +41,19 @@ int eh_run_note(eh_run_state *r, eh_err *err, const char *format, ...)
     return eh_buf_check(&r->notes, "the notes", err);
 }
 
-int eh_run_audit(eh_run_state *r, const char *tasks, const char *split, const char *folder, eh_audit **a, eh_err *err)
+eh_audit_options eh_run_options_of(const eh_run_state *r, eh_split split)
 {
     eh_audit_options o = r->audit;
+    o.split = eh_split_names[split];
+    if (o.limit == 0)
+        o.limit = r->preset->limit[split];
+    return o;
+}
+
+int eh_run_audit(eh_run_state *r, const char *tasks, eh_split split, const char *folder, eh_audit **a, eh_err *err)
+{
+    eh_audit_options o = eh_run_options_of(r, split);
     o.tasks = tasks;
-    o.split = split;
     o.out = eh_run_path(r, folder);
     if (o.out == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for a path");
@@ -136,7 +144,7 @@ static int choose_answer(eh_run_state *r, eh_err *err)
     const int64_t limit = r->audit.limit;
     r->audit.answer = "letters";
     r->audit.limit = limit > 0 && limit < PLACE_LIMIT ? limit : PLACE_LIMIT;
-    int rc = eh_run_audit(r, r->audit.tasks, "select", "bias_evaluation/letters", &a, err);
+    int rc = eh_run_audit(r, r->audit.tasks, EH_SPLIT_SELECT, "bias_evaluation/letters", &a, err);
     r->audit.limit = limit;
     if (rc < 0)
         return rc;
@@ -163,8 +171,7 @@ static int all_tasks(const eh_run_state *r, char *out, size_t room, eh_err *err)
 static int locate(eh_run_state *r, const char *folder, bool again, eh_head_map **out, eh_err *err)
 {
     eh_locate_options o = r->o.locate;
-    o.audit = r->audit;
-    o.audit.split = "select";
+    o.audit = eh_run_options_of(r, EH_SPLIT_SELECT);
     o.audit.out = eh_run_path(r, folder);
     if (o.audit.out == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for a path");
@@ -241,7 +248,7 @@ static int controls(eh_run_state *r, const eh_pick *pick, const eh_audit *before
     if (twin == NULL || r->control == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for %lld controls", (long long)n);
     eh_audit *a = NULL;
-    int rc = eh_run_audit(r, r->audit.tasks, "test", "controls/edit", &a, err);
+    int rc = eh_run_audit(r, r->audit.tasks, EH_SPLIT_TEST, "controls/edit", &a, err);
     if (rc < 0)
         return rc;
     r->control_edit = less_biased(r, before, a);
@@ -254,7 +261,7 @@ static int controls(eh_run_state *r, const eh_pick *pick, const eh_audit *before
             rc = eh_run_apply(r, twin, p->heads, p->strength, err);
         a = NULL;
         if (rc == EH_OK)
-            rc = eh_run_audit(r, r->audit.tasks, "test", folder, &a, err);
+            rc = eh_run_audit(r, r->audit.tasks, EH_SPLIT_TEST, folder, &a, err);
         if (rc == EH_OK) {
             r->control[r->n_control++] = less_biased(r, before, a);
             eh_audit_close(a);
@@ -295,17 +302,15 @@ static int mend(eh_run_state *r, const char *tasks, const eh_audit *before, eh_e
         return eh_fail(err, EH_ENOMEM, "no memory for %lld heads", (long long)n_pick);
     if ((rc = apply_choice(r, pick, err)) < 0 || (rc = controls(r, pick, before, err)) < 0 ||
         (rc = eh_run_calibrate(r, err)) < 0 ||
-        (rc = eh_run_audit(r, tasks, "test", "bias_evaluation_after", NULL, err)) < 0 ||
+        (rc = eh_run_audit(r, tasks, EH_SPLIT_TEST, "bias_evaluation_after", NULL, err)) < 0 ||
         (rc = locate(r, "bias_localization_after", true, &r->after, err)) < 0)
         return rc;
     if (r->has_text && (rc = eh_fluency_measure(&r->fluency, r->m, &r->text, err)) < 0)
         return rc;
     if ((rc = save_model(r, err)) < 0)
         return rc;
-    eh_audit_options o = r->audit;
+    eh_audit_options o = eh_run_options_of(r, EH_SPLIT_TEST);
     o.tasks = tasks;
-    o.split = "test";
-    o.out = r->out;
     const char *first = eh_run_path(r, "bias_evaluation"), *second = eh_run_path(r, "bias_evaluation_after");
     if (first == NULL || second == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for a path");
@@ -331,8 +336,6 @@ static int take_options(eh_run_state *r, const eh_run_options *given, eh_err *er
     if (strchr(r->audit.tasks, ',') != NULL)
         return eh_fail(err, EH_EINVAL, "a run locates and judges on one benchmark; \"%s\" names several (see --also)",
                        r->audit.tasks);
-    if (r->audit.limit == 0)
-        r->audit.limit = r->preset->limit;
     r->score = has_letters(r) ? "lean_amb" : "log_ratio";
     /* Items of one's own may be about anything: our questions tell something only of a model that speaks English,
      * unless a folder with others is given. */
@@ -374,7 +377,7 @@ int eh_study_run(eh_model *m, const eh_run_options *options, eh_run_result *resu
     int rc;
     if ((rc = take_options(&r, options, err)) < 0 || (rc = eh_model_edit(m, NULL, 0, err)) < 0 ||
         (rc = choose_answer(&r, err)) < 0 || (rc = all_tasks(&r, tasks, sizeof tasks, err)) < 0 ||
-        (rc = eh_run_audit(&r, tasks, "test", "bias_evaluation", &before, err)) < 0 ||
+        (rc = eh_run_audit(&r, tasks, EH_SPLIT_TEST, "bias_evaluation", &before, err)) < 0 ||
         (rc = locate(&r, "bias_localization_before", false, &r.before, err)) < 0 || (rc = open_text(&r, err)) < 0)
         goto done;
     const eh_locate_result *l = eh_head_map_get(r.before);

@@ -30,11 +30,10 @@ typedef struct eh_setting {
 
 typedef struct eh_run_preset {
     const char *name;
-    int64_t limit;    /* items of a category, in every stage; 0: all */
+    int64_t limit[4]; /* items of a category by eh_split; 0: all */
     int64_t points;   /* of the search */
     int64_t controls; /* random twins */
     int64_t permutations, confirm, trace, steps;
-    const char *what; /* for help */
 } eh_run_preset;
 
 typedef struct eh_run_state {
@@ -69,8 +68,10 @@ typedef struct eh_run_state {
 /* "OUT/name", in the run's memory; NULL: no memory. */
 const char *eh_run_path(eh_run_state *r, const char *name);
 int eh_run_note(eh_run_state *r, eh_err *err, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* The audits' options for a split: what all have in common, and the split's limit. */
+eh_audit_options eh_run_options_of(const eh_run_state *r, eh_split split);
 /* An audit of `tasks` on a split into the folder; *a may be NULL. */
-int eh_run_audit(eh_run_state *r, const char *tasks, const char *split, const char *folder, eh_audit **a, eh_err *err);
+int eh_run_audit(eh_run_state *r, const char *tasks, eh_split split, const char *folder, eh_audit **a, eh_err *err);
 /* The value of a score over all categories; NaN: not there or not defined. */
 double eh_run_score(const eh_audit *a, const char *task, const char *score);
 /* The edit of the `heads` first choices of a map at this strength: alpha = strength * weight / largest weight. */

@@ -19,10 +19,9 @@ static double now(void)
     return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
 }
 
-static int count(eh_run_state *r, const char *split, eh_audit_plan *plan, eh_audit_task **t, eh_err *err)
+static int count(eh_run_state *r, eh_split split, eh_audit_plan *plan, eh_audit_task **t, eh_err *err)
 {
-    eh_audit_options o = r->audit;
-    o.split = split;
+    const eh_audit_options o = eh_run_options_of(r, split);
     const int rc = eh_audit_plan_make(r->m, &o, plan, err);
     return rc < 0 ? rc : eh_audit_task_open(r->m, plan, o.tasks, t, err);
 }
@@ -53,13 +52,12 @@ static int time_items(eh_run_state *r, eh_audit_task *t, double *rate, eh_err *e
 
 int eh_run_time(eh_run_state *r, eh_run_plan *out, eh_err *err)
 {
-    static const char *const splits[] = {"select", "tune", "test"};
     int64_t n[3] = {0, 0, 0};
     double rate = (double)NAN;
     for (int i = 0; i < 3; i++) {
         eh_audit_plan plan;
         eh_audit_task *t = NULL;
-        int rc = count(r, splits[i], &plan, &t, err);
+        int rc = count(r, (eh_split)(EH_SPLIT_SELECT + i), &plan, &t, err);
         if (rc < 0)
             return rc;
         n[i] = t->n_pick;

@@ -61,7 +61,7 @@ static int measure(eh_run_state *r, const char *folder, eh_setting *p, eh_err *e
     const char *task = r->audit.tasks;
     snprintf(tasks, sizeof tasks, "%.100s%s%.100s", task, r->o.utility[0] != '\0' ? "," : "", r->o.utility);
     eh_audit *a = NULL;
-    int rc = eh_run_audit(r, tasks, "tune", folder, &a, err);
+    int rc = eh_run_audit(r, tasks, EH_SPLIT_TUNE, folder, &a, err);
     if (rc < 0)
         return rc;
     p->bias = eh_run_score(a, task, r->score);

@@ -44,7 +44,7 @@ int eh_run_calibrate(eh_run_state *r, eh_err *err)
         .orders = r->audit.orders,
         .categories = r->audit.categories,
         .split = "tune",
-        .limit = r->audit.limit,
+        .limit = eh_run_options_of(r, EH_SPLIT_TUNE).limit,
         .chat = r->audit.chat,
         .text = r->has_text ? text : NULL,
         .train = train,

@@ -39,14 +39,12 @@ static void put_model(eh_buf *b, const eh_run_state *r, const char *fingerprint)
 
 static int put_splits(eh_buf *b, eh_run_state *r, eh_err *err)
 {
-    static const char *const names[] = {"select", "tune", "test"};
     eh_put_key(b, "splits");
     eh_buf_char(b, '{');
-    for (int i = 0; i < 3; i++) {
-        eh_audit_options o = r->audit;
+    for (int i = EH_SPLIT_SELECT; i <= EH_SPLIT_TEST; i++) {
+        const eh_audit_options o = eh_run_options_of(r, (eh_split)i);
         eh_audit_plan plan;
         eh_audit_task *t = NULL;
-        o.split = names[i];
         int rc = eh_audit_plan_make(r->m, &o, &plan, err);
         if (rc == EH_OK)
             rc = eh_audit_task_open(r->m, &plan, o.tasks, &t, err);
@@ -61,7 +59,7 @@ static int put_splits(eh_buf *b, eh_run_state *r, eh_err *err)
             n += !seen[c];
             seen[c] = true;
         }
-        eh_put_key(b, names[i]);
+        eh_put_key(b, eh_split_names[i]);
         eh_buf_char(b, '{');
         eh_put_int(b, "items", t->n_pick);
         eh_put_int(b, "templates", n);

@@ -6,13 +6,14 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
+const char *const eh_split_names[4] = {"all", "select", "tune", "test"};
+
 bool eh_split_find(const char *name, eh_split *out)
 {
-    static const char *const names[] = {"all", "select", "tune", "test"};
     if (name == NULL)
         name = "all";
     for (int i = 0; i < 4; i++)
-        if (strcmp(name, names[i]) == 0) {
+        if (strcmp(name, eh_split_names[i]) == 0) {
             *out = (eh_split)i;
             return true;
         }

@@ -18,6 +18,7 @@
 
 typedef enum eh_split { EH_SPLIT_ALL, EH_SPLIT_SELECT, EH_SPLIT_TUNE, EH_SPLIT_TEST } eh_split;
 
+extern const char *const eh_split_names[4]; /* "all", "select", "tune", "test" */
 bool eh_split_find(const char *name, eh_split *out); /* NULL is "all"; false: there is no such split */
 
 /* name, family, out [n] */
