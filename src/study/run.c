@@ -287,6 +287,26 @@ static int save_model(eh_run_state *r, eh_err *err)
     return eh_model_save(r->m, path, true, NULL, err); /* ours: an earlier call of this run may have written it */
 }
 
+/* Of n templates before and after can be exchanged in 2^n ways, two of which are as extreme as any: below six no
+ * category can reach p = 0.05, however large its change. */
+static int note_few_templates(eh_run_state *r, eh_err *err)
+{
+    int64_t few = 0, n = 0, least = INT64_MAX;
+    for (int64_t i = 0; i < r->changes.n; i++) {
+        const eh_change *c = &r->changes.row[i];
+        if (strcmp(c->task, r->audit.tasks) != 0 || strcmp(c->score, r->score) != 0 || strcmp(c->category, "all") == 0)
+            continue;
+        n++;
+        few += c->before.n_cluster < 6;
+        least = c->before.n_cluster < least ? c->before.n_cluster : least;
+    }
+    if (few == 0)
+        return EH_OK;
+    return eh_run_note(r, err, "In %lld of %lld categories fewer than 6 templates judge the edit (the fewest: %lld). There no "
+                       "p below 0.05 can be had, however large the change: look at the intervals, and at all categories "
+                       "together.", (long long)few, (long long)n, (long long)least);
+}
+
 /* From a selection to an edit that was judged. */
 static int mend(eh_run_state *r, const char *tasks, const eh_audit *before, eh_err *err)
 {
@@ -314,7 +334,8 @@ static int mend(eh_run_state *r, const char *tasks, const eh_audit *before, eh_e
     const char *first = eh_run_path(r, "bias_evaluation"), *second = eh_run_path(r, "bias_evaluation_after");
     if (first == NULL || second == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for a path");
-    return eh_changes_of(r->m, &o, first, second, &r->changes, err);
+    rc = eh_changes_of(r->m, &o, first, second, &r->changes, err);
+    return rc == EH_OK ? note_few_templates(r, err) : rc;
 }
 
 static int take_options(eh_run_state *r, const eh_run_options *given, eh_err *err)
