@@ -742,6 +742,8 @@ typedef struct eh_goal {
     int64_t n_tok;
     const eh_term *term; /* [n_term], n_term >= 1 */
     int64_t n_term;
+    bool joined; /* to the goal before: what is wanted is the gradient of their sum, so a prefix that it shares with
+                    the first of those joined is computed once. Each keeps its own value */
 } eh_goal;
 
 /*
@@ -752,8 +754,8 @@ typedef struct eh_goal {
  *
  * Observers of EH_SITE_RESID (layer -1: the embeddings), EH_SITE_HEAD_OUT and EH_SITE_NEURON see
  * blocks with value and grad, from the last layer to the first; a block's rows may belong to several
- * goals: goal request[i] has the batch's rows first_row[i]..last_row[i]. Sequences never share
- * a prefix here. Relevance of a unit is the sum of value * grad.
+ * goals: goal request[i], with those joined to it, has the batch's rows first_row[i]..last_row[i]. Goals that
+ * are not joined share no prefix. Relevance of a unit is the sum of value * grad.
  * Errors   as eh_score; EH_EINVAL a position or token outside
  * Cost     one forward pass, one recomputation and one backward pass of the layers; memory
  *          n_layer * n_tok * d_model floats for a batch.

@@ -235,7 +235,10 @@ static int add_sequences(trainer *t, const sequence *s, int64_t from, int64_t en
     int64_t at = 0, at_kl = 0;
     for (int64_t i = from; i < end && rc == EH_OK; i++) {
         const eh_request *r = s[i].r;
-        goal[i - from] = (eh_goal){r->tok, r->n_tok, term + at, s[i].weight != 0.0 ? n_learnt(r) : 0};
+        goal[i - from] = (eh_goal){.tok = r->tok,
+                                  .n_tok = r->n_tok,
+                                  .term = term + at,
+                                  .n_term = s[i].weight != 0.0 ? n_learnt(r) : 0};
         for (int64_t k = r->from; k < r->n_tok && s[i].weight != 0.0; k++)
             term[at++] = (eh_term){.pos = k - 1, .id = r->tok[k], .weight = s[i].weight};
         if (s[i].kl)

@@ -196,6 +196,7 @@ typedef struct back_job {
     const eh_attention_grad *g;
     const back_scratch *scratch; /* [n_thread] */
     float *dk, *dv; /* [n_tok, n_head * d_head] each query head's part: no two workers add to one place */
+    int64_t *root;  /* [n_root] runs without a parent */
     int64_t d_pad;
 } back_job;
 
@@ -216,37 +217,54 @@ static void transpose_panels(const float *x, int64_t n_pos, int64_t d_pad, float
     }
 }
 
-/* One query head of one run. */
-static void back_item(void *ctx, int64_t i, int worker)
+/* Rows of a run with its ancestors' before them, from x (rows of ld), into rows of d_pad; the rest up to n_row is 0. */
+static void pad_path(const float *x, int64_t ld, const eh_run *root, const eh_run *run, int64_t d, float *to,
+                     int64_t d_pad, int64_t n_row)
 {
-    const back_job *j = ctx;
+    pad_rows(x + root->first * ld, ld, run->depth, d, to, d_pad, run->depth);
+    pad_rows(x + run->first * ld, ld, run->n, d, to + run->depth * d_pad, d_pad, n_row - run->depth);
+}
+
+/* Adds what came to each position of the path to its row of `to` [n_tok, width]. */
+static void add_path(const float *x, int64_t d_pad, const eh_run *root, const eh_run *run, int64_t d, float *to,
+                     int64_t width)
+{
+    for (int64_t p = 0; p < run->depth + run->n; p++) {
+        float *row = to + (p < run->depth ? root->first + p : run->first + p - run->depth) * width;
+        for (int64_t c = 0; c < d; c++)
+            row[c] += x[p * d_pad + c];
+    }
+}
+
+/* One query head of one run, whose ancestors are the first rows of `root`. */
+static void back_run(const back_job *j, const back_scratch *w, const eh_run *root, const eh_run *run, int64_t head)
+{
     const eh_attention *a = j->a;
-    const back_scratch *w = &j->scratch[worker];
-    const eh_run *run = &a->run[i / a->n_head];
-    const int64_t head = i % a->n_head, kv = head / (a->n_head / a->n_kv);
+    const int64_t kv = head / (a->n_head / a->n_kv), depth = run->depth;
     const int64_t d = a->d_head, d_pad = j->d_pad, width = a->n_head * d;
-    const int64_t n_pos = (run->n + EH_ATTN_PANEL - 1) / EH_ATTN_PANEL * EH_ATTN_PANEL;
+    const int64_t n_pos = (depth + run->n + EH_ATTN_PANEL - 1) / EH_ATTN_PANEL * EH_ATTN_PANEL;
     const bool to_qk = j->g->qk_share != 0.0f;
 
-    pad_rows(a->v + run->first * a->ld + kv * d, a->ld, run->n, d, w->k, d_pad, n_pos);
+    pad_path(a->v + kv * d, a->ld, root, run, d, w->k, d_pad, n_pos);
     transpose_panels(w->k, n_pos, d_pad, w->vt);
-    pad_rows(a->k + run->first * a->ld + kv * d, a->ld, run->n, d, w->k, d_pad, n_pos);
+    pad_path(a->k + kv * d, a->ld, root, run, d, w->k, d_pad, n_pos);
     transpose_panels(w->k, n_pos, d_pad, w->kt);
     memset(w->dk, 0, (size_t)(n_pos * d_pad) * sizeof *w->dk);
     memset(w->dv, 0, (size_t)(n_pos * d_pad) * sizeof *w->dv);
 
     for (int64_t r0 = 0; r0 < run->n; r0 += EH_ATTN_ROWS) {
         const int64_t n = run->n - r0 < EH_ATTN_ROWS ? run->n - r0 : EH_ATTN_ROWS, row = run->first + r0;
+        const int64_t p0 = depth + r0; /* the first row's position */
         pad_rows(a->q + row * a->ld + head * d, a->ld, n, d, w->q, d_pad, EH_ATTN_ROWS);
         pad_rows(j->g->d_out + row * width + head * d, width, n, d, w->da, d_pad, EH_ATTN_ROWS);
         /* Whole panels that these rows see. */
-        const int64_t seen = a->window > 0 && r0 - a->window + 1 > 0 ? r0 - a->window + 1 : 0;
+        const int64_t seen = a->window > 0 && p0 - a->window + 1 > 0 ? p0 - a->window + 1 : 0;
         const int64_t base = seen / EH_ATTN_PANEL * EH_ATTN_PANEL;
-        const int64_t n_panel = (r0 + n - 1 - base) / EH_ATTN_PANEL + 1, ld = n_panel * EH_ATTN_PANEL;
+        const int64_t n_panel = (p0 + n - 1 - base) / EH_ATTN_PANEL + 1, ld = n_panel * EH_ATTN_PANEL;
         a->simd->scores(w->q, w->kt + base * d_pad, n_panel, d_pad, w->p);
         a->simd->scores(w->da, w->vt + base * d_pad, n_panel, d_pad, w->ds);
         for (int64_t r = 0; r < EH_ATTN_ROWS; r++) {
-            const int64_t last = r0 + (r < n ? r : n - 1); /* a row of padding is zero, and adds nothing anywhere */
+            const int64_t last = p0 + (r < n ? r : n - 1); /* a row of padding is zero, and adds nothing anywhere */
             const int64_t first = a->window > 0 && last - a->window + 1 > base ? last - a->window + 1 : base;
             a->simd->softmax(w->p + r * ld, ld, first - base, last - base, a->scale);
             a->simd->softmax_grad(w->p + r * ld, w->ds + r * ld, ld, a->scale);
@@ -262,11 +280,17 @@ static void back_item(void *ctx, int64_t i, int worker)
                 dq[c] = to_qk ? j->g->qk_share * w->dq[r * d_pad + c] : 0.0f;
         }
     }
-    for (int64_t r = 0; r < run->n; r++) {
-        const int64_t to = (run->first + r) * width + head * d;
-        memcpy(j->dk + to, w->dk + r * d_pad, (size_t)d * sizeof *w->dk);
-        memcpy(j->dv + to, w->dv + r * d_pad, (size_t)d * sizeof *w->dv);
-    }
+    add_path(w->dk, d_pad, root, run, d, j->dk + head * d, width);
+    add_path(w->dv, d_pad, root, run, d, j->dv + head * d, width);
+}
+
+/* One query head of one sequence and its branches: nobody else adds to its rows. */
+static void back_item(void *ctx, int64_t i, int worker)
+{
+    const back_job *j = ctx;
+    const int64_t n_head = j->a->n_head, root = j->root[i / n_head];
+    for (int64_t r = root; r == root || (r < j->a->n_run && j->a->run[r].parent >= 0); r++)
+        back_run(j, &j->scratch[worker], &j->a->run[root], &j->a->run[r], i % n_head);
 }
 
 /* Sums the parts of the query heads that share a key/value head. */
@@ -294,14 +318,24 @@ int eh_attention_back(const eh_attention *a, const eh_attention_grad *g, int n_t
 {
     const eh_arena_mark mark = eh_arena_here(arena);
     const int64_t d_pad = (a->d_head + 15) / 16 * 16, width = a->n_head * a->d_head;
-    int64_t longest = 0;
+    int64_t longest = 0, n_root = 0;
     for (int64_t r = 0; r < a->n_run; r++)
-        longest = a->run[r].n > longest ? a->run[r].n : longest;
+        longest = a->run[r].depth + a->run[r].n > longest ? a->run[r].depth + a->run[r].n : longest;
     const int64_t n_pos = (longest + EH_ATTN_PANEL - 1) / EH_ATTN_PANEL * EH_ATTN_PANEL, n = n_pos * d_pad;
     back_scratch *workers = eh_new(arena, back_scratch, n_thread);
-    back_job j = {a, g, workers, eh_new_raw(arena, float, a->n_tok * width), eh_new_raw(arena, float, a->n_tok * width),
-                  d_pad};
-    bool room = workers != NULL && j.dk != NULL && j.dv != NULL;
+    back_job j = {
+        .a = a,
+        .g = g,
+        .scratch = workers,
+        .dk = eh_new(arena, float, a->n_tok * width),
+        .dv = eh_new(arena, float, a->n_tok * width),
+        .root = eh_new_raw(arena, int64_t, a->n_run),
+        .d_pad = d_pad,
+    };
+    bool room = workers != NULL && j.dk != NULL && j.dv != NULL && j.root != NULL;
+    for (int64_t r = 0; room && r < a->n_run; r++)
+        if (a->run[r].parent < 0)
+            j.root[n_root++] = r;
     for (int t = 0; room && t < n_thread; t++) {
         back_scratch *w = &workers[t];
         float **const part[] = {&w->kt, &w->vt, &w->k, &w->dk, &w->dv, &w->p, &w->ds, &w->q, &w->da, &w->dq};
@@ -312,7 +346,7 @@ int eh_attention_back(const eh_attention *a, const eh_attention_grad *g, int n_t
         }
     }
     if (room) {
-        eh_par_for(n_thread, a->n_run * a->n_head, back_item, &j);
+        eh_par_for(n_thread, n_root * a->n_head, back_item, &j);
         eh_par_for(n_thread, a->n_tok, back_sum_row, &j);
     }
     eh_arena_rewind(arena, mark);

@@ -70,9 +70,10 @@ int eh_attention_run(const eh_attention *a, int n_thread, eh_arena *arena, eh_er
  * Arras et al. 2025): of a product of two, each factor gets half, so V 1/2, and Q and K, which come
  * through both products, 1/4; CP-LRP (Ali et al. 2022) holds P constant: Q and K get 0, V all.
  *
- * Every run must be a sequence of its own (no parent, no cache, depth 0); `out` and `see` of the forward
- * pass are not used. Scratch: 2 * n_tok * n_head * d_head floats, and for each thread what grows
- * with the longest run alone.
+ * A run is a sequence of its own or a branch of one: its ancestors are the first rows of the last run before it
+ * that has no parent, and its gradients are added to theirs. No cache; `out` and `see` of the forward pass are
+ * not used. Scratch: 2 * n_tok * n_head * d_head floats, and for each thread what grows
+ * with the deepest position alone.
  */
 typedef struct eh_attention_grad {
     const float *d_out;       /* [n_tok, n_head * d_head] */

@@ -15,6 +15,8 @@ static int check_goal(const eh_model *m, const eh_goal *g, int64_t i, bool has_k
         if (g->tok[t] < 0 || g->tok[t] >= c->n_vocab)
             return eh_fail(err, EH_EINVAL, "goal %lld: token %lld is %d; the vocabulary has 0 to %lld", (long long)i,
                            (long long)t, g->tok[t], (long long)c->n_vocab - 1);
+    if (g->joined && i == 0)
+        return eh_fail(err, EH_EINVAL, "goal 0 is joined to the one before it, and there is none");
     if (g->n_term < 0 || (g->n_term == 0 && !has_kl))
         return eh_fail(err, EH_EINVAL, "goal %lld has no terms; wanted at least one", (long long)i);
     for (int64_t t = 0; t < g->n_term; t++) {
@@ -74,13 +76,48 @@ static void back_to_starts(int64_t *of, int64_t n_row)
     of[0] = 0;
 }
 
+/* Tokens that a joined goal has in common with the first of those it is joined to. */
+static int64_t common(const eh_goal *first, const eh_goal *g)
+{
+    const int64_t n = first->n_tok < g->n_tok ? first->n_tok : g->n_tok;
+    int64_t i = 0;
+    while (i < n && first->tok[i] == g->tok[i])
+        i++;
+    return i;
+}
+
+/* The first goal after `from` that is not joined to it, and the rows that they take. */
+static int64_t joined_end(const eh_goal *goal, int64_t n, int64_t from, int64_t *n_row)
+{
+    int64_t end = from + 1;
+    *n_row = goal[from].n_tok;
+    for (; end < n && goal[end].joined; end++)
+        *n_row += goal[end].n_tok - common(&goal[from], &goal[end]);
+    return end;
+}
+
+/* Where a goal's positions lie: the first `shared` with the goal that it is joined to. */
+typedef struct rows {
+    int64_t first, shared, own;
+} rows;
+
+static int64_t row_at(const rows *r, int64_t pos)
+{
+    return pos < r->shared ? r->first + pos : r->own + pos - r->shared;
+}
+
 int eh_goals_pack(const eh_goal *goal, int64_t n, const eh_kl_term *kl, int64_t n_kl, int64_t from,
                   int64_t batch_tokens, eh_arena *arena, eh_goal_batch *out, eh_err *err)
 {
     int64_t n_tok = 0, n_term = 0, n_here = 0, end = from;
-    for (; end < n && (end == from || n_tok + goal[end].n_tok <= batch_tokens); end++) {
-        n_tok += goal[end].n_tok;
-        n_term += goal[end].n_term;
+    while (end < n) {
+        int64_t n_row;
+        const int64_t next = joined_end(goal, n, end, &n_row);
+        if (end > from && n_tok + n_row > batch_tokens)
+            break;
+        n_tok += n_row;
+        for (; end < next; end++)
+            n_term += goal[end].n_term;
     }
     for (int64_t i = 0; i < n_kl; i++)
         n_here += kl[i].goal >= from && kl[i].goal < end;
@@ -102,29 +139,41 @@ int eh_goals_pack(const eh_goal *goal, int64_t n, const eh_kl_term *kl, int64_t 
     };
     eh_batch *b = &g.b;
     int64_t *index = eh_new(arena, int64_t, n_tok); /* of each row in ask; first: whether it is asked for */
+    rows *at = eh_new_raw(arena, rows, end - from);
     if (!b->tok || !b->depth || !b->run_of || !b->run || !b->ask || !b->request || !b->last_row || !g.first_row ||
-        !g.term_of || !g.term || !g.kl_of || !g.kl || !index)
+        !g.term_of || !g.term || !g.kl_of || !g.kl || !index || !at)
         return eh_fail(err, EH_ENOMEM, "no memory for a batch of %lld tokens", (long long)n_tok);
 
-    for (int64_t i = from; i < end; i++) {
-        const int64_t first = b->n_tok;
-        b->run[b->n_run] = (eh_run){.first = first, .n = goal[i].n_tok, .parent = -1, .cache = -1};
-        for (int64_t t = 0; t < goal[i].n_tok; t++, b->n_tok++) {
-            b->tok[b->n_tok] = goal[i].tok[t];
-            b->depth[b->n_tok] = (int32_t)t;
-            b->run_of[b->n_tok] = (int32_t)b->n_run;
+    for (int64_t i = from, first = from; i < end; i++) {
+        first = i > from && goal[i].joined ? first : i;
+        rows *r = &at[i - from];
+        *r = (rows){.first = at[first - from].own, .shared = i > first ? common(&goal[first], &goal[i]) : 0,
+                    .own = b->n_tok};
+        if (goal[i].n_tok > r->shared) {
+            b->run[b->n_run] = (eh_run){.first = b->n_tok,
+                                        .n = goal[i].n_tok - r->shared,
+                                        .depth = r->shared,
+                                        .parent = r->shared > 0 ? r->first + r->shared - 1 : -1,
+                                        .cache = -1};
+            for (int64_t t = r->shared; t < goal[i].n_tok; t++, b->n_tok++) {
+                b->tok[b->n_tok] = goal[i].tok[t];
+                b->depth[b->n_tok] = (int32_t)t;
+                b->run_of[b->n_tok] = (int32_t)b->n_run;
+            }
+            b->n_run++;
         }
         b->deepest = goal[i].n_tok - 1 > b->deepest ? goal[i].n_tok - 1 : b->deepest;
-        b->n_run++;
-        g.first_row[b->n_request] = first;
-        b->last_row[b->n_request] = b->n_tok - 1;
-        b->request[b->n_request++] = i;
+        if (i == first) {
+            g.first_row[b->n_request] = r->own;
+            b->request[b->n_request++] = i;
+        }
+        b->last_row[b->n_request - 1] = b->n_tok - 1;
         for (int64_t t = 0; t < goal[i].n_term; t++)
-            index[first + goal[i].term[t].pos] = 1;
+            index[row_at(r, goal[i].term[t].pos)] = 1;
     }
     for (int64_t i = 0; i < n_kl; i++)
         if (kl[i].goal >= from && kl[i].goal < end)
-            index[g.first_row[kl[i].goal - from] + kl[i].pos] = 1;
+            index[row_at(&at[kl[i].goal - from], kl[i].pos)] = 1;
     for (int64_t r = 0; r < n_tok; r++)
         if (index[r] == 1) {
             index[r] = b->n_ask;
@@ -133,20 +182,20 @@ int eh_goals_pack(const eh_goal *goal, int64_t n, const eh_kl_term *kl, int64_t 
 
     for (int64_t i = from; i < end; i++)
         for (int64_t t = 0; t < goal[i].n_term; t++)
-            g.term_of[index[g.first_row[i - from] + goal[i].term[t].pos]]++;
+            g.term_of[index[row_at(&at[i - from], goal[i].term[t].pos)]]++;
     for (int64_t i = 0; i < n_kl; i++)
         if (kl[i].goal >= from && kl[i].goal < end)
-            g.kl_of[index[g.first_row[kl[i].goal - from] + kl[i].pos]]++;
+            g.kl_of[index[row_at(&at[kl[i].goal - from], kl[i].pos)]]++;
     to_starts(g.term_of, b->n_ask);
     to_starts(g.kl_of, b->n_ask);
     for (int64_t i = from; i < end; i++)
         for (int64_t t = 0; t < goal[i].n_term; t++) {
-            const int64_t row = index[g.first_row[i - from] + goal[i].term[t].pos];
+            const int64_t row = index[row_at(&at[i - from], goal[i].term[t].pos)];
             g.term[g.term_of[row]++] = (eh_row_term){.goal = i, .term = goal[i].term[t]};
         }
     for (int64_t i = 0; i < n_kl; i++)
         if (kl[i].goal >= from && kl[i].goal < end)
-            g.kl[g.kl_of[index[g.first_row[kl[i].goal - from] + kl[i].pos]]++] = (eh_row_kl){.term = kl[i]};
+            g.kl[g.kl_of[index[row_at(&at[kl[i].goal - from], kl[i].pos)]]++] = (eh_row_kl){.term = kl[i]};
     back_to_starts(g.term_of, b->n_ask);
     back_to_starts(g.kl_of, b->n_ask);
     *out = g;

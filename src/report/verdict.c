@@ -364,9 +364,26 @@ static double position_effect(const eh_record *r)
     return isnan(a) || b > a ? b : a;
 }
 
-static bool by_place(const eh_record *r)
+static bool places_matter(const eh_record *r)
 {
     return r->has_position && position_effect(r) > EH_POSITION_LIMIT;
+}
+
+/* Asked by text, a model that answers by place when it is given letters shows nothing of it. */
+static bool by_text(const eh_record *r)
+{
+    return r->answer != NULL && strcmp(r->answer, "letters") != 0;
+}
+
+static bool by_place(const eh_record *r)
+{
+    return places_matter(r) && !by_text(r);
+}
+
+/* Heads were found, and no setting of their edit was good enough. */
+static bool is_given_up(const eh_record *r)
+{
+    return r->locate.given && r->locate.found && r->search.n_point > 0 && !eh_record_is_edited(r);
 }
 
 static bool fluency_fell(const eh_record *r)
@@ -395,6 +412,12 @@ static void say_cautions(writer *x)
                    eh_percent(w, two ? r->position[0].effect : position_effect(r)),
                    two ? eh_say(w, " (%s after the edit)", eh_percent(w, r->position[1].effect)) : ""));
     }
+    if (places_matter(r) && by_text(r))
+        add(x, EH_SAID_CAUTION,
+            eh_say(w,
+                   "By letters this model answers by place (%s of its answers change with the order of the options), so "
+                   "everything here was asked by the options' text (%s).",
+                   eh_percent(w, position_effect(r)), r->answer));
     if (r->splits.mixed)
         add(x, EH_SAID_CAUTION,
             "The same questions chose the edit and judged it (the splits were mixed on request): "
@@ -454,6 +477,13 @@ static void say_controls(writer *x)
 
 static void say_nothing_found(writer *x)
 {
+    if (is_given_up(x->r))
+        add(x, EH_SAID_NOTHING,
+            eh_say(x->w,
+                   "%s heads go with the bias beyond chance, but none of the %s edits of them that were tried lowered it "
+                   "on the tune split within the damage allowed. This is a result: what goes with a bias need not be "
+                   "what causes it.",
+                   eh_count(x->w, x->r->locate.n_selected), eh_count(x->w, x->r->search.n_point)));
     if (!x->r->locate.given || x->r->locate.found)
         return;
     const char *why = x->r->locate.why == NULL ? "" : x->r->locate.why;
@@ -676,6 +706,9 @@ void eh_verdict_of(const eh_record *r, eh_words *w, eh_findings *f)
     }
     if (edited)
         f->headline = edited_headline(&x);
+    else if (is_given_up(r))
+        f->headline =
+            "Heads were found, but no edit of them lowered the bias within the damage allowed. The model was not edited.";
     else if (r->locate.given && !r->locate.found)
         f->headline =
             "Nothing was found: no head carries this bias beyond what chance gives. The model was not edited.";

@@ -99,7 +99,8 @@ static int add_goals(const block *b, const eh_look *look, eh_arena *arena, eh_go
                 for (int64_t i = r->from; i < r->n_tok; i++)
                     term[n_term++] = (eh_term){i - 1, r->tok[i], false, look->part[k].weight};
         }
-        goal[(*n)++] = (eh_goal){r->tok, eh_request_depth(r), term, n_term};
+        /* One target: its sequences share what they have in common. */
+        goal[(*n)++] = (eh_goal){r->tok, eh_request_depth(r), term, n_term, .joined = p > 0};
     }
     return EH_OK;
 }

@@ -70,13 +70,25 @@ int eh_run_audit(eh_run_state *r, const char *tasks, eh_split split, const char 
     return EH_OK;
 }
 
-double eh_run_score(const eh_audit *a, const char *task, const char *score)
+static const eh_score_row *total_of(const eh_audit *a, const char *task, const char *score)
 {
     for (int64_t i = 0; i < a->n_row; i++)
         if (strcmp(a->row[i].task, task) == 0 && strcmp(a->row[i].category, "all") == 0 &&
             strcmp(a->row[i].score, score) == 0)
-            return a->row[i].defined ? a->row[i].value : (double)NAN;
-    return (double)NAN;
+            return &a->row[i];
+    return NULL;
+}
+
+double eh_run_score(const eh_audit *a, const char *task, const char *score)
+{
+    const eh_score_row *row = total_of(a, task, score);
+    return row != NULL && row->defined ? row->value : (double)NAN;
+}
+
+int64_t eh_run_score_n(const eh_audit *a, const char *task, const char *score)
+{
+    const eh_score_row *row = total_of(a, task, score);
+    return row != NULL ? row->n : 0;
 }
 
 eh_pick *eh_run_picks(eh_run_state *r, int64_t *n)

@@ -24,6 +24,7 @@ typedef struct eh_setting {
     double strength;
     double bias;                                 /* the objective, signed */
     double utility;                              /* accuracy; NaN: there is none */
+    int64_t n_utility;                           /* of so many questions */
     double perplexity, kl_median, kl_p95;        /* NaN: no text */
     bool front, chosen;
 } eh_setting;
@@ -74,6 +75,7 @@ eh_audit_options eh_run_options_of(const eh_run_state *r, eh_split split);
 int eh_run_audit(eh_run_state *r, const char *tasks, eh_split split, const char *folder, eh_audit **a, eh_err *err);
 /* The value of a score over all categories; NaN: not there or not defined. */
 double eh_run_score(const eh_audit *a, const char *task, const char *score);
+int64_t eh_run_score_n(const eh_audit *a, const char *task, const char *score); /* items behind it; 0: not there */
 /* The edit of the `heads` first choices of a map at this strength: alpha = strength * weight / largest weight. */
 int eh_run_edit(const eh_run_state *r, const eh_pick *pick, int64_t heads, double strength, eh_unit_edit *edit);
 /* Puts it in force. */

@@ -66,6 +66,7 @@ static int measure(eh_run_state *r, const char *folder, eh_setting *p, eh_err *e
         return rc;
     p->bias = eh_run_score(a, task, r->score);
     p->utility = r->o.utility[0] != '\0' ? eh_run_score(a, r->o.utility, "acc") : (double)NAN;
+    p->n_utility = eh_run_score_n(a, r->o.utility, "acc");
     eh_audit_close(a);
     p->perplexity = p->kl_median = p->kl_p95 = (double)NAN;
     if (r->has_text) {
@@ -88,6 +89,7 @@ static int put_point(const eh_setting *p, eh_buf *b, eh_err *err)
     eh_put_double(b, "strength", p->strength);
     eh_put_double(b, "bias", p->bias);
     eh_put_double(b, "utility", p->utility);
+    eh_put_int(b, "utility_n", p->n_utility);
     eh_put_double(b, "perplexity", p->perplexity);
     eh_put_double(b, "kl_median", p->kl_median);
     eh_put_double(b, "kl_p95", p->kl_p95);
@@ -125,6 +127,7 @@ static int read_points(eh_run_state *r, const char *dir, eh_err *err)
         if (rc == EH_OK) {
             p->bias = number_of(o, "bias");
             p->utility = number_of(o, "utility");
+            rc = eh_json_int(o, where, "utility_n", 0, INT64_MAX, &p->n_utility, err);
             p->perplexity = number_of(o, "perplexity");
             p->kl_median = number_of(o, "kl_median");
             p->kl_p95 = number_of(o, "kl_p95");
@@ -155,7 +158,10 @@ static int choose(eh_run_state *r, eh_err *err)
         return eh_fail(err, EH_ENOMEM, "no memory for %lld settings", (long long)r->n_point);
     for (int64_t i = 0; i < r->n_point; i++)
         objectives(r, &r->point[i], x + i * N_OBJECTIVE);
-    const double ceiling[N_OBJECTIVE] = {fabs(r->original.bias), MOST_PERPLEXITY, MOST_LOSS, MOST_KL};
+    /* Of few questions, one may go either way. */
+    const double one = r->original.n_utility > 0 ? 1.0 / (double)r->original.n_utility + 1e-9 : 0.0;
+    const double ceiling[N_OBJECTIVE] = {fabs(r->original.bias), MOST_PERPLEXITY, one > MOST_LOSS ? one : MOST_LOSS,
+                                         MOST_KL};
     int rc = eh_pareto(x, r->n_point, N_OBJECTIVE, front, err);
     if (rc == EH_OK)
         rc = eh_pareto_choose(x, r->n_point, N_OBJECTIVE, ceiling, &r->chosen, err);
@@ -164,7 +170,7 @@ static int choose(eh_run_state *r, eh_err *err)
         r->point[i].chosen = i == r->chosen;
     }
     r->rule = "Least bias on the tune split among settings with a perplexity of at most 1.05 times the original's, at most "
-              "two points of utility lost, and a median KL to the original of at most 0.05 nats.";
+              "two points of utility lost (or one question, where there are few), and a median KL to the original of at most 0.05 nats.";
     return rc;
 }
 

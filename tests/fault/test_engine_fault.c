@@ -160,7 +160,8 @@ static int no_more(void *ctx, const eh_block *b, eh_err *e)
 static void fail_attributing(const char *path, const eh_options *o)
 {
     const eh_term term[2] = {{5, -1, true, 1.0}, {2, 9, false, -1.0}};
-    const eh_goal goal[2] = {{tok[0], 6, term, 2}, {tok[1], 3, &term[1], 1}};
+    const eh_goal goal[2] = {{.tok = tok[0], .n_tok = 6, .term = term, .n_term = 2},
+                             {.tok = tok[1], .n_tok = 3, .term = &term[1], .n_term = 1}};
     double want[2], got[2], seen = 0;
     const eh_observer look = {1u << EH_SITE_RESID | 1u << EH_SITE_HEAD_OUT | 1u << EH_SITE_NEURON, no_more, &seen};
     eh_model *m;
@@ -197,7 +198,7 @@ TEST(attributing_survives_every_failed_allocation)
 /* With gradients of weights and a KL term. */
 TEST(going_back_to_weights_survives_every_failed_allocation)
 {
-    const eh_goal goal = {tok[0], 6, NULL, 0};
+    const eh_goal goal = {.tok = tok[0], .n_tok = 6};
     static const float logp[320];
     const eh_kl_term kl = {.goal = 0, .pos = 3, .weight = 1.0, .logp = logp};
     eh_model *m;

@@ -77,7 +77,7 @@ static void one_sequence(eh_model *m, const eh_weights *w, int length)
     snprintf(name, sizeof name, "tokens.len%d", length);
     int32_t *tok = golden_tokens(w, name, &n_tok);
     const eh_term term = {.pos = n_tok - 1, .id = -1, .logit = true, .weight = 1.0};
-    const eh_goal goal = {tok, n_tok, &term, 1};
+    const eh_goal goal = {tok, n_tok, &term, 1, false};
     seen s = {.n_tok = n_tok, .n_layer = c->n_layer, .n_head = c->n_head, .d_ff = c->d_ff};
     s.head = calloc((size_t)(c->n_layer * n_tok * c->n_head), sizeof(float));
     s.neuron = calloc((size_t)(c->n_layer * n_tok * c->d_ff), sizeof(float));
@@ -202,7 +202,7 @@ static eh_goal finetune_goal(const int32_t *tok, int64_t n_tok, eh_term *term)
     int64_t n = 0;
     for (int64_t p = 4; p < n_tok; p++)
         term[n++] = (eh_term){.pos = p - 1, .id = tok[p], .weight = -1.0 / (double)(n_tok - 4)};
-    return (eh_goal){tok, n_tok, term, n};
+    return (eh_goal){tok, n_tok, term, n, false};
 }
 
 TEST(norms_of_weight_gradients_match_the_double_reference)
@@ -265,7 +265,7 @@ TEST(gradients_match_finite_differences_of_the_double_reference)
         int64_t n_tok;
         int32_t *tok = golden_tokens(w, "tokens.len9", &n_tok);
         const eh_term term = {.pos = n_tok - 1, .id = -1, .logit = true, .weight = 1.0};
-        const eh_goal goal = {tok, n_tok, &term, 1};
+        const eh_goal goal = {tok, n_tok, &term, 1, false};
         grad_room g = grad_room_of(m);
         CHECK_OK(eh_backward(m, &goal, 1, NULL, 0, EH_RULES_GRADIENT, NULL, NULL, 0, &g.grads, &err));
         size_t i;
@@ -332,7 +332,7 @@ TEST(relevance_of_smollm2_matches_lxt)
         snprintf(name, sizeof name, "%d.logit", i);
         float *logit = golden_floats(w, name, &n);
         const eh_term term = {.pos = n_tok - 1, .id = -1, .logit = true, .weight = 1.0};
-        const eh_goal goal = {tok, n_tok, &term, 1};
+        const eh_goal goal = {tok, n_tok, &term, 1, false};
         seen s = {.n_tok = n_tok, .n_layer = c->n_layer, .n_head = c->n_head, .d_ff = c->d_ff};
         s.head = calloc((size_t)(c->n_layer * n_tok * c->n_head), sizeof(float));
         s.neuron = calloc((size_t)(c->n_layer * n_tok * c->d_ff), sizeof(float));
@@ -427,7 +427,7 @@ TEST(the_gradient_estimate_of_head_ablations_matches)
                 t[p + 1] = (int32_t)json_integer_value(json_array_get(ids, (size_t)p));
                 term[2 * i + k][p] = (eh_term){.pos = p, .id = t[p + 1], .weight = k == 0 ? 1.0 : -1.0};
             }
-            goal[2 * i + k] = (eh_goal){t, n, term[2 * i + k], n}; /* the last token is only scored */
+            goal[2 * i + k] = (eh_goal){t, n, term[2 * i + k], n, false}; /* the last token is only scored */
         }
         json_decref(j);
     }

@@ -73,7 +73,7 @@ TEST(the_gradient_estimate_on_crows_pairs_is_the_stored_one)
     for (int i = 0; i < 2 * N_PAIR; i++) {
         for (int64_t t = 1; t < n_tok[i]; t++)
             term[i][t - 1] = (eh_term){.pos = t - 1, .id = tok[i][t], .weight = 1.0};
-        goal[i] = (eh_goal){tok[i], n_tok[i], term[i], n_tok[i] - 1};
+        goal[i] = (eh_goal){tok[i], n_tok[i], term[i], n_tok[i] - 1, false};
     }
     eh_effect_probe p = {0};
     CHECK_OK(eh_effect_probe_start(&p, m, 2 * N_PAIR, &err));
@@ -152,7 +152,7 @@ TEST(head_relevance_of_short_prompts_is_the_stored_one)
             float *want = golden_floats(w, name, &n);
             CHECK_INT(n, 270);
             const eh_term term = {.pos = n_seq - 1, .id = -1, .logit = true, .weight = 1.0};
-            const eh_goal goal = {seq, n_seq, &term, 1};
+            const eh_goal goal = {seq, n_seq, &term, 1, false};
             eh_effect_probe p = {0};
             CHECK_OK(eh_effect_probe_start(&p, m, 1, &err));
             const eh_observer o = eh_effect_probe_observer(&p);

@@ -303,8 +303,8 @@ static const eh_term terms[4][3] = {
     {{0, 17, false, 2.0}},
     {{8, 3, false, -1.0}, {3, 319, false, -1.0}},
 };
-static const eh_goal goals[4] = {{tok[0], 12, terms[0], 3}, {tok[1], 7, terms[1], 1}, {tok[2], 1, terms[2], 1},
-                                 {tok[3], 9, terms[3], 2}};
+static const eh_goal goals[4] = {{tok[0], 12, terms[0], 3, false}, {tok[1], 7, terms[1], 1, false},
+                                 {tok[2], 1, terms[2], 1, false}, {tok[3], 9, terms[3], 2, false}};
 
 /* The value of goals[i] by eh_logits. */
 static double value_of(eh_model *m, const eh_goal *g)
@@ -483,8 +483,8 @@ TEST(a_kl_term_is_the_sum_over_the_vocabulary)
         each_token[v] = (eh_term){.pos = 5, .id = (int32_t)v, .weight = -0.5 * q};
     }
     const eh_kl_term kl = {.goal = 1, .pos = 5, .weight = 0.5, .logp = logp};
-    const eh_goal by_kl[2] = {goals[1], {tok[0], 12, NULL, 0}};
-    const eh_goal by_term[2] = {goals[1], {tok[0], 12, each_token, n_vocab}};
+    const eh_goal by_kl[2] = {goals[1], {tok[0], 12, NULL, 0, false}};
+    const eh_goal by_term[2] = {goals[1], {tok[0], 12, each_token, n_vocab, false}};
     grad_room a = grad_room_of(m), b = grad_room_of(m);
     double va[2], vb[2];
     CHECK_OK(eh_backward(m, by_kl, 2, &kl, 1, EH_RULES_GRADIENT, va, NULL, 0, &a.grads, &err));
@@ -579,20 +579,21 @@ TEST(bad_goals_are_refused_and_outputs_stay)
         {{0, 1, true, (double)NAN}, "weight"}, {{0, 1, true, (double)INFINITY}, "weight"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        const eh_goal g = {tok[0], 12, &bad[i].term, 1};
+        const eh_goal g = {tok[0], 12, &bad[i].term, 1, false};
         CHECK_FAILS(eh_attribute(m, &g, 1, EH_RULES_GRADIENT, &value, NULL, 0, &err), EH_EINVAL, bad[i].words);
     }
     const int32_t beyond[2] = {1, 512};
-    const eh_goal none = {tok[0], 12, &good, 0}, empty = {tok[0], 0, &good, 1}, outside = {beyond, 2, &good, 1};
+    const eh_goal none = {tok[0], 12, &good, 0, false}, empty = {tok[0], 0, &good, 1, false};
+    const eh_goal outside = {beyond, 2, &good, 1, false};
     CHECK_FAILS(eh_attribute(m, &none, 1, EH_RULES_GRADIENT, &value, NULL, 0, &err), EH_EINVAL, "no terms");
     CHECK_FAILS(eh_attribute(m, &empty, 1, EH_RULES_GRADIENT, &value, NULL, 0, &err), EH_EINVAL, "at least one");
     CHECK_FAILS(eh_attribute(m, &outside, 1, EH_RULES_GRADIENT, &value, NULL, 0, &err), EH_EINVAL, "token 1 is 512");
     int32_t *many = calloc((size_t)m->config.n_ctx + 1, sizeof *many);
     CHECK(many != NULL);
-    const eh_goal too_long = {many, m->config.n_ctx + 1, &good, 1};
+    const eh_goal too_long = {many, m->config.n_ctx + 1, &good, 1, false};
     CHECK_FAILS(eh_attribute(m, &too_long, 1, EH_RULES_GRADIENT, &value, NULL, 0, &err), EH_ERANGE, "context");
     free(many);
-    const eh_goal fine = {tok[0], 12, &good, 1};
+    const eh_goal fine = {tok[0], 12, &good, 1, false};
     CHECK_FAILS(eh_attribute(m, &fine, 1, (eh_rules)3, &value, NULL, 0, &err), EH_EINVAL, "rule set 3");
     const eh_observer prob = {1u << EH_SITE_PROB, fails, NULL}, stop = {1u << EH_SITE_HEAD_OUT, fails, NULL};
     CHECK_FAILS(eh_attribute(m, &fine, 1, EH_RULES_GRADIENT, &value, &prob, 1, &err), EH_EINVAL, "observer 0");
@@ -611,7 +612,7 @@ TEST(a_gradient_that_stops_being_finite_is_an_error_with_its_place)
     eh_model *m = open_tiny("llama", 2, 0);
     double value = 7.0;
     const eh_term huge = {3, 1, true, 1e300}, large = {3, 1, true, 1e38};
-    const eh_goal at_once = {tok[0], 12, &huge, 1}, on_the_way = {tok[0], 12, &large, 1};
+    const eh_goal at_once = {tok[0], 12, &huge, 1, false}, on_the_way = {tok[0], 12, &large, 1, false};
     CHECK_FAILS(eh_attribute(m, &at_once, 1, EH_RULES_GRADIENT, &value, NULL, 0, &err), EH_ENUMERIC,
                 "final norm: the gradient is not finite at position 3");
     CHECK_FAILS(eh_attribute(m, &on_the_way, 1, EH_RULES_GRADIENT, &value, NULL, 0, &err), EH_ENUMERIC,
