@@ -196,7 +196,7 @@ typedef struct back_job {
     const eh_attention_grad *g;
     const back_scratch *scratch; /* [n_thread] */
     float *dk, *dv; /* [n_tok, n_head * d_head] each query head's part: no two workers add to one place */
-    int64_t *root;  /* [n_root] runs without a parent */
+    int64_t *lot;   /* [n_lot + 1] first run of each item's */
     int64_t d_pad;
 } back_job;
 
@@ -284,13 +284,36 @@ static void back_run(const back_job *j, const back_scratch *w, const eh_run *roo
     add_path(w->dv, d_pad, root, run, d, j->dv + head * d, width);
 }
 
-/* One query head of one sequence and its branches: nobody else adds to its rows. */
+/* One query head of runs that have nothing to do with any others: nobody else adds to their rows. */
 static void back_item(void *ctx, int64_t i, int worker)
 {
     const back_job *j = ctx;
-    const int64_t n_head = j->a->n_head, root = j->root[i / n_head];
-    for (int64_t r = root; r == root || (r < j->a->n_run && j->a->run[r].parent >= 0); r++)
-        back_run(j, &j->scratch[worker], &j->a->run[root], &j->a->run[r], i % n_head);
+    const eh_attention *a = j->a;
+    const int64_t lot = i / a->n_head;
+    for (int64_t r = j->lot[lot]; r < j->lot[lot + 1]; r++) {
+        const eh_run *run = &a->run[r];
+        back_run(j, &j->scratch[worker], run->parent < 0 ? run : &a->run[a->run_of[run->parent]], run, i % a->n_head);
+    }
+}
+
+/* Cuts the runs where none from there on has a parent before it: lot [n_lot + 1] are the first of each piece, and
+ * n_run. Returns n_lot. */
+static int64_t cut_runs(const eh_attention *a, int64_t *lot)
+{
+    int64_t n = 0, least = a->n_tok;
+    for (int64_t r = a->n_run - 1; r >= 0; r--) { /* from the back, so back to front in `lot` */
+        if (a->run[r].parent >= 0)
+            least = a->run[r].parent < least ? a->run[r].parent : least;
+        else if (least >= a->run[r].first)
+            lot[n++] = r;
+    }
+    for (int64_t i = 0; i < n / 2; i++) {
+        const int64_t r = lot[i];
+        lot[i] = lot[n - 1 - i];
+        lot[n - 1 - i] = r;
+    }
+    lot[n] = a->n_run;
+    return n;
 }
 
 /* Sums the parts of the query heads that share a key/value head. */
@@ -318,7 +341,7 @@ int eh_attention_back(const eh_attention *a, const eh_attention_grad *g, int n_t
 {
     const eh_arena_mark mark = eh_arena_here(arena);
     const int64_t d_pad = (a->d_head + 15) / 16 * 16, width = a->n_head * a->d_head;
-    int64_t longest = 0, n_root = 0;
+    int64_t longest = 0;
     for (int64_t r = 0; r < a->n_run; r++)
         longest = a->run[r].depth + a->run[r].n > longest ? a->run[r].depth + a->run[r].n : longest;
     const int64_t n_pos = (longest + EH_ATTN_PANEL - 1) / EH_ATTN_PANEL * EH_ATTN_PANEL, n = n_pos * d_pad;
@@ -329,13 +352,10 @@ int eh_attention_back(const eh_attention *a, const eh_attention_grad *g, int n_t
         .scratch = workers,
         .dk = eh_new(arena, float, a->n_tok * width),
         .dv = eh_new(arena, float, a->n_tok * width),
-        .root = eh_new_raw(arena, int64_t, a->n_run),
+        .lot = eh_new_raw(arena, int64_t, a->n_run + 1),
         .d_pad = d_pad,
     };
-    bool room = workers != NULL && j.dk != NULL && j.dv != NULL && j.root != NULL;
-    for (int64_t r = 0; room && r < a->n_run; r++)
-        if (a->run[r].parent < 0)
-            j.root[n_root++] = r;
+    bool room = workers != NULL && j.dk != NULL && j.dv != NULL && j.lot != NULL;
     for (int t = 0; room && t < n_thread; t++) {
         back_scratch *w = &workers[t];
         float **const part[] = {&w->kt, &w->vt, &w->k, &w->dk, &w->dv, &w->p, &w->ds, &w->q, &w->da, &w->dq};
@@ -346,7 +366,7 @@ int eh_attention_back(const eh_attention *a, const eh_attention_grad *g, int n_t
         }
     }
     if (room) {
-        eh_par_for(n_thread, n_root * a->n_head, back_item, &j);
+        eh_par_for(n_thread, cut_runs(a, j.lot) * a->n_head, back_item, &j);
         eh_par_for(n_thread, a->n_tok, back_sum_row, &j);
     }
     eh_arena_rewind(arena, mark);

@@ -70,8 +70,8 @@ int eh_attention_run(const eh_attention *a, int n_thread, eh_arena *arena, eh_er
  * Arras et al. 2025): of a product of two, each factor gets half, so V 1/2, and Q and K, which come
  * through both products, 1/4; CP-LRP (Ali et al. 2022) holds P constant: Q and K get 0, V all.
  *
- * A run is a sequence of its own or a branch of one: its ancestors are the first rows of the last run before it
- * that has no parent, and its gradients are added to theirs. No cache; `out` and `see` of the forward pass are
+ * A run is a sequence of its own, or branches off one that is: its parent is in a run without a parent, and what
+ * comes back to its ancestors is added to theirs. No cache; `out` and `see` of the forward pass are
  * not used. Scratch: 2 * n_tok * n_head * d_head floats, and for each thread what grows
  * with the deepest position alone.
  */

@@ -384,16 +384,18 @@ TEST(head_effect_and_relevance_are_those_of_the_reference)
 }
 
 /* Goals that are joined share what they have in common; the sum of their gradients, and each one's value, stay what
- * they are apart. Three branches of one prefix, one of them all prefix, then a goal of its own; all rules, windows and
- * grouped heads among the families. */
+ * they are apart. A branch, one that has nothing in common, one that is all prefix, another branch, then a goal of its
+ * own; all rules, windows and grouped heads among the families. */
 TEST(joined_goals_are_their_sum)
 {
-    static const int32_t tok[5][12] = {{3, 14, 15, 9, 26, 5, 35, 8, 9, 7, 9, 3}, {3, 14, 15, 9, 26, 5, 36, 2},
-                                       {3, 14, 15, 9},                         {3, 14, 15, 9, 26, 5, 35, 8, 4, 4},
-                                       {27, 18, 28}};
-    static const int64_t n_tok[5] = {12, 8, 4, 10, 3};
-    const eh_term term[5][2] = {{{.pos = 11, .id = 4, .weight = 1.0}, {.pos = 6, .id = 8, .weight = 0.5}},
+    enum { N = 6 };
+    static const int32_t tok[N][12] = {{3, 14, 15, 9, 26, 5, 35, 8, 9, 7, 9, 3}, {3, 14, 15, 9, 26, 5, 36, 2},
+                                       {20, 21, 22, 23},                        {3, 14, 15, 9},
+                                       {3, 14, 15, 9, 26, 5, 35, 8, 4, 4},      {27, 18, 28}};
+    static const int64_t n_tok[N] = {12, 8, 4, 4, 10, 3};
+    const eh_term term[N][2] = {{{.pos = 11, .id = 4, .weight = 1.0}, {.pos = 6, .id = 8, .weight = 0.5}},
                                 {{.pos = 7, .id = 9, .weight = -1.0}, {.pos = 5, .id = 36, .weight = -0.5}},
+                                {{.pos = 3, .id = 9, .weight = 1.5}, {.pos = 2, .id = 23, .weight = -0.5}},
                                 {{.pos = 3, .id = 2, .logit = true, .weight = 2.0}, {.pos = 0, .id = 1, .weight = 1.0}},
                                 {{.pos = 9, .id = 7, .weight = 0.7}, {.pos = 8, .id = 1, .weight = -0.7}},
                                 {{.pos = 2, .id = 5, .weight = 1.0}, {.pos = 1, .id = 6, .weight = 1.0}}};
@@ -401,28 +403,31 @@ TEST(joined_goals_are_their_sum)
         eh_model *m = open_tiny(folders[f], NULL);
         const int64_t n_unit = m->config.n_layer * m->config.n_head;
         for (int rules = 0; rules < 3; rules++) {
-            eh_goal goal[5];
-            double apart[5], joined[5];
+            eh_goal goal[N];
+            double apart[N], joined[N];
             eh_effect_probe p = {0}, q = {0};
-            for (int i = 0; i < 5; i++)
+            for (int i = 0; i < N; i++)
                 goal[i] = (eh_goal){tok[i], n_tok[i], term[i], 2, false};
-            CHECK_OK(eh_effect_probe_start(&p, m, 5, &err));
+            CHECK_OK(eh_effect_probe_start(&p, m, N, &err));
             const eh_observer see_apart = eh_effect_probe_observer(&p);
-            CHECK_OK(eh_attribute(m, goal, 5, (eh_rules)rules, apart, &see_apart, 1, &err));
-            goal[1].joined = goal[2].joined = goal[3].joined = true;
-            CHECK_OK(eh_effect_probe_start(&q, m, 5, &err));
+            CHECK_OK(eh_attribute(m, goal, N, (eh_rules)rules, apart, &see_apart, 1, &err));
+            for (int i = 1; i < N - 1; i++)
+                goal[i].joined = true;
+            CHECK_OK(eh_effect_probe_start(&q, m, N, &err));
             const eh_observer see_joined = eh_effect_probe_observer(&q);
-            CHECK_OK(eh_attribute(m, goal, 5, (eh_rules)rules, joined, &see_joined, 1, &err));
+            CHECK_OK(eh_attribute(m, goal, N, (eh_rules)rules, joined, &see_joined, 1, &err));
             double largest = 0.0;
-            for (int64_t u = 0; u < 5 * n_unit; u++)
+            for (int64_t u = 0; u < N * n_unit; u++)
                 largest = fmax(largest, fabs(p.value[u]));
-            for (int i = 0; i < 5; i++)
+            for (int i = 0; i < N; i++)
                 CHECK_NEAR(joined[i], apart[i], 1e-4);
             for (int64_t u = 0; u < n_unit; u++) {
-                const double sum = p.value[u] + p.value[n_unit + u] + p.value[2 * n_unit + u] + p.value[3 * n_unit + u];
+                double sum = 0.0;
+                for (int i = 0; i < N - 1; i++)
+                    sum += p.value[i * n_unit + u];
                 CHECK_NEAR(q.value[u], sum, 2e-5 * largest);
                 CHECK_NEAR(q.value[3 * n_unit + u], 0.0, 0.0);
-                CHECK_NEAR(q.value[4 * n_unit + u], p.value[4 * n_unit + u], 2e-5 * largest);
+                CHECK_NEAR(q.value[(N - 1) * n_unit + u], p.value[(N - 1) * n_unit + u], 2e-5 * largest);
             }
             eh_effect_probe_clear(&p);
             eh_effect_probe_clear(&q);
