@@ -480,9 +480,9 @@ static void say_nothing_found(writer *x)
     if (is_given_up(x->r))
         add(x, EH_SAID_NOTHING,
             eh_say(x->w,
-                   "%s heads go with the bias beyond chance, but none of the %s edits of them that were tried lowered it "
-                   "on the tune split within the damage allowed. This is a result: what goes with a bias need not be "
-                   "what causes it.",
+                   "Heads that go with the bias beyond chance: %s. Edits of them that were tried: %s. None lowered it on the "
+                   "tune split within the damage allowed. This is a result: what goes with a bias need not be what causes "
+                   "it.",
                    eh_count(x->w, x->r->locate.n_selected), eh_count(x->w, x->r->search.n_point)));
     if (!x->r->locate.given || x->r->locate.found)
         return;

@@ -324,6 +324,30 @@ TEST(a_model_that_answers_by_place_is_called_that)
     HAS(found.headline, "answers by place");
 }
 
+/* Asked by text, such a model's scores may be read; that letters would not do is said. */
+TEST(by_text_places_do_not_matter)
+{
+    judge("\"answer\":\"text_pmi\",\"rows\":[" BETTER_ROW "]," MANY_DRAWS ",\"position\":{\"before\":{\"effect\":0.83}}");
+    HAS(found.headline, "came down");
+    HAS(said(EH_SAID_CAUTION), "By letters this model answers by place (83\xC2\xA0%");
+    judge("\"answer\":\"letters\",\"rows\":[" BETTER_ROW "]," MANY_DRAWS ",\"position\":{\"before\":{\"effect\":0.83}}");
+    LACKS(found.headline, "came down");
+}
+
+#define SELECTED "\"selected\":[{\"layer\":0,\"head\":1,\"score\":0.5,\"q\":0.01,\"n_category\":3,\"alpha\":0}]"
+#define TRIED "\"search\":{\"points\":[{\"heads\":1,\"strength\":1,\"bias\":0.4,\"front\":true,\"chosen\":false}]}"
+
+/* Heads that go with a bias, and no edit of them that helped: a result, too, and not an audit. */
+TEST(heads_whose_edit_did_not_help_are_a_result)
+{
+    judge("\"locate\":{\"found\":true," SELECTED "}," TRIED);
+    HAS(found.headline, "no edit of them lowered the bias");
+    HAS(said(EH_SAID_NOTHING), "beyond chance: 1. Edits of them that were tried: 1. None lowered it");
+    judge("\"locate\":{\"found\":true," SELECTED "}," TRIED ",\"rows\":[" BETTER_ROW "]," MANY_DRAWS);
+    CHECK(!is_said(EH_SAID_NOTHING));
+    HAS(found.headline, "came down");
+}
+
 TEST(nothing_found_is_a_result)
 {
     judge("\"locate\":{\"found\":false,\"why\":\"The smallest q is 0.21.\"}");
