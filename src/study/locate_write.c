@@ -102,8 +102,7 @@ static int write_confirm(const eh_head_map *l, eh_err *err)
     return rc;
 }
 
-/* The pooled map of the statistic that selected, as nested lists [n_layer][n_head]. */
-static void put_map(eh_buf *b, const eh_head_map *l, const char *key, bool q)
+void eh_locate_put_map(eh_buf *b, const eh_head_map *l, const char *key, bool q)
 {
     for (int64_t i = 0; i + l->items.n_unit <= l->result.n_row; i += l->items.n_unit) {
         const eh_head_row *r = &l->row[i];
@@ -165,7 +164,18 @@ static void put_choices(eh_buf *b, const eh_locate_result *r)
     eh_put_end(b, "],\n");
 }
 
-static void put_confirmation(eh_buf *b, const eh_locate_result *r)
+void eh_locate_put_reliability(eh_buf *b, const eh_locate_result *r)
+{
+    eh_put_key(b, "reliability");
+    eh_buf_char(b, '{');
+    eh_put_double(b, "split_half", r->split_half);
+    eh_put_double(b, "low", r->split_half_low);
+    eh_put_double(b, "high", r->split_half_high);
+    eh_put_double(b, "seed", r->seed);
+    eh_put_end(b, "},\n");
+}
+
+void eh_locate_put_confirmation(eh_buf *b, const eh_locate_result *r)
 {
     if (r->n_ablated == 0)
         return;
@@ -217,20 +227,14 @@ int eh_locate_write(const eh_head_map *l, const char *fingerprint, eh_err *err)
     eh_put_double(&b, "floor", l->o.floor);
     eh_put_double(&b, "share", l->o.share);
     eh_put_int(&b, "permutations", l->o.permutations);
-    eh_put_key(&b, "reliability");
-    eh_buf_char(&b, '{');
-    eh_put_double(&b, "split_half", r->split_half);
-    eh_put_double(&b, "low", r->split_half_low);
-    eh_put_double(&b, "high", r->split_half_high);
-    eh_put_double(&b, "seed", r->seed);
-    eh_put_end(&b, "},\n");
+    eh_locate_put_reliability(&b, r);
     eh_put_bool(&b, "found", r->found);
     eh_put_text(&b, "why", r->why);
     put_choices(&b, r);
-    put_confirmation(&b, r);
+    eh_locate_put_confirmation(&b, r);
     put_layers(&b, l);
-    put_map(&b, l, "map", false);
-    put_map(&b, l, "q", true);
+    eh_locate_put_map(&b, l, "map", false);
+    eh_locate_put_map(&b, l, "q", true);
     eh_put_end(&b, "}\n");
     rc = eh_put_file(l->plan.o.out, "locate.json", &b, err);
     eh_buf_clear(&b);

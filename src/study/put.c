@@ -40,8 +40,11 @@ void eh_put_bool(eh_buf *b, const char *key, bool x)
 
 void eh_put_end(eh_buf *b, const char *close)
 {
-    if (b->n > 0 && b->p[b->n - 1] == ',')
-        b->n--;
+    int64_t n = b->n;
+    while (n > 0 && b->p[n - 1] == '\n')
+        n--;
+    if (n > 0 && b->p[n - 1] == ',')
+        b->n = n - 1;
     eh_buf_str(b, eh_str_of(close));
 }
 

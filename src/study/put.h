@@ -18,7 +18,7 @@ void eh_put_text(eh_buf *b, const char *key, const char *text); /* NULL: null */
 void eh_put_int(eh_buf *b, const char *key, int64_t x);
 void eh_put_double(eh_buf *b, const char *key, double x);
 void eh_put_bool(eh_buf *b, const char *key, bool x);
-/* Ends an object or list: the comma after its last entry goes. */
+/* Ends an object or list: the comma after its last entry goes, with the end of its line. */
 void eh_put_end(eh_buf *b, const char *close);
 
 int eh_put_file(const char *dir, const char *name, const eh_buf *b, eh_err *err);

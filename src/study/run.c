@@ -200,16 +200,23 @@ static int locate(eh_run_state *r, const char *folder, bool again, eh_head_map *
     return rc;
 }
 
-static int open_text(eh_run_state *r, eh_err *err)
+int eh_run_text(const eh_run_state *r, char path[EH_RUN_PATH], eh_err *err)
 {
     eh_audit_plan plan;
+    const int rc = eh_audit_plan_make(r->m, &r->audit, &plan, err);
+    if (rc == EH_OK)
+        snprintf(path, EH_RUN_PATH, "%.4000s%s", r->o.text != NULL ? r->o.text : plan.probes,
+                 r->o.text != NULL ? "" : "/plain.txt");
+    return rc;
+}
+
+static int open_text(eh_run_state *r, eh_err *err)
+{
     eh_buf text = {0};
-    int rc = eh_audit_plan_make(r->m, &r->audit, &plan, err);
+    char path[EH_RUN_PATH];
+    int rc = eh_run_text(r, path, err);
     if (rc < 0)
         return rc;
-    char path[4200];
-    snprintf(path, sizeof path, "%.4000s%s", r->o.text != NULL ? r->o.text : plan.probes,
-             r->o.text != NULL ? "" : "/plain.txt");
     rc = eh_file_read(path, (int64_t)1 << 24, &text, err);
     if (rc == EH_OK)
         rc = eh_fluency_open(&r->fluency, r->m, eh_buf_get(&text), err);

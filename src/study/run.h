@@ -66,6 +66,9 @@ typedef struct eh_run_state {
     eh_arena memory;
 } eh_run_state;
 
+#define EH_RUN_PATH 4200
+/* The file of plain text: the user's, or the probe set's. */
+int eh_run_text(const eh_run_state *r, char path[EH_RUN_PATH], eh_err *err);
 /* "OUT/name", in the run's memory; NULL: no memory. */
 const char *eh_run_path(eh_run_state *r, const char *name);
 int eh_run_note(eh_run_state *r, eh_err *err, const char *format, ...) __attribute__((format(printf, 3, 4)));

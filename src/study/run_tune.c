@@ -28,13 +28,10 @@ int eh_run_calibrate(eh_run_state *r, eh_err *err)
     if (!questions || r->m->precision == EH_BF16)
         return eh_run_note(r, err, "The edit was not calibrated: %s.",
                            questions ? "training needs --precision f32" : "these items have no form to be learnt in");
-    eh_audit_plan plan;
-    int rc = eh_audit_plan_make(r->m, &r->audit, &plan, err);
+    char text[EH_RUN_PATH];
+    const int rc = eh_run_text(r, text, err);
     if (rc < 0)
         return rc;
-    char text[4200];
-    snprintf(text, sizeof text, "%.4000s%s", r->o.text != NULL ? r->o.text : plan.probes,
-             r->o.text != NULL ? "" : "/plain.txt");
     const char *answer = r->audit.answer == NULL || strcmp(r->audit.answer, "letters") == 0 ? "letters" : "text";
     const eh_tune_options o = {
         .tasks = r->audit.tasks,

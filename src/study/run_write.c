@@ -170,27 +170,6 @@ static void put_position(eh_buf *b, const eh_run_state *r)
     eh_put_end(b, "},\n");
 }
 
-/* The pooled map of the statistic that selected (or its q), as nested lists. */
-static void put_map(eh_buf *b, const eh_head_map *l, const char *key, bool q)
-{
-    const eh_locate_result *r = eh_head_map_get(l);
-    const int64_t n_unit = r->n_layer * r->n_head;
-    for (int64_t i = 0; i + n_unit <= r->n_row; i += n_unit) {
-        const eh_head_row *row = &r->row[i];
-        if (strcmp(row->category, "all") != 0 || strcmp(row->statistic, r->statistic) != 0)
-            continue;
-        eh_put_key(b, key);
-        eh_buf_char(b, '[');
-        for (int64_t u = 0; u < n_unit; u++) {
-            eh_buf_str(b, u % r->n_head == 0 ? EH_STR("[") : EH_STR(","));
-            eh_buf_double(b, q ? row[u].q : row[u].score);
-            if (u % r->n_head == r->n_head - 1)
-                eh_buf_str(b, u + 1 < n_unit ? EH_STR("],") : EH_STR("]"));
-        }
-        eh_buf_str(b, EH_STR("],\n"));
-    }
-}
-
 static void put_locate(eh_buf *b, const eh_run_state *r)
 {
     const eh_locate_result *l = eh_head_map_get(r->before);
@@ -200,17 +179,11 @@ static void put_locate(eh_buf *b, const eh_run_state *r)
     eh_put_text(b, "measure", l->measure);
     eh_put_text(b, "unit", "Pearson r");
     eh_put_int(b, "n_item", l->n_item);
-    eh_put_key(b, "reliability");
-    eh_buf_char(b, '{');
-    eh_put_double(b, "split_half", l->split_half);
-    eh_put_double(b, "low", l->split_half_low);
-    eh_put_double(b, "high", l->split_half_high);
-    eh_put_double(b, "seed", l->seed);
-    eh_put_end(b, "},\n");
-    put_map(b, r->before, "before", false);
+    eh_locate_put_reliability(b, l);
+    eh_locate_put_map(b, r->before, "before", false);
     if (r->after != NULL)
-        put_map(b, r->after, "after", false);
-    put_map(b, r->before, "q", true);
+        eh_locate_put_map(b, r->after, "after", false);
+    eh_locate_put_map(b, r->before, "q", true);
     eh_put_key(b, "selected");
     eh_buf_char(b, '[');
     for (int64_t i = 0; i < l->n_choice; i++) {
@@ -231,22 +204,7 @@ static void put_locate(eh_buf *b, const eh_run_state *r)
     eh_put_end(b, "],\n");
     eh_put_bool(b, "found", l->found);
     eh_put_text(b, "why", l->why);
-    if (l->n_ablated > 0) {
-        eh_put_key(b, "confirmation");
-        eh_buf_char(b, '{');
-        eh_put_double(b, "spearman", l->confirmed);
-        for (int top = 1; top >= 0; top--) {
-            eh_put_key(b, top ? "top" : "random");
-            eh_buf_char(b, '[');
-            for (int64_t i = 0; i < l->n_ablated; i++)
-                if (l->ablated[i].top == (top == 1)) {
-                    eh_buf_double(b, l->ablated[i].zero);
-                    eh_buf_char(b, ',');
-                }
-            eh_put_end(b, "],");
-        }
-        eh_put_end(b, "},");
-    }
+    eh_locate_put_confirmation(b, l);
     eh_put_end(b, "},\n");
 }
 
