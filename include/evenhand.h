@@ -233,6 +233,7 @@ typedef struct eh_audit_options {
     const char *answer;     /* "letters", "text", "text_pmi"; NULL: letters */
     const char *orders;     /* "stored", "cyclic", "all"; NULL: cyclic (letters only) */
     const char *categories; /* comma list; NULL: all */
+    const char *categories_of; /* the benchmark that they are of, the others take all; NULL: of every one */
     const char *split;      /* "select", "tune", "test": that part of the templates alone; NULL, "all": all */
     int64_t limit;          /* items of a category at most, whole templates drawn by seed; 0: all */
     int64_t rows;           /* the first rows of each category in stored order (for speed tests); 0: all */

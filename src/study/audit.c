@@ -208,12 +208,14 @@ int eh_audit_choose(eh_audit_task *t, const eh_audit_item *item, int64_t n, cons
         rc = eh_fail(err, EH_ENOMEM, "no memory to choose from %lld items", (long long)n);
         goto done;
     }
-    if (o->categories != NULL) {
-        rc = check_names(o->categories, names->category, n_category, names->family, n_family, err);
+    const bool ours = o->categories_of == NULL || strcmp(o->categories_of, t->kind->task) == 0;
+    const char *const wanted = ours ? o->categories : NULL;
+    if (wanted != NULL) {
+        rc = check_names(wanted, names->category, n_category, names->family, n_family, err);
         if (rc < 0)
             goto done;
-        mark_wanted(o->categories, names->category, n_category, by_category);
-        mark_wanted(o->categories, names->family, n_family, by_family);
+        mark_wanted(wanted, names->category, n_category, by_category);
+        mark_wanted(wanted, names->family, n_family, by_family);
     }
     if (t->plan->split != EH_SPLIT_ALL && (rc = split_clusters(item, n, names, split, err)) < 0)
         goto done;
@@ -221,7 +223,7 @@ int eh_audit_choose(eh_audit_task *t, const eh_audit_item *item, int64_t n, cons
     for (int64_t i = 0; i < n; i++) {
         if (t->plan->split != EH_SPLIT_ALL && split[item[i].cluster] != t->plan->split)
             continue;
-        if (o->categories != NULL && !by_category[item[i].category] && !by_family[item[i].family])
+        if (wanted != NULL && !by_category[item[i].category] && !by_family[item[i].family])
             continue;
         if (o->rows > 0 && rows[item[i].family]++ >= o->rows)
             continue;

@@ -373,6 +373,7 @@ static int take_options(eh_run_state *r, const eh_run_options *given, eh_err *er
         return eh_fail(err, EH_EINVAL, "there is no preset \"%s\"; there are quick, standard and thorough", preset);
     if (r->audit.tasks == NULL)
         r->audit.tasks = r->audit.items != NULL ? "items" : "probes";
+    r->audit.categories_of = r->audit.tasks;
     if (strchr(r->audit.tasks, ',') != NULL)
         return eh_fail(err, EH_EINVAL, "a run locates and judges on one benchmark; \"%s\" names several (see --also)",
                        r->audit.tasks);

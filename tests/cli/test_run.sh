@@ -80,3 +80,10 @@ same "$work/run/run.json" "$work/killed.json" "the record"
 
 refused 2 'names several' run "$work/planted" --tasks probes,pairs -o "$work/bad"
 refused 2 'give both' run "$work/planted" --items "$items" --heads 2 -o "$work/bad"
+
+# Categories are those of the benchmark that is judged; what is measured beside it has its own.
+run 0 plant -o "$work/small" --seed 4
+run 0 run "$work/small" --items "$work/small/items.jsonl" --probes "$work/small" --categories clan,creed -o "$work/two" \
+    --points 2 --no-model --json
+grep -q '^utility,all,acc' "$work/two/unlearning_results.csv" || die "no utility beside two categories"
+refused 2 'no category' run "$work/small" --items "$work/small/items.jsonl" --categories nobody -o "$work/bad"
