@@ -25,16 +25,17 @@ int eh_run_calibrate(eh_run_state *r, eh_err *err)
     if (train == NULL)
         return EH_OK;
     const bool questions = strcmp(r->audit.tasks, "probes") == 0 || strcmp(r->audit.tasks, "bbq") == 0;
-    if (!questions || r->m->precision == EH_BF16)
+    if (r->m->precision == EH_BF16 || (!questions && !r->has_text))
         return eh_run_note(r, err, "The edit was not calibrated: %s.",
-                           questions ? "training needs --precision f32" : "these items have no form to be learnt in");
+                           r->m->precision == EH_BF16 ? "training needs --precision f32"
+                                                      : "these items have no form to be learnt in, and there is no text");
     char text[EH_RUN_PATH];
     const int rc = eh_run_text(r, text, err);
     if (rc < 0)
         return rc;
     const char *answer = r->audit.answer == NULL || strcmp(r->audit.answer, "letters") == 0 ? "letters" : "text";
     const eh_tune_options o = {
-        .tasks = r->audit.tasks,
+        .tasks = questions ? r->audit.tasks : "", /* own items may have no right answers: then text alone is learnt */
         .data = r->audit.data,
         .probes = r->audit.probes,
         .answer = answer,

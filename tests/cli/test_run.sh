@@ -37,14 +37,16 @@ refused 2 'another' locate "$work/planted" --items "$items" -o "$work/located" -
 
 # ---- run ------------------------------------------------------------------------------------------
 
+options="--items $items --probes $work/planted --points 4 --train edited --steps 6 --json"
 go() {
-    run 0 run "$work/planted" --items "$items" --probes "$work/planted" -o "$1" --points 4 --json
+    # shellcheck disable=SC2086
+    run 0 run "$work/planted" $options -o "$1"
 }
 go "$work/run"
 says '"found":true'
 for f in run.json report.html report.md unlearning_results.csv edit.json SHA256SUMS bias_evaluation/results.json \
     bias_localization_before/heads.csv bias_localization_after/heads.csv bias_mitigation/samples_search.jsonl \
-    bias_evaluation_after/results.json model/model.safetensors; do
+    bias_mitigation/calibration/tune.jsonl bias_evaluation_after/results.json model/model.safetensors; do
     [ -s "$work/run/$f" ] || die "no $f"
 done
 (cd "$work/run" && sha256sum --quiet -c SHA256SUMS) || die "SHA256SUMS does not hold"
@@ -62,8 +64,8 @@ refused 1 'applied already' edit "$work/run/model" --recipe "$work/run/edit.json
 tries=0
 delay=0.05
 while [ ! -s "$work/killed/report.html" ]; do
-    timeout -s KILL "$delay" "$program" run "$work/planted" --items "$items" --probes "$work/planted" \
-        -o "$work/killed" --points 4 --json >/dev/null 2>&1 || true
+    # shellcheck disable=SC2086
+    timeout -s KILL "$delay" "$program" run "$work/planted" $options -o "$work/killed" >/dev/null 2>&1 || true
     tries=$((tries + 1))
     delay=$(echo "$delay" | awk '{ print $1 * 1.3 }')
     [ "$tries" -lt 60 ] || die "not done after 60 tries"
