@@ -32,6 +32,10 @@ static const score_name score_names[] = {
     {"ci_bias_amb", "shift to the biased answer where the context does not answer", "probability"},
     {"CI_bias", "shift to the biased answer by the context", "probability"},
     {"ci_bias_dis", "shift to the biased answer where the context answers", "probability"},
+    {"lean_amb", "lean to the biased answer where the context does not answer", "probability"},
+    {"bias", "biased answers against the other group's",
+     "score, \xE2\x88\x92"
+     "1 to 1"},
     {"position_effect", "answers that change with the order of the options", "share"},
     {"error_amb", "wrong answers where the context does not answer", "share"},
     {"error_dis", "wrong answers where the context answers", "share"},
