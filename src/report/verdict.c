@@ -490,12 +490,13 @@ static void say_nothing_found(writer *x)
                    eh_count(x->w, x->r->locate.n_selected), eh_count(x->w, x->r->search.n_point)));
     if (!x->r->locate.given || x->r->locate.found)
         return;
-    const char *why = x->r->locate.why == NULL ? "" : x->r->locate.why;
+    const char *why = x->r->locate.why;
+    const bool given = why != NULL && why[0] != '\0';
     add(x, EH_SAID_NOTHING,
         eh_say(x->w,
-               "No head stands out from what chance gives.%s%s This is a result: a bias can "
-               "be spread over many heads, sit elsewhere, or be too weak for this many items.",
-               why[0] == '\0' ? "" : " ", why));
+               "Nothing was selected%s%s%s This is a result: a bias can be spread over many heads, sit elsewhere, or be too "
+               "weak for this many items.",
+               given ? ": " : ".", given ? why : "", given && why[strlen(why) - 1] != '.' ? "." : ""));
 }
 
 static void say_untold(writer *x)
