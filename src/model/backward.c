@@ -9,6 +9,12 @@
 #include "model/layer.h"
 
 #define BIAS_COLS 64 /* columns of a work item that sums rows */
+#define HEAD_ROWS 256  /* rows of the output head at once, over the whole vocabulary */
+#define HEAD_FLOATS (12 * 1024 * 1024) /* of logits at once, but for a vocabulary beyond 98,304 */
+/* With weight gradients: tokens a batch, and bytes for what need not be computed again. Together they are as much as
+ * fits beside 16 bytes a weight when training is to stay below half of transformers' memory (docs/speed.md). */
+#define GRAD_TOKENS 512
+#define KEPT_BYTES ((int64_t)256 * 1024 * 1024)
 
 /*
  * The table of rules. Linears, rotary positions and the residual stream's sums are the same in all.
@@ -35,6 +41,7 @@ typedef struct back {
     const eh_grads *grads; /* or NULL */
     eh_goal_batch *goals;
     eh_pass f;    /* the forward pass's room and rows, for running a layer again */
+    eh_kept *kept; /* [n_layer] */
     float *saved; /* [n_layer + 1, n_tok, d_model] residual stream at each layer's input, and at the end */
     float *g;     /* [n_tok, d_model] d(goal)/d(residual stream), going back */
     float *dh;    /* [n_tok, d_model] of a norm's output */
@@ -192,9 +199,10 @@ static int mlp_back(back *k, const eh_layer_grad *to, eh_err *err)
     eh_pass *f = &k->f;
     const eh_config *c = &m->config;
     eh_layer *l = &m->layer[f->layer];
+    const eh_kept *kept = &k->kept[f->layer];
     int rc;
-    if ((rc = eh_pass_norm(f, l->mlp_norm, l->gate_up.precision, "MLP", err)) < 0 ||
-        (rc = eh_linear_need(m, &l->gate_up, err)) < 0)
+    if (kept->gu == NULL && ((rc = eh_pass_norm(f, l->mlp_norm, l->gate_up.precision, "MLP", err)) < 0 ||
+                             (rc = eh_linear_need(m, &l->gate_up, err)) < 0))
         return rc;
     if (to->gate_up != NULL)
         norm_again(k, f->x, l->mlp_norm, f->n_live);
@@ -202,8 +210,13 @@ static int mlp_back(back *k, const eh_layer_grad *to, eh_err *err)
         f->n_row = f->n_live - f->first < EH_MLP_ROWS ? f->n_live - f->first : EH_MLP_ROWS;
         const int64_t at = f->first * c->d_model;
         float *g = k->g + at;
-        if ((rc = eh_layer_gate(f, err)) < 0 ||
-            (rc = eh_linear_back(m, &l->down, g, f->n_row, 0.0f, k->dact, k->room, err)) < 0 ||
+        if (kept->gu != NULL) {
+            f->gu = kept->gu + f->first * 2 * c->d_ff;
+            eh_layer_act(f);
+        } else if ((rc = eh_layer_gate(f, err)) < 0) {
+            return rc;
+        }
+        if ((rc = eh_linear_back(m, &l->down, g, f->n_row, 0.0f, k->dact, k->room, err)) < 0 ||
             (rc = eh_pass_show(f, EH_SITE_NEURON, f->layer, f->first, f->n_row, c->d_ff, f->act, k->dact, err)) < 0)
             return rc;
         eh_par_for(m->threads, eh_row_blocks(f->n_row), gate_back_block, k);
@@ -299,12 +312,27 @@ static int layer_back(back *k, int64_t layer, eh_err *err)
     const int64_t n = f->b->n_tok * k->m->config.d_model;
     const float *x = k->saved + layer * n;
     const eh_layer_grad *to = k->grads != NULL && k->grads->layer != NULL ? &k->grads->layer[layer] : &none;
-    int rc;
-    memcpy(f->x, x, (size_t)n * sizeof *x);
+    const eh_kept *kept = &k->kept[layer];
+    const eh_pass room = *f;
+    int rc = EH_OK;
     f->layer = layer;
-    if ((rc = eh_layer_attend(f, err)) < 0 || (rc = eh_layer_project(f, err)) < 0 || (rc = mlp_back(k, to, err)) < 0 ||
-        (rc = attention_back(k, x, to, err)) < 0)
+    if (kept->gu != NULL) {
+        f->x = kept->mid;
+        f->qkv = kept->qkv;
+        f->raw = kept->raw;
+        f->a = kept->a;
+    } else {
+        memcpy(f->x, x, (size_t)n * sizeof *x);
+        if ((rc = eh_layer_attend(f, err)) < 0 || (rc = eh_layer_project(f, err)) < 0)
+            return rc;
+    }
+    if ((rc = mlp_back(k, to, err)) < 0 || (rc = attention_back(k, x, to, err)) < 0)
         return rc;
+    f->x = room.x;
+    f->qkv = room.qkv;
+    f->raw = room.raw;
+    f->a = room.a;
+    f->gu = room.gu;
     return eh_pass_show(f, EH_SITE_RESID, layer - 1, 0, f->b->n_tok, k->m->config.d_model, (float *)(uintptr_t)x, k->g,
                         err);
 }
@@ -318,10 +346,10 @@ typedef struct head_job {
     float *coef;         /* [n_ask] factor of the softmax in d(goal)/d(logits) */
     const float *h;      /* [n_ask, d_model] the head's input */
     float *dh;           /* [n_ask, d_model] and its gradient */
+    float *all;          /* [n_row, n_vocab] logits of rows at, at + 1 ..., slice by slice */
+    int64_t at, n_row;
     int64_t first, from, n;
     float *logits;
-    int rc;
-    eh_err *err;
 } head_job;
 
 /* The reference's probabilities of this slice, times `factor`. */
@@ -368,7 +396,10 @@ static void each_row(head_job *j, int64_t first, int64_t n_row, int64_t from, in
 
 static void value_slice(void *ctx, int64_t first, int64_t n_row, int64_t from, int64_t n, float *logits)
 {
-    each_row(ctx, first, n_row, from, n, logits, value_row);
+    head_job *j = ctx;
+    float *to = j->all + j->n_row * from + first * n;
+    memcpy(to, logits, (size_t)(n_row * n) * sizeof *to);
+    each_row(j, j->at + first, n_row, from, n, to, value_row);
 }
 
 /* With l the logits and p = softmax(l): dl_v/d l_v = 1, d log p_v / dl = onehot(v) - p, and for a reference q
@@ -389,27 +420,25 @@ static void grad_row(void *ctx, int64_t i, int worker)
     }
 }
 
-static void grad_slice(void *ctx, int64_t first, int64_t n_row, int64_t from, int64_t n, float *logits)
+static int grad_slice(head_job *j, const eh_linear *slice, eh_err *err)
 {
-    head_job *j = ctx;
     const back *k = j->k;
     eh_model *m = k->m;
     const int64_t d = m->config.d_model;
-    if (j->rc < 0)
-        return;
-    each_row(j, first, n_row, from, n, logits, grad_row);
     float *to = k->grads == NULL ? NULL : m->config.tied ? k->grads->embed : k->grads->head;
-    j->rc = linear_grad(k, logits, n, j->h + first * d, d, n_row, to != NULL ? to + from * d : NULL, NULL, j->err);
-    if (j->rc == EH_OK)
-        j->rc = eh_linear_back(m, &m->head[from / EH_HEAD_SLICE], logits, n_row, from > 0 ? 1.0f : 0.0f,
-                               j->dh + first * d, k->room, j->err);
+    float *logits = j->all + j->n_row * slice->first;
+    each_row(j, j->at, j->n_row, slice->first, slice->n_out, logits, grad_row);
+    const int rc = linear_grad(k, logits, slice->n_out, j->h + j->at * d, d, j->n_row,
+                               to != NULL ? to + slice->first * d : NULL, NULL, err);
+    return rc < 0 ? rc : eh_linear_back(m, slice, logits, j->n_row, slice->first > 0 ? 1.0f : 0.0f, j->dh + j->at * d,
+                                        k->room, err);
 }
 
-/* Values of the batch's goals, and in `coef` what the softmax of each asked row is multiplied with. */
+/* Values of these rows' goals, and in `coef` what the softmax of each asked row is multiplied with. */
 static int sum_values(const head_job *j, double *value, eh_err *err)
 {
     eh_goal_batch *goals = j->k->goals;
-    for (int64_t r = 0; r < goals->b.n_ask; r++) {
+    for (int64_t r = j->at; r < j->at + j->n_row; r++) {
         const double lse = j->row[r].lse;
         double coef = 0.0;
         if (!isfinite(lse))
@@ -441,6 +470,8 @@ static int head_back(back *k, const float *x, double *value, eh_err *err)
     const eh_batch *b = &k->goals->b;
     const int64_t d = m->config.d_model, n = b->n_ask;
     const bool has_kl = k->goals->kl_of[n] > 0;
+    const int64_t fit = HEAD_FLOATS / m->config.n_vocab, most = fit < 128 ? 128 : fit < HEAD_ROWS ? fit : HEAD_ROWS;
+    const int64_t n_row = n < most ? n : most;
     const eh_arena_mark mark = eh_arena_here(&m->scratch);
     head_job j = {
         .k = k,
@@ -449,20 +480,25 @@ static int head_back(back *k, const float *x, double *value, eh_err *err)
         .coef = eh_new_raw(&m->scratch, float, n),
         .h = k->h,
         .dh = eh_new_raw(&m->scratch, float, n * d),
-        .err = err,
+        .all = eh_new_raw(&m->scratch, float, n_row * m->config.n_vocab),
     };
     float *dx = eh_new(&m->scratch, float, n * d);
     int rc = EH_OK;
-    if (!j.row || !j.coef || !j.dh || !dx || (has_kl && !j.p)) {
+    if (!j.row || !j.coef || !j.dh || !j.all || !dx || (has_kl && !j.p)) {
         rc = eh_fail(err, EH_ENOMEM, "no memory for the logits of %lld positions", (long long)n);
         goto done;
     }
-    if ((rc = eh_head_run(m, x, n, value_slice, &j, err)) < 0 || (rc = sum_values(&j, value, err)) < 0)
-        goto done;
     if (k->h != NULL)
         norm_again(k, x, m->final_norm, n);
-    if ((rc = eh_head_run(m, x, n, grad_slice, &j, err)) < 0 || (rc = j.rc) < 0)
-        goto done;
+    for (j.at = 0; j.at < n; j.at += n_row) {
+        j.n_row = n - j.at < n_row ? n - j.at : n_row;
+        if ((rc = eh_head_run(m, x + j.at * d, j.n_row, value_slice, &j, err)) < 0 ||
+            (rc = sum_values(&j, value, err)) < 0)
+            goto done;
+        for (int64_t s = 0; s < m->n_head_slice; s++)
+            if ((rc = grad_slice(&j, &m->head[s], err)) < 0)
+                goto done;
+    }
     int64_t bad;
     norm_back(k, x, m->final_norm, j.dh, n, dx, k->grads != NULL ? k->grads->final_norm : NULL, &bad);
     if (bad >= 0) {
@@ -524,6 +560,33 @@ static int get_room(back *k, eh_err *err)
                    "no memory to go back over a batch of %lld tokens; a smaller --batch-tokens needs less", (long long)n);
 }
 
+/* Room for what the last layers' forward pass leaves behind, as many as KEPT_BYTES allow. */
+static int keep_room(back *k, eh_err *err)
+{
+    eh_model *m = k->m;
+    const eh_config *c = &m->config;
+    const int64_t n = k->goals->b.n_tok, d_q = c->n_head * c->d_head;
+    const int64_t d_raw = c->family->qk_norm ? (c->n_head + c->n_kv) * c->d_head : 0;
+    const int64_t each = n * (eh_d_qkv(c) + d_raw + d_q + c->d_model + 2 * c->d_ff);
+    const int64_t budget = m->memory >= 0 && m->memory < KEPT_BYTES ? m->memory : KEPT_BYTES;
+    int64_t left = k->grads != NULL ? budget / (each * (int64_t)sizeof(float)) : 0;
+    k->kept = eh_new(&m->scratch, eh_kept, c->n_layer);
+    bool good = k->kept != NULL;
+    for (int64_t l = c->n_layer - 1; good && l >= 0 && left-- > 0; l--) {
+        float *p = eh_new_raw(&m->scratch, float, each);
+        good = p != NULL;
+        if (!good)
+            break;
+        eh_kept *kept = &k->kept[l];
+        kept->gu = p;
+        kept->qkv = kept->gu + n * 2 * c->d_ff;
+        kept->a = kept->qkv + n * eh_d_qkv(c);
+        kept->mid = kept->a + n * d_q;
+        kept->raw = d_raw > 0 ? kept->mid + n * c->d_model : NULL;
+    }
+    return good ? EH_OK : eh_fail(err, EH_ENOMEM, "no memory to keep layers of %lld tokens", (long long)n);
+}
+
 static int batch_back(back *k, double *value, const eh_observer *observer, int n_observer, eh_err *err)
 {
     eh_model *m = k->m;
@@ -536,7 +599,9 @@ static int batch_back(back *k, double *value, const eh_observer *observer, int n
         return eh_fail(err, EH_ENOMEM, "no memory for the residual stream of %lld tokens in %lld layers; a smaller "
                        "--batch-tokens needs less", (long long)b->n_tok, (long long)c->n_layer);
     const eh_observer keeper = {1u << EH_SITE_RESID, keep_stream, k};
-    int rc = eh_forward(m, b, NULL, &keeper, 1, x, err);
+    int rc = keep_room(k, err);
+    if (rc == EH_OK)
+        rc = eh_forward_kept(m, b, k->kept, &keeper, 1, x, err);
     k->f = (eh_pass){.m = m, .b = b, .observer = observer, .n_observer = n_observer, .first_row = k->goals->first_row,
                      .n_live = b->n_tok, .x = x};
     atomic_store(&k->f.bad_row, -1);
@@ -574,10 +639,11 @@ int eh_backward(eh_model *m, const eh_goal *goal, int64_t n, const eh_kl_term *k
         return eh_fail(err, EH_ENOMEM, "no memory for %lld goals", (long long)n);
     const eh_arena_mark mark = eh_arena_here(&m->scratch);
     int64_t number = 0;
+    const int64_t most = grads != NULL && m->batch_tokens > GRAD_TOKENS ? GRAD_TOKENS : m->batch_tokens;
     for (int64_t at = 0; at < n && rc == EH_OK;) {
         eh_goal_batch goals;
         back k = {.m = m, .rules = &rule_sets[rules], .grads = grads, .goals = &goals};
-        rc = eh_goals_pack(goal, n, kl, n_kl, at, m->batch_tokens, &m->scratch, &goals, err);
+        rc = eh_goals_pack(goal, n, kl, n_kl, at, most, &m->scratch, &goals, err);
         if (rc == EH_OK) {
             goals.b.number = number++;
             at = goals.end;

@@ -308,6 +308,11 @@ static void gate_block(void *ctx, int64_t block, int worker)
         f->m->simd->silu_mul(f->gu + i * 2 * d, f->gu + i * 2 * d + d, d, f->act + i * d);
 }
 
+void eh_layer_act(eh_pass *f)
+{
+    eh_par_for(f->m->threads, eh_row_blocks(f->n_row), gate_block, f);
+}
+
 int eh_layer_gate(eh_pass *f, eh_err *err)
 {
     eh_linear *l = &f->m->layer[f->layer].gate_up;
@@ -315,7 +320,7 @@ int eh_layer_gate(eh_pass *f, eh_err *err)
     const void *h = (const char *)f->h + at * (l->precision == EH_BF16 ? 2 : 4);
     const int rc = eh_linear_run(f->m, l, h, f->n_row, f->gu, err);
     if (rc == EH_OK)
-        eh_par_for(f->m->threads, eh_row_blocks(f->n_row), gate_block, f);
+        eh_layer_act(f);
     return rc;
 }
 
@@ -338,9 +343,14 @@ static int mlp(eh_pass *f, eh_err *err)
     if ((rc = eh_pass_norm(f, l->mlp_norm, l->gate_up.precision, "MLP", err)) < 0 ||
         (rc = eh_linear_need(m, &l->gate_up, err)) < 0 || (rc = eh_linear_need(m, &l->down, err)) < 0)
         return rc;
+    float *const kept_gu = f->kept != NULL ? f->kept[f->layer].gu : NULL;
+    if (kept_gu != NULL)
+        memcpy(f->kept[f->layer].mid, f->x, (size_t)(f->n_live * c->d_model) * sizeof *f->x);
     for (f->first = 0; f->first < f->n_live; f->first += EH_MLP_ROWS) {
         f->n_row = f->n_live - f->first < EH_MLP_ROWS ? f->n_live - f->first : EH_MLP_ROWS;
         const int64_t at = f->first * c->d_model;
+        if (kept_gu != NULL)
+            f->gu = kept_gu + f->first * 2 * c->d_ff;
         if ((rc = eh_layer_gate(f, err)) < 0 ||
             (rc = eh_pass_show(f, EH_SITE_NEURON, f->layer, f->first, f->n_row, c->d_ff, f->act, NULL, err)) < 0)
             return rc;
@@ -429,11 +439,11 @@ static int mark_answers(eh_pass *f, eh_err *err)
     return EH_OK;
 }
 
-int eh_forward(eh_model *m, const eh_batch *b, eh_cache *cache, const eh_observer *observer, int n_observer, float *x,
-               eh_err *err)
+static int forward(eh_model *m, const eh_batch *b, eh_cache *cache, const eh_kept *kept, const eh_observer *observer,
+                   int n_observer, float *x, eh_err *err)
 {
-    eh_pass f = {
-        .m = m, .b = b, .cache = cache, .observer = observer, .n_observer = n_observer, .n_live = b->n_tok, .x = x};
+    eh_pass f = {.m = m, .b = b, .cache = cache, .kept = kept, .observer = observer, .n_observer = n_observer,
+                 .n_live = b->n_tok, .x = x};
     atomic_store(&f.bad_row, -1);
     const eh_arena_mark mark = eh_arena_here(&m->scratch);
     int rc = eh_model_need_rope(m, b->deepest + 1, err);
@@ -445,9 +455,15 @@ int eh_forward(eh_model *m, const eh_batch *b, eh_cache *cache, const eh_observe
     if ((rc = eh_pass_show(&f, EH_SITE_RESID, -1, 0, b->n_tok, m->config.d_model, x, NULL, err)) < 0)
         goto done;
     const bool show_resid = wanted(&f, EH_SITE_RESID);
+    const eh_pass room = f;
     read_ahead(m, 0);
     for (f.layer = 0; f.layer < m->config.n_layer; f.layer++) {
         read_ahead(m, f.layer + 1);
+        const eh_kept *k = kept != NULL && kept[f.layer].gu != NULL ? &kept[f.layer] : NULL;
+        f.qkv = k != NULL ? k->qkv : room.qkv;
+        f.raw = k != NULL ? k->raw : NULL;
+        f.a = k != NULL ? k->a : room.a;
+        f.gu = room.gu;
         if ((rc = attention(&f, err)) < 0 || (rc = mlp(&f, err)) < 0)
             goto done;
         /* The next norm adds what is pending as it goes; who looks at the stream cannot wait for it. */
@@ -464,6 +480,18 @@ int eh_forward(eh_model *m, const eh_batch *b, eh_cache *cache, const eh_observe
 done:
     eh_arena_rewind(&m->scratch, mark);
     return rc;
+}
+
+int eh_forward(eh_model *m, const eh_batch *b, eh_cache *cache, const eh_observer *observer, int n_observer, float *x,
+               eh_err *err)
+{
+    return forward(m, b, cache, NULL, observer, n_observer, x, err);
+}
+
+int eh_forward_kept(eh_model *m, const eh_batch *b, const eh_kept *kept, const eh_observer *observer, int n_observer,
+                    float *x, eh_err *err)
+{
+    return forward(m, b, NULL, kept, observer, n_observer, x, err);
 }
 
 /* ---- The head --------------------------------------------------------------------------------------- */

@@ -16,10 +16,18 @@
 #define EH_ROW_BLOCK 16 /* rows of an elementwise work item */
 #define EH_MLP_ROWS 512 /* rows that go through the MLP together: its wide middle stays in the cache */
 
+/* What the backward pass would else compute again. NULL: not kept. */
+typedef struct eh_kept {
+    float *qkv, *raw, *a; /* as in eh_pass */
+    float *mid;           /* [n_tok, d_model] stream at the MLP's input */
+    float *gu;            /* [n_tok, 2 d_ff] */
+} eh_kept;
+
 typedef struct eh_pass {
     eh_model *m;
     const eh_batch *b;
     eh_cache *cache;
+    const eh_kept *kept; /* [n_layer] where the forward pass puts it; or NULL */
     const eh_observer *observer;
     int n_observer;
     bool see_prob;         /* somebody looks at EH_SITE_PROB */
@@ -35,7 +43,7 @@ typedef struct eh_pass {
     float *qkv;   /* [n_tok, (n_head + 2 n_kv) * d_head] */
     float *raw;   /* [n_tok, n_head + n_kv, d_head] where not NULL: queries and keys before norms of their own */
     float *a;     /* [n_tok, n_head * d_head] */
-    float *gu;    /* [EH_MLP_ROWS, 2 d_ff] */
+    float *gu;    /* [n_row, 2 d_ff], n_row <= EH_MLP_ROWS */
     float *act;   /* [EH_MLP_ROWS, d_ff] */
     uint16_t *act_h; /* [EH_MLP_ROWS, d_ff] in bf16 */
     float *row;   /* [threads, d_model] a norm's output on its way to bf16 */
@@ -76,5 +84,9 @@ eh_attention eh_pass_attention(eh_pass *f);
 int eh_layer_attend(eh_pass *f, eh_err *err);  /* x -> qkv (rotated), a */
 int eh_layer_project(eh_pass *f, eh_err *err); /* a -> delta, pending; h is overwritten */
 int eh_layer_gate(eh_pass *f, eh_err *err);    /* rows first..first+n_row-1 of h -> gu, act; gate_up is packed */
+void eh_layer_act(eh_pass *f);                 /* only gu -> act */
+/* eh_forward without a cache that also fills `kept`. All rows are live in all layers if an observer sees the stream. */
+int eh_forward_kept(eh_model *m, const eh_batch *b, const eh_kept *kept, const eh_observer *observer, int n_observer,
+                    float *x, eh_err *err);
 
 #endif
