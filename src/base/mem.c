@@ -98,7 +98,6 @@ void *eh_block_alloc(int64_t n_byte)
         p = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (p == MAP_FAILED)
             return NULL;
-        (void)madvise(p, whole, MADV_HUGEPAGE); /* a wish: it need not be granted */
     } else {
         p = aligned_alloc(ALIGN, whole);
         if (p == NULL)
