@@ -225,7 +225,8 @@ EH_API int eh_perplexity_of(eh_model *m, const char *text, int64_t n, const eh_p
 typedef int eh_progress(void *ctx, const char *stage, int64_t done, int64_t total);
 
 typedef struct eh_audit_options {
-    const char *tasks;      /* comma list of benchmarks (eh_benchmarks); NULL: "items" with a file of them, else "probes" */
+    const char *tasks;      /* comma list of benchmarks (eh_benchmarks); NULL: "items" with a file of them, else
+                               "probes" */
     const char *data;       /* folder with the benchmarks' files; NULL: only our own probes can run */
     const char *items;      /* file of the task "items", JSON Lines (docs/formats.md); NULL: none */
     const char *probes;     /* folder of our probe set; NULL: $EVENHAND_PROBES, the installed one, the source tree's */
@@ -344,13 +345,16 @@ EH_API int eh_tune(eh_model *m, const eh_tune_options *options, eh_tuned *tuned,
 
 typedef struct eh_locate_options {
     eh_audit_options audit; /* tasks: exactly one, in whose form it is asked; split: NULL is "select"; out: required */
-    const char *statistics; /* comma list (eh_head_statistics); NULL: all that one forward pass gives, and head_effect */
-    const char *statistic;  /* the one that selects; NULL: "group_attention" where groups are found, else "head_effect" */
+    const char *statistics; /* comma list beside the forward ones, which come together: "head_effect",
+                               "head_relevance"; NULL: head_effect */
+    const char *statistic;  /* the one that selects; NULL: "group_attention" where groups are found, else
+                               "head_effect" */
     const char *measure;    /* "ci", "ci_bias", "log_ratio"; NULL: ci_bias, for sentence pairs and items log_ratio */
     const char *select;     /* "fdr" or "seed" (the published |r| >= 0.2 without a test); NULL: fdr */
     double q, floor, share; /* 0: 0.05, 0.1, 0.3 (docs/methods/heads.md) */
     int64_t permutations;   /* 0: 9,999 */
-    int64_t confirm;        /* heads of the top that are really ablated, and as many random ones; -1: every head; 0: none */
+    int64_t confirm;        /* heads of the top that are really ablated, and as many random ones; -1: every head;
+                               0: none */
     int64_t trace;          /* items on which one component at a time is patched; 0: none */
     bool even_noise;        /* select from a map whose reliability is below 0.3, too */
 } eh_locate_options;
@@ -388,7 +392,8 @@ typedef struct eh_locate_result {
     int64_t n_item, n_skipped, n_unplaced; /* items; left out; of the items, those whose groups were not found */
     int64_t n_category, n_layer, n_head;
     double split_half, split_half_low, split_half_high; /* Spearman-Brown; NaN: not defined */
-    double seed;                      /* correlation of the maps of two draws of half the templates, as two seeds give */
+    double seed;                      /* correlation of the maps of two draws of half the templates, as two
+                                         seeds give */
     bool found;
     const char *why;                  /* a sentence when nothing was found; NULL otherwise */
     const eh_head_row *row;           /* [n_row] */
@@ -423,7 +428,7 @@ typedef struct eh_run_options {
     /* locate.audit.tasks: the one benchmark that heads are located on and that judges the edit; .out: required;
      * .answer: NULL is "auto": letters, unless the model answers by place, then text_pmi; .split is not used */
     eh_locate_options locate;
-    const char *preset;  /* "quick", "standard", "thorough"; NULL: quick (eh_run_presets) */
+    const char *preset;  /* "quick", "standard", "thorough"; NULL: quick */
     const char *also;    /* comma list of benchmarks measured before and after beside it; NULL: "pairs,utility" */
     const char *utility; /* the one of them whose accuracy the search must spare; NULL: "utility" */
     const char *text;    /* file of plain text, for loss and distance; NULL: the probe set's */
@@ -432,7 +437,8 @@ typedef struct eh_run_options {
     int64_t heads;       /* chosen by the user, with strength: no search; 0: searched */
     double strength;     /* of the strongest head, 0..1 */
     const char *mode;    /* "soft", "output", "zero"; NULL: soft */
-    const char *train;   /* what calibration trains: "none", "edited", "attention", "norms", "all"; NULL: the preset's */
+    const char *train;   /* what calibration trains: "none", "edited", "attention", "norms", "all"; NULL: the
+                            preset's */
     int64_t steps;       /* of calibration; 0: the preset's */
     bool no_model;       /* do not write the edited model */
 } eh_run_options;
@@ -702,7 +708,8 @@ typedef struct eh_block {
     int64_t layer;
     int64_t first, n_row; /* the batch's rows this block holds */
     int64_t width;
-    float *value;         /* [n_row, width]; an observer may overwrite all but probabilities (a patch) in a forward pass */
+    float *value;         /* [n_row, width]; an observer may overwrite all but probabilities (a patch) in a
+                             forward pass */
     const float *grad;    /* [n_row, width] d(goal)/d(value) by the rules in force; NULL in a forward pass */
     int64_t head;         /* of probabilities: which; n_row is 1, width the number of positions */
     const int32_t *tok;   /* [n_row] the rows' tokens */

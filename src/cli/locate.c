@@ -208,7 +208,8 @@ done:
 static const cli_option options[] = {
     CLI_MODEL(args),
     {.name = "tasks", .kind = CLI_LIST, .value = "TASK", .at = offsetof(args, tasks),
-     .help = "the benchmark whose items are asked: probes (unless said), bbq (with --data), pairs, or items (with --items)"},
+     .help = "the benchmark whose items are asked: probes (unless said), bbq (with --data), pairs, or items (with "
+             "--items)"},
     {.name = "out", .letter = 'o', .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, out),
      .help = "folder for the tables (default: evenhand-locate- and the model's name)"},
     {.name = "units", .kind = CLI_WORD, .value = "heads", .initial = "heads", .at = offsetof(args, units),

@@ -190,8 +190,8 @@ static int locate(eh_run_state *r, const char *folder, bool again, eh_head_map *
     o.permutations = o.permutations > 0 ? o.permutations : r->preset->permutations;
     o.confirm = again ? 0 : o.confirm != 0 ? o.confirm : r->preset->confirm;
     o.trace = again ? 0 : o.trace != 0 ? o.trace : r->preset->trace;
-    if (again)
-        o.statistic = eh_head_map_get(r->before)->statistic;
+    if (again) /* the one that selected is enough */
+        o.statistics = o.statistic = eh_head_map_get(r->before)->statistic;
     const int rc = eh_locate_run(r->m, &o, out, err);
     if (rc == EH_OK) {
         r->n_item += (*out)->task->n_pick;
