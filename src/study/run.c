@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "edit/save.h"
 
 static const eh_run_preset presets[] = {
     {"quick", {[EH_SPLIT_SELECT] = 24, [EH_SPLIT_TUNE] = 8, [EH_SPLIT_TEST] = 16}, 4, 5, 1999, 2, 0, 0},
@@ -111,7 +112,7 @@ static eh_edit_mode mode_of(const eh_run_state *r)
     return strcmp(r->o.mode, "output") == 0 ? EH_EDIT_OUTPUT : strcmp(r->o.mode, "zero") == 0 ? EH_EDIT_ZERO : EH_EDIT_SOFT;
 }
 
-int eh_run_edit(const eh_run_state *r, const eh_pick *pick, int64_t heads, double strength, eh_unit_edit *edit)
+void eh_run_edit(const eh_run_state *r, const eh_pick *pick, int64_t heads, double strength, eh_unit_edit *edit)
 {
     const eh_edit_mode mode = mode_of(r);
     for (int64_t i = 0; i < heads; i++) {
@@ -122,7 +123,6 @@ int eh_run_edit(const eh_run_state *r, const eh_pick *pick, int64_t heads, doubl
                                  .mode = mode,
                                  .alpha = alpha < 1.0 ? alpha : 1.0};
     }
-    return EH_OK;
 }
 
 int eh_run_apply(eh_run_state *r, const eh_pick *pick, int64_t heads, double strength, eh_err *err)
@@ -395,6 +395,18 @@ static int take_options(eh_run_state *r, const eh_run_options *given, eh_err *er
     return EH_OK;
 }
 
+/* A model that a recipe made cannot be saved with another: said now, not after an hour. */
+static int check_source(const eh_run_state *r, eh_err *err)
+{
+    bool applied = false;
+    char base[65];
+    const int rc = eh_saved_base(r->m->weights, &applied, base, err);
+    if (rc < 0 || !applied || r->o.no_model)
+        return rc;
+    return eh_fail(err, EH_EINVAL, "%s: a recipe was applied already (to the model %.12s...); go back with `evenhand edit "
+                   "MODEL --undo -o ORIGINAL`, or run with --no-model", r->m->path, base);
+}
+
 static void run_clear(eh_run_state *r)
 {
     eh_fluency_clear(&r->fluency);
@@ -416,7 +428,8 @@ int eh_study_run(eh_model *m, const eh_run_options *options, eh_run_result *resu
     eh_audit *before = NULL;
     char tasks[300];
     int rc;
-    if ((rc = take_options(&r, options, err)) < 0 || (rc = eh_model_edit(m, NULL, 0, err)) < 0 ||
+    if ((rc = take_options(&r, options, err)) < 0 || (rc = check_source(&r, err)) < 0 ||
+        (rc = eh_model_edit(m, NULL, 0, err)) < 0 ||
         (rc = choose_answer(&r, err)) < 0 || (rc = all_tasks(&r, tasks, sizeof tasks, err)) < 0 ||
         (rc = eh_run_audit(&r, tasks, EH_SPLIT_TEST, "bias_evaluation", &before, err)) < 0 ||
         (rc = locate(&r, "bias_localization_before", false, &r.before, err)) < 0 || (rc = open_text(&r, err)) < 0)

@@ -80,7 +80,7 @@ int eh_run_audit(eh_run_state *r, const char *tasks, eh_split split, const char 
 double eh_run_score(const eh_audit *a, const char *task, const char *score);
 int64_t eh_run_score_n(const eh_audit *a, const char *task, const char *score); /* items behind it; 0: not there */
 /* The edit of the `heads` first choices of a map at this strength: alpha = strength * weight / largest weight. */
-int eh_run_edit(const eh_run_state *r, const eh_pick *pick, int64_t heads, double strength, eh_unit_edit *edit);
+void eh_run_edit(const eh_run_state *r, const eh_pick *pick, int64_t heads, double strength, eh_unit_edit *edit);
 /* Puts it in force. */
 int eh_run_apply(eh_run_state *r, const eh_pick *pick, int64_t heads, double strength, eh_err *err);
 /* The map's choices as picks, [n] in the run's memory. */

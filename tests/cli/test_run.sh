@@ -60,6 +60,8 @@ awk -F, '$1 == "utility" && $2 == "all" && $3 == "acc" { found = 1; if ($7 != 0)
 run 0 compare "$work/planted" "$work/run/model"
 refused 1 'applied already' edit "$work/run/model" --recipe "$work/run/edit.json" -o "$work/twice"
 
+refused 2 'applied already' run "$work/run/model" --items "$items" --probes "$work/planted" -o "$work/twice" --json
+
 # Killed after ever longer times, in whatever stage that is, and resumed: the same bytes at the end.
 tries=0
 delay=0.05
