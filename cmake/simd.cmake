@@ -1,8 +1,8 @@
-# src/kernel/simd_kernels.c is compiled once per instruction set; eh_simd() picks one at start.
+# src/backend/simd_kernels.c is compiled once per instruction set; eh_simd() picks one at start.
 # FMA contraction is on in this file alone: every ISA then does the same operations in the same
 # order on each element, and tails run the same code as full tiles (docs/numerics.md).
 function(eh_simd_variant name)
-  add_library(eh_simd_${name} OBJECT src/kernel/simd_kernels.c)
+  add_library(eh_simd_${name} OBJECT src/backend/simd_kernels.c)
   target_include_directories(eh_simd_${name} PRIVATE src include)
   target_compile_definitions(eh_simd_${name} PRIVATE EH_SIMD_NAME=${name})
   target_compile_options(eh_simd_${name} PRIVATE -O3 -ffp-contract=fast -fopenmp-simd -Wno-psabi

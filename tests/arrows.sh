@@ -12,22 +12,30 @@ set -eu
 rooms='base:
 tensor: base
 stats: base
-comm: base
-text: base
+jinja: base
+text: base jinja
 format: base tensor
-kernel: base tensor
-model: base tensor text format kernel comm
-probe: base tensor kernel model
-task: base text stats
-edit: base tensor model stats format
-study: base tensor stats comm text format kernel model probe task edit
+backend: base tensor
+op: base backend
+arch: base tensor format
+model: base tensor text format backend op arch
+score: base text model
+probe: base tensor backend op model
+task: base stats text
+edit: base tensor stats format model
+train: base text format backend model probe task edit job audit
+job: base
+audit: base stats jinja text model probe task job
+locate: base stats model probe task edit job audit
+run: base stats format model probe task edit train job audit locate
+fixture: base tensor text format task backend model
 report: base stats
 cli:'
 
 # System headers that one room hides from all others.
-hidden='mpi.h: comm
+hidden='mpi.h: job
 omp.h: base
-dnnl.h: kernel'
+dnnl.h: backend'
 
 # check SRC: prints "FILE:LINE: what is wrong" for each wrong arrow; 1 when there is one.
 check() {
@@ -134,13 +142,13 @@ plant report/a.c '  #  include "model/engine.h" /* why not */' 'report may not k
 plant stats/deeper/a.c '#include "../text/request.h"' 'stats may not know ..' 2
 plant text/a.c '#include "request.h"' '"request.h" is not spelt with its room' 2
 plant cli/a.c '#include "base/err.h"' 'cli may not know base' 2
-plant model/a.c '#include <mpi.h>' 'model includes <mpi.h>, which is for comm only' 2
+plant model/a.c '#include <mpi.h>' 'model includes <mpi.h>, which is for job only' 2
 plant attic/a.c '#include "base/err.h"' 'lies in no room of the table' 0
 allow base/a.c '#include "evenhand.h"'
 allow base/a.c '#include "base/err.h"'
 allow cli/a.c '#include "command.h"'
-allow study/a.c '#include "edit/recipe.h"'
-allow comm/a.c '#include <mpi.h>'
+allow run/a.c '#include "edit/recipe.h"'
+allow job/a.c '#include <mpi.h>'
 # What is only mentioned is not included.
 allow base/a.c '#include "base/err.h" // as "model/model.h" does
 /* "tensor/dtype.h" */ const char *s = "#include \"model/model.h\"";'

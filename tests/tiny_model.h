@@ -40,7 +40,7 @@ static inline const char *tiny_dir(void)
 }
 
 typedef struct tiny_writer {
-    const tiny_model *how;
+    const tiny_model *options;
     eh_buf header, data;
     uint64_t n;
 } tiny_writer;
@@ -54,12 +54,12 @@ static inline void tiny_tensor(tiny_writer *w, const char *name, int64_t rows, i
         const uint16_t half = eh_f32_to_f16_one(x);
         uint16_t brain;
         eh_f32_to_bf16(&x, 1, &brain);
-        if (w->how->dtype == EH_DTYPE_F32)
+        if (w->options->dtype == EH_DTYPE_F32)
             eh_buf_bytes(&w->data, &x, 4);
         else
-            eh_buf_bytes(&w->data, w->how->dtype == EH_DTYPE_F16 ? &half : &brain, 2);
+            eh_buf_bytes(&w->data, w->options->dtype == EH_DTYPE_F16 ? &half : &brain, 2);
     }
-    eh_buf_printf(&w->header, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[", name, eh_dtype_get(w->how->dtype)->safetensors);
+    eh_buf_printf(&w->header, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[", name, eh_dtype_get(w->options->dtype)->safetensors);
     if (rows > 0)
         eh_buf_printf(&w->header, "%lld,", (long long)rows);
     eh_buf_printf(&w->header, "%lld],\"data_offsets\":[%lld,%lld]}", (long long)cols, (long long)from,
@@ -73,13 +73,13 @@ static inline void tiny_layer_tensor(tiny_writer *w, int layer, const char *name
     tiny_tensor(w, full, rows, cols);
 }
 
-static inline void tiny_model_write(const char *dir, const tiny_model *how)
+static inline void tiny_model_write(const char *dir, const tiny_model *options)
 {
     eh_err err;
     CHECK_OK(eh_dir_make(dir, &err));
-    tiny_writer w = {.how = how};
-    const int64_t d_q = how->n_head * TINY_HEAD, d_kv = how->n_kv * TINY_HEAD;
-    const bool bias = how->qkv_bias || how->attention_bias;
+    tiny_writer w = {.options = options};
+    const int64_t d_q = options->n_head * TINY_HEAD, d_kv = options->n_kv * TINY_HEAD;
+    const bool bias = options->qkv_bias || options->attention_bias;
     eh_buf_printf(&w.header, "{\"__metadata__\":{\"format\":\"pt\",\"note\":\"kept\"}");
     tiny_tensor(&w, "model.embed_tokens.weight", TINY_VOCAB, TINY_WIDTH);
     for (int l = 0; l < TINY_LAYERS; l++) {
@@ -97,9 +97,9 @@ static inline void tiny_model_write(const char *dir, const tiny_model *how)
             tiny_layer_tensor(&w, l, "self_attn.k_proj.bias", 0, d_kv);
             tiny_layer_tensor(&w, l, "self_attn.v_proj.bias", 0, d_kv);
         }
-        if (how->attention_bias)
+        if (options->attention_bias)
             tiny_layer_tensor(&w, l, "self_attn.o_proj.bias", 0, TINY_WIDTH);
-        if (how->qk_norm) {
+        if (options->qk_norm) {
             tiny_layer_tensor(&w, l, "self_attn.q_norm.weight", 0, TINY_HEAD);
             tiny_layer_tensor(&w, l, "self_attn.k_norm.weight", 0, TINY_HEAD);
         }
@@ -115,9 +115,9 @@ static inline void tiny_model_write(const char *dir, const tiny_model *how)
                          "\"intermediate_size\": %d, \"vocab_size\": %d,\n  \"num_attention_heads\": %lld, "
                          "\"num_key_value_heads\": %lld, \"head_dim\": %d, \"rms_norm_eps\": 1e-05, "
                          "\"tie_word_embeddings\": true%s%s\n}\n",
-                  how->family != NULL ? how->family : "llama", TINY_LAYERS, TINY_WIDTH, TINY_FF, TINY_VOCAB,
-                  (long long)how->n_head, (long long)how->n_kv, TINY_HEAD,
-                  how->attention_bias ? ", \"attention_bias\": true" : "", how->config != NULL ? how->config : "");
+                  options->family != NULL ? options->family : "llama", TINY_LAYERS, TINY_WIDTH, TINY_FF, TINY_VOCAB,
+                  (long long)options->n_head, (long long)options->n_kv, TINY_HEAD,
+                  options->attention_bias ? ", \"attention_bias\": true" : "", options->config != NULL ? options->config : "");
     save(dir, "config.json", &file);
     eh_buf_clear(&w.header);
     eh_buf_clear(&w.data);

@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 
-const eh_select_how eh_select_seed = {.q = 2.0, .floor = 0.2, .share = 0.3};
+const eh_select_options eh_select_seed = {.q = 2.0, .floor = 0.2, .share = 0.3};
 
 static int by_weight(const void *a, const void *b)
 {
@@ -19,23 +19,23 @@ static int by_weight(const void *a, const void *b)
 }
 
 int eh_select_heads(const double *r, const double *q, int64_t n_category, int64_t n_layer, int64_t n_head,
-                    const eh_select_how *how, eh_pick *pick, int64_t *n, eh_err *err)
+                    const eh_select_options *options, eh_pick *pick, int64_t *n, eh_err *err)
 {
     if (n_category < 1)
         return eh_fail(err, EH_EINVAL, "there is no category to select from");
-    if (!(how->q >= 0.0) || !(how->floor >= 0.0 && how->floor <= 1.0) || !(how->share > 0.0 && how->share <= 1.0))
-        return eh_fail(err, EH_EINVAL, "selection by q %g, |r| from %g, %g of the categories; wanted 0 to 1 each", how->q,
-                       how->floor, how->share);
+    if (!(options->q >= 0.0) || !(options->floor >= 0.0 && options->floor <= 1.0) || !(options->share > 0.0 && options->share <= 1.0))
+        return eh_fail(err, EH_EINVAL, "selection by q %g, |r| from %g, %g of the categories; wanted 0 to 1 each", options->q,
+                       options->floor, options->share);
     const int64_t n_unit = n_layer * n_head;
-    const int64_t least = (int64_t)ceil(how->share * (double)n_category - 1e-9);
+    const int64_t least = (int64_t)ceil(options->share * (double)n_category - 1e-9);
     *n = 0;
     for (int64_t u = 0; u < n_unit; u++) {
         eh_pick side[2] = {{.q = INFINITY}, {.q = INFINITY}}; /* qualifying with r < 0, and with r > 0 */
         for (int64_t c = 0; c < n_category; c++) {
             const double rc = r[c * n_unit + u], qc = q[c * n_unit + u];
-            if (isnan(rc) || !(fabs(rc) >= how->floor) || rc == 0.0)
+            if (isnan(rc) || !(fabs(rc) >= options->floor) || rc == 0.0)
                 continue;
-            if (how->q <= 1.0 && !(qc <= how->q))
+            if (options->q <= 1.0 && !(qc <= options->q))
                 continue;
             eh_pick *s = &side[rc > 0.0];
             s->n_category++;

@@ -1,8 +1,8 @@
 /*
  * Which heads are taken for an edit, and their random twins (METHODS section 2).
  *
- *     eh_select_how how = {.q = 0.05, .floor = 0.1, .share = 0.3};
- *     rc = eh_select_heads(r, q, n_category, n_layer, n_head, &how, pick, &n_pick, err);
+ *     eh_select_options options = {.q = 0.05, .floor = 0.1, .share = 0.3};
+ *     rc = eh_select_heads(r, q, n_category, n_layer, n_head, &options, pick, &n_pick, err);
  *     rc = eh_select_twin(pick, n_pick, n_layer, n_head, seed, draw, twin, err);
  */
 #ifndef EH_EDIT_SELECT_H
@@ -12,15 +12,15 @@
 
 #include "base/err.h"
 
-typedef struct eh_select_how {
+typedef struct eh_select_options {
     double q;     /* largest false-discovery rate at which a head qualifies in a category; above 1: not asked */
     double floor; /* smallest |r| */
     double share; /* of the categories in which it must qualify, with one sign */
-} eh_select_how;
+} eh_select_options;
 
 /* The published thresholds: |r| >= 0.2 in 30 % of the categories, no test. With 20 items that keeps
  * 70 % of heads that are pure noise: for comparison only. */
-extern const eh_select_how eh_select_seed;
+extern const eh_select_options eh_select_seed;
 
 typedef struct eh_pick {
     int64_t layer, head;
@@ -33,10 +33,10 @@ typedef struct eh_pick {
 /*
  * in   r, q  [n_category, n_layer * n_head]; NaN: not defined there, which never qualifies
  * out  pick  [n_layer * n_head] room for all; *n of them are set, by weight, then layer, then head
- * Errors   EH_EINVAL no category, or how is outside 0..1
+ * Errors   EH_EINVAL no category, or an option outside 0..1
  */
 int eh_select_heads(const double *r, const double *q, int64_t n_category, int64_t n_layer, int64_t n_head,
-                    const eh_select_how *how, eh_pick *pick, int64_t *n, eh_err *err);
+                    const eh_select_options *options, eh_pick *pick, int64_t *n, eh_err *err);
 
 /*
  * As many heads of the same layers, drawn from those that were not picked (from all of the layer where

@@ -18,8 +18,8 @@
 
 /*
  * The table of rules. Linears, rotary positions and the residual stream's sums are the same in all.
- * What the numbers do stands with each operation: norm_grad, silu_mul_grad (kernel/simd.h),
- * eh_attention_grad (kernel/attention.h). The choices are those of LXT 2.1's "efficient" AttnLRP
+ * What the numbers do stands with each operation: norm_grad, silu_mul_grad (backend/simd.h),
+ * eh_attention_grad (op/attention.h). The choices are those of LXT 2.1's "efficient" AttnLRP
  * and CP-LRP (docs/methods/attribution.md).
  */
 typedef struct rule_set {

@@ -4,7 +4,7 @@
  *     const eh_grads grads = {.layer = layer, .embed = embed};     sums are added to what is there
  *     rc = eh_backward(m, goal, n, NULL, 0, EH_RULES_GRADIENT, value, NULL, 0, &grads, err);
  *
- * Each goal is a run of its own; runs share batches of m->batch_tokens. A goal's value and what
+ * Each goal is a segment of its own; segments share batches of m->batch_tokens. A goal's value and what
  * observers see of it do not depend on the other goals; `grads` are of the sum of all goals. Nothing
  * depends on the number of threads. Layers are recomputed from the residual stream kept at their inputs.
  *

@@ -74,8 +74,8 @@ int eh_batch_pack(const eh_request *request, eh_answer *answer, const int64_t *o
     eh_batch b = {
         .tok = eh_new_raw(arena, int32_t, n_tok),
         .depth = eh_new_raw(arena, int32_t, n_tok),
-        .run_of = eh_new_raw(arena, int32_t, n_tok),
-        .run = eh_new_raw(arena, eh_run, end - from),
+        .segment_of = eh_new_raw(arena, int32_t, n_tok),
+        .segment = eh_new_raw(arena, eh_segment, end - from),
         .ask = eh_new_raw(arena, int64_t, n_tok),
         .want = eh_new_raw(arena, eh_want, n_want),
         .deepest = longest - 1,
@@ -84,7 +84,7 @@ int eh_batch_pack(const eh_request *request, eh_answer *answer, const int64_t *o
     };
     int64_t *path = eh_new_raw(arena, int64_t, longest); /* row of each position of the request in hand */
     bool *asked = eh_new(arena, bool, n_tok);
-    if (!b.tok || !b.depth || !b.run_of || !b.run || !b.ask || !b.want || !b.request || !b.last_row || !path || !asked)
+    if (!b.tok || !b.depth || !b.segment_of || !b.segment || !b.ask || !b.want || !b.request || !b.last_row || !path || !asked)
         return eh_fail(err, EH_ENOMEM, "no memory for a batch of %lld tokens", (long long)n_tok);
 
     for (int64_t o = from; o < end; o++) {
@@ -92,7 +92,7 @@ int eh_batch_pack(const eh_request *request, eh_answer *answer, const int64_t *o
         const int64_t shared = o > from ? common(&request[order[o - 1]], r, sharing) : 0;
         const int64_t depth = eh_request_depth(r);
         if (shared < depth) {
-            b.run[b.n_run] = (eh_run){
+            b.segment[b.n_segment] = (eh_segment){
                 .first = b.n_tok,
                 .n = depth - shared,
                 .depth = shared,
@@ -102,10 +102,10 @@ int eh_batch_pack(const eh_request *request, eh_answer *answer, const int64_t *o
             for (int64_t i = shared; i < depth; i++) {
                 b.tok[b.n_tok] = r->tok[i];
                 b.depth[b.n_tok] = (int32_t)i;
-                b.run_of[b.n_tok] = (int32_t)b.n_run;
+                b.segment_of[b.n_tok] = (int32_t)b.n_segment;
                 path[i] = b.n_tok++;
             }
-            b.n_run++;
+            b.n_segment++;
         }
         b.request[b.n_request] = order[o];
         b.last_row[b.n_request++] = path[r->from - 1];

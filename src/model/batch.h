@@ -3,13 +3,13 @@
  *
  * Requests in lexicographic order of their tokens are read one after another; the part that a
  * request shares with the one before it is a prefix that is in the forest already, and the rest
- * becomes a new run. The order of reading is depth-first order.
+ * becomes a new segment. The order of reading is depth-first order.
  */
 #ifndef EH_MODEL_BATCH_H
 #define EH_MODEL_BATCH_H
 
 #include "base/mem.h"
-#include "kernel/attention.h"
+#include "op/attention.h"
 
 /* One number asked for: log p(id | the path down to row). */
 typedef struct eh_want {
@@ -21,9 +21,9 @@ typedef struct eh_want {
 
 typedef struct eh_batch {
     int64_t n_tok;
-    int32_t *tok, *depth, *run_of; /* [n_tok] */
-    int64_t n_run;
-    eh_run *run;
+    int32_t *tok, *depth, *segment_of; /* [n_tok] */
+    int64_t n_segment;
+    eh_segment *segment;
     int64_t n_ask;
     int64_t *ask; /* [n_ask] rows whose logits are wanted, ascending */
     int64_t n_want;

@@ -190,13 +190,13 @@ static void store_cache(const eh_pass *f)
 {
     const eh_config *c = &f->m->config;
     const int64_t d_q = c->n_head * c->d_head, d_kv = c->n_kv * c->d_head;
-    for (int64_t r = 0; r < f->b->n_run; r++) {
-        const eh_run *run = &f->b->run[r];
-        const int64_t s = f->layer * f->cache->n_seq + run->cache;
-        for (int64_t i = 0; i < run->n; i++) {
-            const float *k = f->qkv + (run->first + i) * eh_d_qkv(c) + d_q;
-            memcpy(f->cache->k[s] + (run->depth + i) * d_kv, k, (size_t)d_kv * sizeof *k);
-            memcpy(f->cache->v[s] + (run->depth + i) * d_kv, k + d_kv, (size_t)d_kv * sizeof *k);
+    for (int64_t r = 0; r < f->b->n_segment; r++) {
+        const eh_segment *segment = &f->b->segment[r];
+        const int64_t s = f->layer * f->cache->n_seq + segment->cache;
+        for (int64_t i = 0; i < segment->n; i++) {
+            const float *k = f->qkv + (segment->first + i) * eh_d_qkv(c) + d_q;
+            memcpy(f->cache->k[s] + (segment->depth + i) * d_kv, k, (size_t)d_kv * sizeof *k);
+            memcpy(f->cache->v[s] + (segment->depth + i) * d_kv, k + d_kv, (size_t)d_kv * sizeof *k);
         }
     }
 }
@@ -238,9 +238,9 @@ eh_attention eh_pass_attention(eh_pass *f)
         .d_head = c->d_head,
         .scale = (float)(1.0 / sqrt((double)c->d_head)),
         .window = m->layer[f->layer].window,
-        .n_run = f->b->n_run,
-        .run = f->b->run,
-        .run_of = f->b->run_of,
+        .n_segment = f->b->n_segment,
+        .segment = f->b->segment,
+        .segment_of = f->b->segment_of,
         .n_tok = f->b->n_tok,
         .q = f->qkv,
         .k = f->qkv + d_q,

@@ -23,7 +23,7 @@ typedef struct sequence {
 
 typedef struct group {
     eh_model *m;
-    const eh_sampling *how;
+    const eh_sampling *sampling;
     eh_cache cache;
     sequence *seq; /* [n_seq] */
     int64_t n_seq;
@@ -76,14 +76,14 @@ static int32_t pop(int32_t *heap, int64_t *size, const double *p)
 static int32_t sample(group *g, sequence *s, const float *logits)
 {
     const int64_t n = g->m->config.n_vocab;
-    const int64_t k = g->how->top_k > 0 && g->how->top_k < n ? g->how->top_k : n;
-    const double share = g->how->top_p > 0.0 ? g->how->top_p : 1.0;
+    const int64_t k = g->sampling->top_k > 0 && g->sampling->top_k < n ? g->sampling->top_k : n;
+    const double share = g->sampling->top_p > 0.0 ? g->sampling->top_p : 1.0;
     const double u = eh_rng_double(&s->rng);
     double max = -INFINITY, sum = 0.0;
     for (int64_t i = 0; i < n; i++)
         max = fmax(max, (double)logits[i]);
     for (int64_t i = 0; i < n; i++)
-        sum += g->p[i] = exp(((double)logits[i] - max) / g->how->temperature);
+        sum += g->p[i] = exp(((double)logits[i] - max) / g->sampling->temperature);
 
     if (k == n && share == 1.0) {
         double left = u * sum;
@@ -133,15 +133,15 @@ static int choose(group *g, sequence *s, const float *logits, eh_err *err)
     if (!isfinite(lse))
         return eh_fail(err, EH_ENUMERIC, "prompt %lld: the logits after %lld tokens are not finite",
                        (long long)s->prompt, (long long)s->n_cached);
-    const int32_t tok = g->how->temperature > 0.0 ? sample(g, s, logits) : (int32_t)top;
-    if (!g->how->ignore_eos && ends(g->m, tok)) {
+    const int32_t tok = g->sampling->temperature > 0.0 ? sample(g, s, logits) : (int32_t)top;
+    if (!g->sampling->ignore_eos && ends(g->m, tok)) {
         s->out->ended = s->done = true;
         return EH_OK;
     }
     s->out->logprob += (double)logits[tok] - lse;
     s->out->tok[s->out->n_tok++] = tok;
     s->last = tok;
-    if (s->out->n_tok == g->how->max_new || s->n_cached + 1 > g->m->config.n_ctx)
+    if (s->out->n_tok == g->sampling->max_new || s->n_cached + 1 > g->m->config.n_ctx)
         s->done = true;
     if (g->see != NULL && g->see(g->see_ctx, s->prompt, s->sample, tok) != 0)
         return eh_fail(err, EH_ESTOP, "stopped on request");
@@ -161,27 +161,27 @@ static int run_stretches(group *g, const int64_t *which, int64_t n, const int32_
     eh_batch b = {
         .tok = eh_new_raw(s, int32_t, total),
         .depth = eh_new_raw(s, int32_t, total),
-        .run_of = eh_new_raw(s, int32_t, total),
-        .run = eh_new_raw(s, eh_run, n),
+        .segment_of = eh_new_raw(s, int32_t, total),
+        .segment = eh_new_raw(s, eh_segment, n),
         .ask = eh_new_raw(s, int64_t, n),
     };
     float *x = eh_new_raw(s, float, total * m->config.d_model);
     int rc = EH_OK;
-    if (!b.tok || !b.depth || !b.run_of || !b.run || !b.ask || !x)
+    if (!b.tok || !b.depth || !b.segment_of || !b.segment || !b.ask || !x)
         rc = eh_fail(err, EH_ENOMEM, "no memory to generate with %lld tokens", (long long)total);
     for (int64_t i = 0; i < n && rc == EH_OK; i++) {
         sequence *q = &g->seq[which[i]];
-        b.run[b.n_run] = (eh_run){b.n_tok, n_tok[i], q->n_cached, -1, which[i]};
+        b.segment[b.n_segment] = (eh_segment){b.n_tok, n_tok[i], q->n_cached, -1, which[i]};
         for (int64_t t = 0; t < n_tok[i]; t++) {
             b.tok[b.n_tok] = tok[i][t];
             b.depth[b.n_tok] = (int32_t)(q->n_cached + t);
-            b.run_of[b.n_tok++] = (int32_t)b.n_run;
+            b.segment_of[b.n_tok++] = (int32_t)b.n_segment;
         }
         q->n_cached += n_tok[i];
         if (q->n_cached - 1 > b.deepest)
             b.deepest = q->n_cached - 1;
         b.ask[b.n_ask++] = b.n_tok - 1;
-        b.n_run++;
+        b.n_segment++;
     }
     if (rc == EH_OK)
         rc = eh_forward(m, &b, &g->cache, NULL, 0, x, err);
@@ -244,15 +244,15 @@ static int step_all(group *g, eh_err *err)
 }
 
 static int check_call(const eh_model *m, const eh_request *prompt, int64_t n_prompt, int64_t n_sample,
-                      const eh_sampling *how, eh_err *err)
+                      const eh_sampling *sampling, eh_err *err)
 {
-    if (n_sample < 1 || n_sample > SEQUENCES || how->max_new < 1 || how->max_new > m->config.n_ctx)
+    if (n_sample < 1 || n_sample > SEQUENCES || sampling->max_new < 1 || sampling->max_new > m->config.n_ctx)
         return eh_fail(err, EH_EINVAL, "%lld samples of %lld tokens; wanted 1 to %d, and 1 to the context of %lld",
-                       (long long)n_sample, (long long)how->max_new, SEQUENCES, (long long)m->config.n_ctx);
-    if (!(how->temperature >= 0.0 && how->temperature <= 1000.0) || !(how->top_p >= 0.0 && how->top_p <= 1.0) ||
-        how->top_k < 0)
+                       (long long)n_sample, (long long)sampling->max_new, SEQUENCES, (long long)m->config.n_ctx);
+    if (!(sampling->temperature >= 0.0 && sampling->temperature <= 1000.0) || !(sampling->top_p >= 0.0 && sampling->top_p <= 1.0) ||
+        sampling->top_k < 0)
         return eh_fail(err, EH_EINVAL, "temperature %g, top_p %g, top_k %lld; wanted 0 to 1000, 0 to 1, not negative",
-                       how->temperature, how->top_p, (long long)how->top_k);
+                       sampling->temperature, sampling->top_p, (long long)sampling->top_k);
     for (int64_t i = 0; i < n_prompt; i++) {
         if (prompt[i].n_tok < 1)
             return eh_fail(err, EH_EINVAL, "prompt %lld has no token", (long long)i);
@@ -269,17 +269,17 @@ static int check_call(const eh_model *m, const eh_request *prompt, int64_t n_pro
 
 /* Prompts first..end-1 with all their samples. */
 static int run_group(eh_model *m, const eh_request *prompt, int64_t first, int64_t end, int64_t n_sample,
-                     const eh_sampling *how, eh_token_see *see, void *ctx, eh_generated *out, eh_err *err)
+                     const eh_sampling *sampling, eh_token_see *see, void *ctx, eh_generated *out, eh_err *err)
 {
     const int64_t n_vocab = m->config.n_vocab;
     int64_t longest = 0;
     for (int64_t i = first; i < end; i++)
         if (prompt[i].n_tok > longest)
             longest = prompt[i].n_tok;
-    int64_t room = longest + how->max_new;
+    int64_t room = longest + sampling->max_new;
     if (room > m->config.n_ctx)
         room = m->config.n_ctx;
-    group g = {.m = m, .how = how, .n_seq = (end - first) * n_sample, .see = see, .see_ctx = ctx};
+    group g = {.m = m, .sampling = sampling, .n_seq = (end - first) * n_sample, .see = see, .see_ctx = ctx};
     eh_arena arena = {0};
     int rc = eh_cache_init(&g.cache, m, g.n_seq, room, err);
     if (rc < 0)
@@ -298,7 +298,7 @@ static int run_group(eh_model *m, const eh_request *prompt, int64_t first, int64
             .prompt = p,
             .sample = s,
             .out = &out[p * n_sample + s],
-            .rng = eh_rng_at(how->seed, "generate", (uint64_t)p << 20 | (uint64_t)s),
+            .rng = eh_rng_at(sampling->seed, "generate", (uint64_t)p << 20 | (uint64_t)s),
         };
     }
     rc = prefill(&g, prompt, n_sample, err);
@@ -310,17 +310,17 @@ done:
     return rc;
 }
 
-int eh_generate(eh_model *m, const eh_request *prompt, int64_t n_prompt, int64_t n_sample, const eh_sampling *how,
+int eh_generate(eh_model *m, const eh_request *prompt, int64_t n_prompt, int64_t n_sample, const eh_sampling *sampling,
                 eh_token_see *see, void *ctx, eh_generated *out, eh_err *err)
 {
-    int rc = check_call(m, prompt, n_prompt, n_sample, how, err);
+    int rc = check_call(m, prompt, n_prompt, n_sample, sampling, err);
     if (rc < 0)
         return rc;
     const int64_t n = n_prompt * n_sample;
     for (int64_t i = 0; i < n; i++)
         out[i] = (eh_generated){0};
     for (int64_t i = 0; i < n && rc == EH_OK; i++) {
-        out[i].tok = eh_alloc(how->max_new, (int64_t)sizeof *out[i].tok);
+        out[i].tok = eh_alloc(sampling->max_new, (int64_t)sizeof *out[i].tok);
         if (out[i].tok == NULL)
             rc = eh_fail(err, EH_ENOMEM, "no memory for %lld continuations", (long long)n);
     }
@@ -328,11 +328,11 @@ int eh_generate(eh_model *m, const eh_request *prompt, int64_t n_prompt, int64_t
     for (int64_t first = 0; first < n_prompt && rc == EH_OK;) {
         int64_t end = first, positions = 0;
         while (end < n_prompt && (end == first || ((end - first + 1) * n_sample <= SEQUENCES &&
-                                                   positions + n_sample * (prompt[end].n_tok + how->max_new) <= POSITIONS))) {
-            positions += n_sample * (prompt[end].n_tok + how->max_new);
+                                                   positions + n_sample * (prompt[end].n_tok + sampling->max_new) <= POSITIONS))) {
+            positions += n_sample * (prompt[end].n_tok + sampling->max_new);
             end++;
         }
-        rc = run_group(m, prompt, first, end, n_sample, how, see, ctx, out, err);
+        rc = run_group(m, prompt, first, end, n_sample, sampling, see, ctx, out, err);
         first = end;
     }
     eh_model_plan_memory(m, m->memory);

@@ -125,8 +125,8 @@ int eh_goals_pack(const eh_goal *goal, int64_t n, const eh_kl_term *kl, int64_t 
     eh_goal_batch g = {
         .b = {.tok = eh_new_raw(arena, int32_t, n_tok),
               .depth = eh_new_raw(arena, int32_t, n_tok),
-              .run_of = eh_new_raw(arena, int32_t, n_tok),
-              .run = eh_new_raw(arena, eh_run, end - from),
+              .segment_of = eh_new_raw(arena, int32_t, n_tok),
+              .segment = eh_new_raw(arena, eh_segment, end - from),
               .ask = eh_new_raw(arena, int64_t, n_tok),
               .request = eh_new_raw(arena, int64_t, end - from),
               .last_row = eh_new_raw(arena, int64_t, end - from)},
@@ -140,7 +140,7 @@ int eh_goals_pack(const eh_goal *goal, int64_t n, const eh_kl_term *kl, int64_t 
     eh_batch *b = &g.b;
     int64_t *index = eh_new(arena, int64_t, n_tok); /* of each row in ask; first: whether it is asked for */
     rows *at = eh_new_raw(arena, rows, end - from);
-    if (!b->tok || !b->depth || !b->run_of || !b->run || !b->ask || !b->request || !b->last_row || !g.first_row ||
+    if (!b->tok || !b->depth || !b->segment_of || !b->segment || !b->ask || !b->request || !b->last_row || !g.first_row ||
         !g.term_of || !g.term || !g.kl_of || !g.kl || !index || !at)
         return eh_fail(err, EH_ENOMEM, "no memory for a batch of %lld tokens", (long long)n_tok);
 
@@ -150,7 +150,7 @@ int eh_goals_pack(const eh_goal *goal, int64_t n, const eh_kl_term *kl, int64_t 
         *r = (rows){.first = at[first - from].own, .shared = i > first ? common(&goal[first], &goal[i]) : 0,
                     .own = b->n_tok};
         if (goal[i].n_tok > r->shared) {
-            b->run[b->n_run] = (eh_run){.first = b->n_tok,
+            b->segment[b->n_segment] = (eh_segment){.first = b->n_tok,
                                         .n = goal[i].n_tok - r->shared,
                                         .depth = r->shared,
                                         .parent = r->shared > 0 ? r->first + r->shared - 1 : -1,
@@ -158,9 +158,9 @@ int eh_goals_pack(const eh_goal *goal, int64_t n, const eh_kl_term *kl, int64_t 
             for (int64_t t = r->shared; t < goal[i].n_tok; t++, b->n_tok++) {
                 b->tok[b->n_tok] = goal[i].tok[t];
                 b->depth[b->n_tok] = (int32_t)t;
-                b->run_of[b->n_tok] = (int32_t)b->n_run;
+                b->segment_of[b->n_tok] = (int32_t)b->n_segment;
             }
-            b->n_run++;
+            b->n_segment++;
         }
         b->deepest = goal[i].n_tok - 1 > b->deepest ? goal[i].n_tok - 1 : b->deepest;
         if (i == first) {

@@ -1,5 +1,5 @@
 /*
- * Goals as a batch: each a run of its own, or a branch of the one it is joined to, with the rows of the output
+ * Goals as a batch: each a segment of its own, or a branch of the one it is joined to, with the rows of the output
  * head that they name.
  *
  *     rc = eh_goals_check(m, goal, n, kl, n_kl, err);

@@ -10,10 +10,10 @@
 #define EH_MODEL_MODEL_H
 
 #include "base/mem.h"
-#include "kernel/attention.h"
-#include "kernel/product.h"
-#include "kernel/simd.h"
-#include "model/config.h"
+#include "op/attention.h"
+#include "backend/product.h"
+#include "backend/simd.h"
+#include "arch/config.h"
 #include "text/tokenizer.h"
 
 #define EH_LINEAR_PARTS 3

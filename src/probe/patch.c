@@ -105,7 +105,7 @@ void eh_head_means_get(const eh_head_means *p, int64_t layer, int64_t head, floa
 
 /* ---- One row taken, one row put ---------------------------------------------------------------------------- */
 
-int eh_take_start(eh_take *t, const eh_model *m, eh_site site, int64_t n, eh_err *err)
+int eh_capture_start(eh_capture *t, const eh_model *m, eh_site site, int64_t n, eh_err *err)
 {
     if (site != EH_SITE_HEAD_OUT && site != EH_SITE_NEURON)
         return eh_fail(err, EH_EINVAL, "site %d cannot be taken; head outputs and neurons can", (int)site);
@@ -113,20 +113,20 @@ int eh_take_start(eh_take *t, const eh_model *m, eh_site site, int64_t n, eh_err
     float *value = n <= INT64_MAX / width ? eh_calloc(n * width, (int64_t)sizeof *value) : NULL;
     if (value == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for the components of %lld requests", (long long)n);
-    eh_take_clear(t);
-    *t = (eh_take){value, n, site_width(m, site), m->config.n_layer, site};
+    eh_capture_clear(t);
+    *t = (eh_capture){value, n, site_width(m, site), m->config.n_layer, site};
     return EH_OK;
 }
 
-void eh_take_clear(eh_take *t)
+void eh_capture_clear(eh_capture *t)
 {
     eh_free(t->value);
-    *t = (eh_take){0};
+    *t = (eh_capture){0};
 }
 
 static int see_take(void *ctx, const eh_block *b, eh_err *err)
 {
-    const eh_take *t = ctx;
+    const eh_capture *t = ctx;
     for (int64_t i = 0; i < b->n_request; i++) {
         const int64_t r = b->request[i], row = b->last_row[i] - b->first;
         if (r >= t->n)
@@ -139,27 +139,27 @@ static int see_take(void *ctx, const eh_block *b, eh_err *err)
     return EH_OK;
 }
 
-eh_observer eh_take_observer(eh_take *t)
+eh_observer eh_capture_observer(eh_capture *t)
 {
     return (eh_observer){.sites = 1u << t->site, .see = see_take, .ctx = t};
 }
 
 static int see_puts(void *ctx, const eh_block *b, eh_err *err)
 {
-    const eh_puts *p = ctx;
+    const eh_patches *p = ctx;
     for (int64_t i = 0; i < b->n_request; i++) {
         const int64_t r = b->request[i], row = b->last_row[i] - b->first;
         if (r >= p->n)
             return eh_fail(err, EH_EINVAL, "request %lld of the call; there are patches for %lld", (long long)r,
                            (long long)p->n);
-        const eh_put *put = &p->put[r];
+        const eh_patch *put = &p->put[r];
         if (put->layer == b->layer && put->site == b->site && row >= 0 && row < b->n_row)
             memcpy(b->value + row * b->width, put->value, (size_t)b->width * sizeof(float));
     }
     return EH_OK;
 }
 
-eh_observer eh_puts_observer(eh_puts *p)
+eh_observer eh_patches_observer(eh_patches *p)
 {
     return (eh_observer){
         .sites = 1u << EH_SITE_HEAD_OUT | 1u << EH_SITE_NEURON | EH_SITES_APART, .see = see_puts, .ctx = p};
@@ -184,10 +184,10 @@ static int check_trace(const eh_request *source, const eh_request *target, int64
 
 /* Prompts of one call: both runs. `request`, `answer` and `put` have room for n * (1 + n_layer * EH_TRACE_N). */
 typedef struct trace_room {
-    eh_take take[EH_TRACE_N];
+    eh_capture take[EH_TRACE_N];
     eh_request *request;
     eh_answer *answer;
-    eh_put *put;
+    eh_patch *put;
 } trace_room;
 
 static int trace_some(eh_model *m, trace_room *room, const eh_request *source, const eh_request *target, int64_t n,
@@ -197,10 +197,10 @@ static int trace_some(eh_model *m, trace_room *room, const eh_request *source, c
     const int64_t n_layer = m->config.n_layer, n_cand = target[0].n_cand;
     eh_observer take[EH_TRACE_N];
     for (int k = 0; k < EH_TRACE_N; k++) {
-        const int rc = eh_take_start(&room->take[k], m, site[k], n, err);
+        const int rc = eh_capture_start(&room->take[k], m, site[k], n, err);
         if (rc < 0)
             return rc;
-        take[k] = eh_take_observer(&room->take[k]);
+        take[k] = eh_capture_observer(&room->take[k]);
     }
     for (int64_t i = 0; i < n; i++) {
         room->request[i] = (eh_request){.tok = source[i].tok, .n_tok = source[i].n_tok, .from = source[i].from};
@@ -214,18 +214,18 @@ static int trace_some(eh_model *m, trace_room *room, const eh_request *source, c
     for (int64_t i = 0; i < n; i++) {
         room->request[at] = target[i];
         room->answer[at] = (eh_answer){.cand_logprob = plain + i * n_cand};
-        room->put[at++] = (eh_put){.layer = -1};
+        room->put[at++] = (eh_patch){.layer = -1};
         for (int64_t l = 0; l < n_layer; l++)
             for (int k = 0; k < EH_TRACE_N; k++) {
                 room->request[at] = target[i];
                 room->answer[at] =
                     (eh_answer){.cand_logprob = patched + ((i * n_layer + l) * EH_TRACE_N + k) * n_cand};
                 room->put[at++] =
-                    (eh_put){site[k], l, room->take[k].value + (i * n_layer + l) * room->take[k].width};
+                    (eh_patch){site[k], l, room->take[k].value + (i * n_layer + l) * room->take[k].width};
             }
     }
-    eh_puts puts = {room->put, at};
-    const eh_observer observer = eh_puts_observer(&puts);
+    eh_patches puts = {room->put, at};
+    const eh_observer observer = eh_patches_observer(&puts);
     return eh_score_observed(m, room->request, at, room->answer, &observer, 1, err);
 }
 
@@ -253,7 +253,7 @@ int eh_trace(eh_model *m, const eh_request *source, const eh_request *target, in
                         patched + i * (per_item - 1) * n_cand, err);
     }
     for (int k = 0; k < EH_TRACE_N; k++)
-        eh_take_clear(&room.take[k]);
+        eh_capture_clear(&room.take[k]);
     eh_free(room.request);
     eh_free(room.answer);
     eh_free(room.put);

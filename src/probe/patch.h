@@ -56,30 +56,30 @@ void eh_head_means_clear(eh_head_means *p);
 /* ---- One row taken, one row put ------------------------------------------------------------------ */
 
 /* Takes a site's values at each request's answer position. */
-typedef struct eh_take {
+typedef struct eh_capture {
     float *value; /* [n, n_layer, width] */
     int64_t n, width;
     int64_t n_layer; /* private */
     eh_site site;
-} eh_take;
+} eh_capture;
 
-int eh_take_start(eh_take *t, const eh_model *m, eh_site site, int64_t n, eh_err *err); /* HEAD_OUT or NEURON */
-eh_observer eh_take_observer(eh_take *t);
-void eh_take_clear(eh_take *t);
+int eh_capture_start(eh_capture *t, const eh_model *m, eh_site site, int64_t n, eh_err *err); /* HEAD_OUT or NEURON */
+eh_observer eh_capture_observer(eh_capture *t);
+void eh_capture_clear(eh_capture *t);
 
 /* Puts a value in place of a site's at one layer and a request's answer position. */
-typedef struct eh_put {
+typedef struct eh_patch {
     eh_site site;  /* EH_SITE_HEAD_OUT or EH_SITE_NEURON */
     int64_t layer; /* -1: nothing is put */
     const float *value; /* [width] */
-} eh_put;
+} eh_patch;
 
-typedef struct eh_puts {
-    const eh_put *put; /* [n], one for each request */
+typedef struct eh_patches {
+    const eh_patch *put; /* [n], one for each request */
     int64_t n;
-} eh_puts;
+} eh_patches;
 
-eh_observer eh_puts_observer(eh_puts *p); /* requests are kept apart (EH_SITES_APART) */
+eh_observer eh_patches_observer(eh_patches *p); /* requests are kept apart (EH_SITES_APART) */
 
 /* ---- Layer tracing --------------------------------------------------------------------------------- */
 

@@ -172,11 +172,11 @@ static void put_forest(eh_doc *d, const eh_record *r, const int64_t *index, int6
     eh_svg s = eh_doc_figure(d, id, title);
     if (d->html)
         draw_forest(&s, r, index, shown, id, title);
-    const char *how = number == 1 ? how_to_read(d->w, r, first) : "To be read like the first figure of this part.";
+    const char *options = number == 1 ? how_to_read(d->w, r, first) : "To be read like the first figure of this part.";
     if (n > shown)
-        how = eh_say(d->w, "%s The first %s of %s rows are drawn.", how, eh_count(d->w, shown), eh_count(d->w, n));
+        options = eh_say(d->w, "%s The first %s of %s rows are drawn.", options, eh_count(d->w, shown), eh_count(d->w, n));
     const eh_table table = eh_rows_table(r, d->w, index, n, first->kind == EH_ROW_BIAS);
-    eh_doc_figure_end(d, how, &table, csv);
+    eh_doc_figure_end(d, options, &table, csv);
 }
 
 void eh_figures_scores(eh_doc *d, const eh_record *r, eh_row_kind kind, const char *csv)
@@ -231,7 +231,7 @@ void eh_figures_scores(eh_doc *d, const eh_record *r, eh_row_kind kind, const ch
 
 void eh_figure_position(eh_doc *d, const eh_record *r)
 {
-    const eh_place *p = r->position;
+    const eh_record_position *p = r->position;
     const int64_t n = p[0].n_place > p[1].n_place ? p[0].n_place : p[1].n_place, shown = n < PLACES ? n : PLACES;
     const bool both = !isnan(p[1].effect) || p[1].n_place > 0;
     if (!r->has_position)

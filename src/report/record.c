@@ -342,7 +342,7 @@ static void read_position(reader *in, const json_t *root)
     for (int i = 0; i < 2; i++) {
         snprintf(in->at, sizeof in->at, "%.180s: position", in->where);
         const json_t *s = part(in, o, side[i]);
-        eh_place *p = &in->r->position[i];
+        eh_record_position *p = &in->r->position[i];
         p->effect = real(in, s, "effect", 0, 1);
         p->place = numbers(in, s, "places", EH_RECORD_NAMES, &p->n_place);
     }

@@ -51,11 +51,11 @@ typedef struct eh_record_row {
     } difference;
 } eh_record_row;
 
-typedef struct eh_place {
+typedef struct eh_record_position {
     double effect;       /* share of answers that change with the order of the options */
     const double *place; /* [n_place] mean probability of each place */
     int64_t n_place;
-} eh_place;
+} eh_record_position;
 
 typedef struct eh_selected {
     int64_t layer, head, n_category;
@@ -103,7 +103,7 @@ typedef struct eh_record {
     int64_t n_row;
 
     bool has_position;
-    eh_place position[2]; /* before, after */
+    eh_record_position position[2]; /* before, after */
 
     struct {
         bool given, found;

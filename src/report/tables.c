@@ -143,7 +143,7 @@ static eh_table make_other(const eh_record *r, eh_words *w)
 static eh_table make_position(const eh_record *r, eh_words *w)
 {
     static const eh_column columns[] = {{"what", "what", true}, {"before", "before", false}, {"after", "after", false}};
-    const eh_place *p = r->position;
+    const eh_record_position *p = r->position;
     const int64_t n = p[0].n_place > p[1].n_place ? p[0].n_place : p[1].n_place;
     eh_table t = eh_table_of(w, columns, 3);
     if (!r->has_position)

@@ -293,7 +293,7 @@ static double r_of_sums(const double *sum, const void *ctx)
 
 /* Intervals of the n units listed, CHUNK at a time; every chunk has the same draws of clusters. */
 static int add_intervals(const eh_sample *s, const eh_groups *clusters, const int32_t *unit, int64_t n,
-                         const eh_bootstrap_how *how, eh_correlation *out, eh_err *err)
+                         const eh_bootstrap_options *options, eh_correlation *out, eh_err *err)
 {
     const int64_t n_item = s->n_item, width = 3 + 3 * CHUNK;
     int rc = EH_OK;
@@ -334,7 +334,7 @@ static int add_intervals(const eh_sample *s, const eh_groups *clusters, const in
             at[k] = k;
             stat[k] = (eh_statistic){r_of_sums, &at[k], n_item};
         }
-        rc = eh_bootstrap(&c, stat, n_here, how, e, err);
+        rc = eh_bootstrap(&c, stat, n_here, options, e, err);
         if (rc < 0)
             goto done;
         for (int64_t k = 0; k < n_here; k++) {
@@ -350,16 +350,16 @@ done:
     return rc;
 }
 
-int eh_correlate(const eh_sample *s, const eh_correlate_how *how, eh_correlation *out, int64_t *n_constant,
+int eh_correlate(const eh_sample *s, const eh_correlate_options *options, eh_correlation *out, int64_t *n_constant,
                  eh_err *err)
 {
-    const int64_t n_permutation = how->n_permutation == 0 ? EH_CORRELATE_PERMUTATIONS : how->n_permutation;
-    const int n_thread = how->n_thread < 1 ? 1 : how->n_thread;
-    const eh_bootstrap_how draws = {
-        .seed = how->seed,
-        .n_resample = how->n_bootstrap == 0 ? EH_CORRELATE_RESAMPLES : how->n_bootstrap,
-        .level = how->level,
-        .percentile = how->percentile,
+    const int64_t n_permutation = options->n_permutation == 0 ? EH_CORRELATE_PERMUTATIONS : options->n_permutation;
+    const int n_thread = options->n_thread < 1 ? 1 : options->n_thread;
+    const eh_bootstrap_options draws = {
+        .seed = options->seed,
+        .n_resample = options->n_bootstrap == 0 ? EH_CORRELATE_RESAMPLES : options->n_bootstrap,
+        .level = options->level,
+        .percentile = options->percentile,
         .n_thread = n_thread,
     };
     if (n_permutation < 1 || n_permutation > PERMUTATIONS_MAX)
@@ -419,7 +419,7 @@ int eh_correlate(const eh_sample *s, const eh_correlate_how *how, eh_correlation
     if (rc == EH_OK)
         rc = add_rho(s, unit, n, n_thread, made, err);
     if (rc == EH_OK && n > 0)
-        rc = eh_permutation_p(s, &strata, unit, n, how->seed, n_permutation, n_thread, made, err);
+        rc = eh_permutation_p(s, &strata, unit, n, options->seed, n_permutation, n_thread, made, err);
     if (rc < 0)
         goto done;
     for (int64_t u = 0; u < s->n_unit; u++)

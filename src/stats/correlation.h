@@ -4,9 +4,9 @@
  *
  *     const eh_sample s = {x, y, template_and_condition, template, n_item, n_unit};
  *     eh_correlation *c = ...;                           [n_unit]
- *     rc = eh_correlate(&s, &(eh_correlate_how){.seed = 1, .n_thread = 2}, c, &n_constant, err);
+ *     rc = eh_correlate(&s, &(eh_correlate_options){.seed = 1, .n_thread = 2}, c, &n_constant, err);
  *     c[u].r, c[u].low .. c[u].high, c[u].p
- *     rc = eh_split_half(&s, &(eh_split_how){.seed = 1}, &reliability, err);
+ *     rc = eh_split_half(&s, &(eh_halves_options){.seed = 1}, &reliability, err);
  *
  * r is Pearson's over all items. p is a permutation test in which the measure changes places within
  * strata only: it asks whether unit and measure go together among items of one stratum, and what a
@@ -43,14 +43,14 @@ typedef struct eh_sample {
 #define EH_CORRELATE_PERMUTATIONS 9999
 #define EH_CORRELATE_RESAMPLES 1000
 
-typedef struct eh_correlate_how {
+typedef struct eh_correlate_options {
     uint64_t seed;
     int64_t n_permutation; /* of the first look; 0: EH_CORRELATE_PERMUTATIONS */
     int64_t n_bootstrap;   /* 0: EH_CORRELATE_RESAMPLES */
     double level;          /* of the intervals; 0: 0.95 */
     bool percentile;       /* percentile intervals even where BCa can be had */
     int n_thread;          /* 0 and 1: the calling thread alone */
-} eh_correlate_how;
+} eh_correlate_options;
 
 typedef struct eh_correlation {
     double r;              /* Pearson, all items */
@@ -87,7 +87,7 @@ typedef struct eh_correlation {
  *          and for the few units that are looked at again 20 B n_item steps of shuffling; 8 n_item n_unit bytes.
  * Threads  n_thread; the same bytes for any number of them.
  */
-int eh_correlate(const eh_sample *s, const eh_correlate_how *how, eh_correlation *out, int64_t *n_constant,
+int eh_correlate(const eh_sample *s, const eh_correlate_options *options, eh_correlation *out, int64_t *n_constant,
                  eh_err *err);
 
 /*
@@ -113,13 +113,13 @@ int eh_auc(const double *score, const bool *positive, int64_t n, double *auc, eh
 
 #define EH_SPLITS 100
 
-typedef struct eh_split_how {
+typedef struct eh_halves_options {
     uint64_t seed;
     int64_t n_split; /* 0: EH_SPLITS */
     double level;    /* of the interval; 0: 0.95 */
     bool within;     /* maps of `within` (strata's means taken off), not of r */
     int n_thread;
-} eh_split_how;
+} eh_halves_options;
 
 typedef struct eh_reliability {
     double half;      /* mean over splits of the correlation between the maps of two halves */
@@ -141,7 +141,7 @@ typedef struct eh_reliability {
  * Errors   EH_EINVAL a count or level that makes no sense; EH_EDOM fewer than two clusters or three
  *          units; EH_ENUMERIC; EH_ENOMEM
  */
-int eh_split_half(const eh_sample *s, const eh_split_how *how, eh_reliability *out, eh_err *err);
+int eh_split_half(const eh_sample *s, const eh_halves_options *options, eh_reliability *out, eh_err *err);
 
 typedef struct eh_map_agreement {
     double r;

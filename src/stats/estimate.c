@@ -144,12 +144,12 @@ static eh_estimate summarise(const draws *d, int64_t s, const double *total, dou
     return e;
 }
 
-int eh_bootstrap(const eh_clusters *c, const eh_statistic *stat, int64_t n_stat, const eh_bootstrap_how *how,
+int eh_bootstrap(const eh_clusters *c, const eh_statistic *stat, int64_t n_stat, const eh_bootstrap_options *options,
                  eh_estimate *out, eh_err *err)
 {
-    const int64_t n_resample = how->n_resample == 0 ? EH_BOOTSTRAP_RESAMPLES : how->n_resample;
-    const double level = how->level == 0 ? 0.95 : how->level;
-    const int n_thread = how->n_thread < 1 ? 1 : how->n_thread;
+    const int64_t n_resample = options->n_resample == 0 ? EH_BOOTSTRAP_RESAMPLES : options->n_resample;
+    const double level = options->level == 0 ? 0.95 : options->level;
+    const int n_thread = options->n_thread < 1 ? 1 : options->n_thread;
 
     if (c->n_cluster < 1 || c->width < 1 || n_stat < 1)
         return eh_fail(err, EH_EINVAL, "a bootstrap of %lld statistics over %lld clusters of %lld columns",
@@ -167,7 +167,7 @@ int eh_bootstrap(const eh_clusters *c, const eh_statistic *stat, int64_t n_stat,
 
     int rc = EH_OK;
     eh_arena mem = {0};
-    draws d = {.c = c, .stat = stat, .n_stat = n_stat, .n_resample = n_resample, .seed = how->seed};
+    draws d = {.c = c, .stat = stat, .n_stat = n_stat, .n_resample = n_resample, .seed = options->seed};
     if (c->n_cluster > INT64_MAX / n_thread || c->width > INT64_MAX / n_thread || n_stat > INT64_MAX / n_resample) {
         rc = eh_fail(err, EH_ENOMEM, "a bootstrap of %lld clusters, %lld columns and %lld statistics does not fit",
                      (long long)c->n_cluster, (long long)c->width, (long long)n_stat);
@@ -189,7 +189,7 @@ int eh_bootstrap(const eh_clusters *c, const eh_statistic *stat, int64_t n_stat,
             total[k] += c->sum[i * c->width + k];
     eh_par_for(n_thread, n_resample, one_draw, &d);
     for (int64_t s = 0; s < n_stat; s++)
-        out[s] = summarise(&d, s, total, sum, jack, level, how->percentile);
+        out[s] = summarise(&d, s, total, sum, jack, level, options->percentile);
 
 done:
     eh_arena_clear(&mem);

@@ -5,7 +5,7 @@
  *     const eh_clusters c = {sum, n_cluster, 2};
  *     const eh_statistic acc = {share, NULL, n}; share() divides column 0 by column 1
  *     eh_estimate e;
- *     rc = eh_bootstrap(&c, &acc, 1, &(eh_bootstrap_how){.seed = 1}, &e, err);
+ *     rc = eh_bootstrap(&c, &acc, 1, &(eh_bootstrap_options){.seed = 1}, &e, err);
  *     e.value, e.low .. e.high, e.method
  *
  * Rows that share a question template are not independent, so whole templates (clusters) are
@@ -58,13 +58,13 @@ typedef struct eh_statistic {
 
 #define EH_BOOTSTRAP_RESAMPLES 2000
 
-typedef struct eh_bootstrap_how {
+typedef struct eh_bootstrap_options {
     uint64_t seed;
     int64_t n_resample; /* 0: EH_BOOTSTRAP_RESAMPLES */
     double level;       /* 0: 0.95 */
     bool percentile;    /* percentile even where BCa can be had */
     int n_thread;       /* 0 and 1: the calling thread alone */
-} eh_bootstrap_how;
+} eh_bootstrap_options;
 
 /*
  * eh_bootstrap - cluster bootstrap of n_stat statistics from the same draws
@@ -81,7 +81,7 @@ typedef struct eh_bootstrap_how {
  *          EH_ENOMEM
  * Cost     n_resample * n_cluster * width additions; n_resample * n_stat doubles.
  */
-int eh_bootstrap(const eh_clusters *c, const eh_statistic *stat, int64_t n_stat, const eh_bootstrap_how *how,
+int eh_bootstrap(const eh_clusters *c, const eh_statistic *stat, int64_t n_stat, const eh_bootstrap_options *options,
                  eh_estimate *out, eh_err *err);
 
 /* The interval's ends from sorted draws [n_draw] of a statistic, its value, and its jackknife values

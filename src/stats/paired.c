@@ -35,11 +35,11 @@ double eh_detectable(double se, double alpha, double power)
  * the linearised variance of a ratio of cluster sums (Cochran 1977, Sampling techniques, ch. 6); with
  * one item a cluster it is s^2 / n.
  */
-int eh_sign_flip(const double *diff, const int32_t *cluster, int64_t n, const eh_paired_how *how, eh_paired *out,
+int eh_sign_flip(const double *diff, const int32_t *cluster, int64_t n, const eh_paired_options *options, eh_paired *out,
                  eh_err *err)
 {
-    const int64_t n_flip = how->n_flip == 0 ? EH_FLIPS : how->n_flip;
-    const double alpha = how->alpha == 0 ? 0.05 : how->alpha, power = how->power == 0 ? 0.8 : how->power;
+    const int64_t n_flip = options->n_flip == 0 ? EH_FLIPS : options->n_flip;
+    const double alpha = options->alpha == 0 ? 0.05 : options->alpha, power = options->power == 0 ? 0.8 : options->power;
     if (n < 1)
         return eh_fail(err, EH_EINVAL, "a test of %lld differences; at least one is needed", (long long)n);
     if (n_flip < 1 || n_flip > FLIPS_MAX)
@@ -99,7 +99,7 @@ int eh_sign_flip(const double *diff, const int32_t *cluster, int64_t n, const eh
     for (int64_t b = 0; b < made.n_flip; b++) {
         eh_rng r = {0};
         if (!made.exact)
-            r = eh_rng_at(how->seed, "flip", (uint64_t)b);
+            r = eh_rng_at(options->seed, "flip", (uint64_t)b);
         seen += flipped(d, g.n, (uint32_t)b, made.exact ? NULL : &r) >= found;
     }
     made.p = made.exact ? (double)seen / (double)made.n_flip : (1 + (double)seen) / (1 + (double)made.n_flip);

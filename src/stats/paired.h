@@ -2,7 +2,7 @@
  * Before and after, item by item.
  *
  *     eh_paired e;
- *     rc = eh_sign_flip(after_less_before, template, n, &(eh_paired_how){.seed = 1}, &e, err);
+ *     rc = eh_sign_flip(after_less_before, template, n, &(eh_paired_options){.seed = 1}, &e, err);
  *     e.mean, e.p, e.se; an effect below e.detectable would most likely have been missed
  *     rc = eh_mcnemar(only_before_right, only_after_right, &p, err);
  *
@@ -20,12 +20,12 @@
 #define EH_FLIPS 9999
 #define EH_FLIP_EXACT 16 /* up to that many clusters all 2^k sign patterns are looked at */
 
-typedef struct eh_paired_how {
+typedef struct eh_paired_options {
     uint64_t seed;
     int64_t n_flip; /* sign patterns drawn where there are too many; 0: EH_FLIPS */
     double alpha;   /* of `detectable`, two-sided; 0: 0.05 */
     double power;   /* of `detectable`; 0: 0.8 */
-} eh_paired_how;
+} eh_paired_options;
 
 typedef struct eh_paired {
     double mean;       /* of the differences, over items */
@@ -49,7 +49,7 @@ typedef struct eh_paired {
  * in       diff [n]; cluster [n], NULL: each item is its own
  * Errors   EH_EINVAL n < 1 or a count, alpha or power that makes no sense; EH_ENUMERIC; EH_ENOMEM
  */
-int eh_sign_flip(const double *diff, const int32_t *cluster, int64_t n, const eh_paired_how *how, eh_paired *out,
+int eh_sign_flip(const double *diff, const int32_t *cluster, int64_t n, const eh_paired_options *options, eh_paired *out,
                  eh_err *err);
 
 /* The smallest true effect that a two-sided test at `alpha` finds with probability `power`, given the

@@ -45,10 +45,10 @@ void eh_sheet_clear(eh_sheet *s)
     *s = (eh_sheet){0};
 }
 
-int eh_sheet_estimate(const eh_sheet *s, const eh_bootstrap_how *how, eh_estimate *out, eh_err *err)
+int eh_sheet_estimate(const eh_sheet *s, const eh_bootstrap_options *options, eh_estimate *out, eh_err *err)
 {
     const eh_clusters c = {s->sum, s->n_cluster, s->width};
-    return eh_bootstrap(&c, s->score, s->n_score, how, out, err);
+    return eh_bootstrap(&c, s->score, s->n_score, options, out, err);
 }
 
 /* ---- Before and after --------------------------------------------------------------------------- */
@@ -81,16 +81,16 @@ static bool as_far(double drawn, double found)
     return fabs(drawn) >= fabs(found) * (1.0 - 1e-9);
 }
 
-static void swap_tests(const double *both, int64_t n, const pair_ctx *ctx, int64_t n_score, const eh_bootstrap_how *how,
+static void swap_tests(const double *both, int64_t n, const pair_ctx *ctx, int64_t n_score, const eh_bootstrap_options *options,
                        bool *swap, double *total, eh_difference *out)
 {
     const int64_t width = ctx[0].width;
-    const int64_t n_draw = how->n_resample > 0 ? how->n_resample : EH_BOOTSTRAP_RESAMPLES;
+    const int64_t n_draw = options->n_resample > 0 ? options->n_resample : EH_BOOTSTRAP_RESAMPLES;
     const bool exact = n < 40 && ((int64_t)1 << n) <= n_draw;
     const int64_t n_way = exact ? (int64_t)1 << n : n_draw;
     int64_t count[EH_SHEET_SCORES] = {0}, valid[EH_SHEET_SCORES] = {0};
     for (int64_t b = 0; b < n_way; b++) {
-        eh_rng r = eh_rng_at(how->seed, "swap", (uint64_t)b);
+        eh_rng r = eh_rng_at(options->seed, "swap", (uint64_t)b);
         for (int64_t i = 0; i < n; i++)
             swap[i] = exact ? b >> i & 1 : eh_rng_u32(&r) & 1u;
         add_up(both, n, width, swap, total);
@@ -108,7 +108,7 @@ static void swap_tests(const double *both, int64_t n, const pair_ctx *ctx, int64
                                                       : (double)(1 + count[s]) / (double)(1 + valid[s]);
 }
 
-int eh_sheet_difference(const eh_sheet *before, const eh_sheet *after, const eh_bootstrap_how *how,
+int eh_sheet_difference(const eh_sheet *before, const eh_sheet *after, const eh_bootstrap_options *options,
                         eh_difference *out, eh_err *err)
 {
     const int64_t n = before->n_cluster, w = before->width;
@@ -136,15 +136,15 @@ int eh_sheet_difference(const eh_sheet *before, const eh_sheet *after, const eh_
         stat[s] = (eh_statistic){difference, &ctx[s], before->score[s].n};
     }
     const eh_clusters c = {both, n, 2 * w};
-    rc = eh_bootstrap(&c, stat, before->n_score, how, e, err);
+    rc = eh_bootstrap(&c, stat, before->n_score, options, e, err);
     if (rc < 0)
         goto done;
-    const double z = eh_normal_quantile(0.5 + 0.5 * (how->level > 0.0 ? how->level : 0.95));
+    const double z = eh_normal_quantile(0.5 + 0.5 * (options->level > 0.0 ? options->level : 0.95));
     for (int64_t s = 0; s < before->n_score; s++) {
         const double error = (e[s].high - e[s].low) / (2.0 * z);
         out[s] = (eh_difference){e[s], (double)NAN, (eh_normal_quantile(0.975) + eh_normal_quantile(0.8)) * error};
     }
-    swap_tests(both, n, ctx, before->n_score, how, swap, total, out);
+    swap_tests(both, n, ctx, before->n_score, options, swap, total, out);
 done:
     eh_arena_clear(&mem);
     return rc;

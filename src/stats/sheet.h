@@ -3,8 +3,8 @@
  *
  *     eh_sheet s;
  *     rc = eh_bbq_sheet(&set, answer, part, &s, err);       sums per template, and the scores' formulas
- *     rc = eh_sheet_estimate(&s, &how, e, err);             each score with its interval
- *     rc = eh_sheet_difference(&before, &after, &how, d, err);    paired: after less before
+ *     rc = eh_sheet_estimate(&s, &options, e, err);             each score with its interval
+ *     rc = eh_sheet_difference(&before, &after, &options, d, err);    paired: after less before
  *     eh_sheet_clear(&s);
  */
 #ifndef EH_STATS_SHEET_H
@@ -29,7 +29,7 @@ int eh_sheet_open(eh_sheet *s, const bool *has, int64_t n, int64_t width, eh_err
 double *eh_sheet_row(const eh_sheet *s, int64_t cluster); /* the sums of a template that is there */
 void eh_sheet_clear(eh_sheet *s);
 
-int eh_sheet_estimate(const eh_sheet *s, const eh_bootstrap_how *how, eh_estimate *out, eh_err *err);
+int eh_sheet_estimate(const eh_sheet *s, const eh_bootstrap_options *options, eh_estimate *out, eh_err *err);
 
 typedef struct eh_difference {
     eh_estimate e; /* of after - before: paired cluster bootstrap */
@@ -41,13 +41,13 @@ typedef struct eh_difference {
  * eh_sheet_difference - the same scores of the same templates, before and after
  *
  * p: before and after of a template are swapped at random, whole templates together (all 2^n ways where
- * they are no more than the draws asked for, else how->n_resample draws), and the difference is taken
+ * they are no more than the draws asked for, else options->n_resample draws), and the difference is taken
  * anew: (1 + #{|d_b| >= |d|}) / (1 + B), or the exact share. For means this is the sign-flip test.
  * mde = 2.80 standard errors, the error taken from the interval's width.
  * out      [n_score]
  * Errors   EH_EINVAL the two sheets do not have the same templates or scores; those of eh_bootstrap
  */
-int eh_sheet_difference(const eh_sheet *before, const eh_sheet *after, const eh_bootstrap_how *how,
+int eh_sheet_difference(const eh_sheet *before, const eh_sheet *after, const eh_bootstrap_options *options,
                         eh_difference *out, eh_err *err);
 
 #endif

@@ -357,11 +357,11 @@ static int make_sheet(const eh_bbq_set *set, const void *answers, answered_fn *i
 }
 
 /* The scores of a sheet that was just made (or failed to be). */
-static int estimate(int rc, eh_sheet *sheet, const eh_bootstrap_how *how, eh_estimate *out, eh_err *err)
+static int estimate(int rc, eh_sheet *sheet, const eh_bootstrap_options *options, eh_estimate *out, eh_err *err)
 {
     if (rc < 0)
         return rc;
-    rc = eh_sheet_estimate(sheet, how, out, err);
+    rc = eh_sheet_estimate(sheet, options, out, err);
     eh_sheet_clear(sheet);
     return rc;
 }
@@ -374,11 +374,11 @@ int eh_bbq_sheet(const eh_bbq_set *set, const eh_bbq_answer *answer, eh_bbq_part
                                EH_BBQ_N_SCORE, out, err);
 }
 
-int eh_bbq_scores(const eh_bbq_set *set, const eh_bbq_answer *answer, eh_bbq_part part, const eh_bootstrap_how *how,
+int eh_bbq_scores(const eh_bbq_set *set, const eh_bbq_answer *answer, eh_bbq_part part, const eh_bootstrap_options *options,
                   eh_estimate out[EH_BBQ_N_SCORE], eh_err *err)
 {
     eh_sheet sheet;
-    return estimate(eh_bbq_sheet(set, answer, part, &sheet, err), &sheet, how, out, err);
+    return estimate(eh_bbq_sheet(set, answer, part, &sheet, err), &sheet, options, out, err);
 }
 
 /* ---- The harness's scores ----------------------------------------------------------------------- */
@@ -460,9 +460,9 @@ int eh_bbq_harness_sheet(const eh_bbq_set *set, const int8_t *choice, eh_bbq_par
                       EH_BBQ_N_HARNESS_SCORE, out, err);
 }
 
-int eh_bbq_harness_scores(const eh_bbq_set *set, const int8_t *choice, eh_bbq_part part, const eh_bootstrap_how *how,
+int eh_bbq_harness_scores(const eh_bbq_set *set, const int8_t *choice, eh_bbq_part part, const eh_bootstrap_options *options,
                           eh_estimate out[EH_BBQ_N_HARNESS_SCORE], eh_err *err)
 {
     eh_sheet sheet;
-    return estimate(eh_bbq_harness_sheet(set, choice, part, &sheet, err), &sheet, how, out, err);
+    return estimate(eh_bbq_harness_sheet(set, choice, part, &sheet, err), &sheet, options, out, err);
 }

@@ -4,7 +4,7 @@
  *     eh_bbq_answer *a = ...;                               one per item
  *     rc = eh_bbq_answer_of(orders, lp_full, lp_q, &a[i], err);
  *     eh_estimate e[EH_BBQ_N_SCORE];
- *     rc = eh_bbq_scores(&set, a, EH_BBQ_ALL, &(eh_bootstrap_how){.seed = 1}, e, err);
+ *     rc = eh_bbq_scores(&set, a, EH_BBQ_ALL, &(eh_bootstrap_options){.seed = 1}, e, err);
  *     e[EH_BBQ_S_AMB].value, .low, .high; eh_bbq_score_table[EH_BBQ_S_AMB].what
  *
  * "Authors": the scores of the BBQ paper and its code; 0/0 is "not defined". "Harness": those of
@@ -157,7 +157,7 @@ int eh_bbq_sheet(const eh_bbq_set *set, const eh_bbq_answer *answer, eh_bbq_part
  * out  out     [EH_BBQ_N_SCORE]; a score on no rows, or 0/0, is there as not defined
  * Errors   those of eh_bbq_count and eh_bootstrap; EH_EDOM where the part has no answered row
  */
-int eh_bbq_scores(const eh_bbq_set *set, const eh_bbq_answer *answer, eh_bbq_part part, const eh_bootstrap_how *how,
+int eh_bbq_scores(const eh_bbq_set *set, const eh_bbq_answer *answer, eh_bbq_part part, const eh_bootstrap_options *options,
                   eh_estimate out[EH_BBQ_N_SCORE], eh_err *err);
 
 /* ---- The harness's scores --------------------------------------------------------------------- */
@@ -181,7 +181,7 @@ int eh_bbq_harness_sheet(const eh_bbq_set *set, const int8_t *choice, eh_bbq_par
 /* As eh_bbq_scores. choice [set->n_item]: 0..11, or -1: not answered. The harness's per-category
  * numbers are those of a family (it does not know names apart). A bias score is 0 where no biased
  * answer was given, and not defined where no row is there. */
-int eh_bbq_harness_scores(const eh_bbq_set *set, const int8_t *choice, eh_bbq_part part, const eh_bootstrap_how *how,
+int eh_bbq_harness_scores(const eh_bbq_set *set, const int8_t *choice, eh_bbq_part part, const eh_bootstrap_options *options,
                           eh_estimate out[EH_BBQ_N_HARNESS_SCORE], eh_err *err);
 
 #endif

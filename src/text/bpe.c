@@ -23,11 +23,11 @@ static uint64_t pair_hash(uint64_t key)
     return key ^ key >> 29;
 }
 
-static const eh_pair *pair_find(const eh_bpe *b, int32_t left, int32_t right)
+static const eh_bpe_pair *pair_find(const eh_bpe *b, int32_t left, int32_t right)
 {
     const uint64_t key = pair_key(left, right);
     for (uint64_t i = pair_hash(key);; i++) { /* ends: a quarter of the slots are free at least */
-        const eh_pair *p = &b->pair[i & b->pair_mask];
+        const eh_bpe_pair *p = &b->pair[i & b->pair_mask];
         if (p->made < 0)
             return NULL;
         if (p->key == key)
@@ -40,11 +40,11 @@ int eh_bpe_room_pairs(eh_bpe *b, eh_arena *a, int64_t n, const char *where, eh_e
     int64_t room = 64;
     while (room < 2 * n)
         room *= 2;
-    b->pair = eh_new_raw(a, eh_pair, room);
+    b->pair = eh_new_raw(a, eh_bpe_pair, room);
     if (b->pair == NULL)
         return eh_fail(err, EH_ENOMEM, "%s: no memory for a table of %lld merges", where, (long long)n);
     for (int64_t i = 0; i < room; i++)
-        b->pair[i] = (eh_pair){.made = -1};
+        b->pair[i] = (eh_bpe_pair){.made = -1};
     b->pair_mask = (uint64_t)room - 1;
     b->n_pair = 0;
     return EH_OK;
@@ -56,13 +56,13 @@ int eh_bpe_add_pair(eh_bpe *b, int32_t left, int32_t right, int32_t made, int32_
     const uint64_t key = pair_key(left, right);
     const uint64_t h = pair_hash(key);
     for (uint64_t i = 0; i < SEARCH_MAX && i <= b->pair_mask; i++) {
-        eh_pair *p = &b->pair[(h + i) & b->pair_mask];
+        eh_bpe_pair *p = &b->pair[(h + i) & b->pair_mask];
         if (p->made >= 0 && p->key != key)
             continue;
         if (p->made < 0)
             b->n_pair++;
         if (p->made < 0 || last_wins)
-            *p = (eh_pair){key, rank, made};
+            *p = (eh_bpe_pair){key, rank, made};
         return EH_OK;
     }
     return eh_fail(err, EH_EFORMAT, "%s: merge %d: too many merges share a place in the table; they look made for it",
@@ -212,7 +212,7 @@ int eh_bpe_finish(eh_bpe *b, eh_arena *a, const char *where, eh_err *err)
     if (touch == NULL)
         return eh_fail(err, EH_ENOMEM, "%s: no memory for its table of neighbours", where);
     for (uint64_t i = 0; i <= b->pair_mask; i++) {
-        const eh_pair *p = &b->pair[i];
+        const eh_bpe_pair *p = &b->pair[i];
         if (p->made < 0)
             continue;
         const int64_t left = (int64_t)(p->key >> 32), right = (int64_t)(p->key & UINT32_MAX);
@@ -257,7 +257,7 @@ struct eh_bpe_work {
     int64_t n_sym, room_sym;
     candidate *heap;
     int64_t n_heap, room_heap;
-    eh_piece *out;
+    eh_bpe_piece *out;
     int64_t n_out, room_out;
 };
 
@@ -338,7 +338,7 @@ static candidate heap_pop(eh_bpe_work *w)
 
 static void rank_pair(const eh_bpe *b, symbol *s, int64_t i)
 {
-    const eh_pair *p = pair_find(b, s[i].id, s[i + 1].id);
+    const eh_bpe_pair *p = pair_find(b, s[i].id, s[i + 1].id);
     s[i].rank = p == NULL ? NO_RANK : p->rank;
     s[i].made = p == NULL ? -1 : p->made;
 }
@@ -370,7 +370,7 @@ static int64_t merge_by_search(const eh_bpe *b, symbol *s, int64_t n)
 static bool push_pair(const eh_bpe *b, eh_bpe_work *w, int32_t i)
 {
     const int32_t k = w->sym[i].next;
-    const eh_pair *p = k < 0 ? NULL : pair_find(b, w->sym[i].id, w->sym[k].id);
+    const eh_bpe_pair *p = k < 0 ? NULL : pair_find(b, w->sym[i].id, w->sym[k].id);
     return p == NULL || heap_push(w, (candidate){p->rank, i, p->made});
 }
 
@@ -394,7 +394,7 @@ static int merge_by_heap(const eh_bpe *b, eh_bpe_work *w, eh_err *err)
         if (l->id < 0 || l->next < 0)
             continue;
         symbol *r = &s[l->next];
-        const eh_pair *p = pair_find(b, l->id, r->id);
+        const eh_bpe_pair *p = pair_find(b, l->id, r->id);
         if (p == NULL || p->made != c.made || p->rank != c.rank)
             continue;
         l->id = c.made;
@@ -452,23 +452,23 @@ static void add_fallback(const eh_bpe *b, eh_bpe_work *w, eh_str word, int64_t a
 static void put_out(const eh_bpe *b, eh_bpe_work *w, eh_str word, symbol s)
 {
     if (s.id < b->vocab->n) {
-        w->out[w->n_out++] = (eh_piece){s.id, s.at, s.end};
+        w->out[w->n_out++] = (eh_bpe_piece){s.id, s.at, s.end};
         return;
     }
     int32_t id[4]; /* a character that had a symbol for the sake of merges */
     const int n = fallback(b, word, s.at, s.end, id);
-    eh_piece *last = w->n_out > 0 ? &w->out[w->n_out - 1] : NULL;
+    eh_bpe_piece *last = w->n_out > 0 ? &w->out[w->n_out - 1] : NULL;
     if (n == 1 && id[0] == b->unk && b->fuse_unk && last != NULL && last->id == b->unk)
         last->end = s.end;
     else
         for (int i = 0; i < n; i++)
-            w->out[w->n_out++] = (eh_piece){id[i], s.at, s.end};
+            w->out[w->n_out++] = (eh_bpe_piece){id[i], s.at, s.end};
 }
 
 /* Merges the symbols gathered so far and puts them out. */
-static int settle(const eh_bpe *b, eh_bpe_work *w, eh_str word, merging how, eh_err *err)
+static int settle(const eh_bpe *b, eh_bpe_work *w, eh_str word, merging method, eh_err *err)
 {
-    if (w->n_sym > 1 && (how == BY_SEARCH || (how == BY_LENGTH && w->n_sym <= SHORT_MAX))) {
+    if (w->n_sym > 1 && (method == BY_SEARCH || (method == BY_LENGTH && w->n_sym <= SHORT_MAX))) {
         w->n_sym = merge_by_search(b, w->sym, w->n_sym);
     } else if (w->n_sym > 1) {
         const int rc = merge_by_heap(b, w, err);
@@ -485,7 +485,7 @@ static int settle(const eh_bpe *b, eh_bpe_work *w, eh_str word, merging how, eh_
     return EH_OK;
 }
 
-static int encode_word(const eh_bpe *b, eh_bpe_work *w, eh_str word, merging how, eh_err *err)
+static int encode_word(const eh_bpe *b, eh_bpe_work *w, eh_str word, merging method, eh_err *err)
 {
     w->n_sym = w->n_out = 0;
     void *p = w->sym;
@@ -509,19 +509,19 @@ static int encode_word(const eh_bpe *b, eh_bpe_work *w, eh_str word, merging how
                     add_fallback(b, w, word, i, i + 1);
             }
         }
-        return settle(b, w, word, how, err);
+        return settle(b, w, word, method, err);
     }
     const int32_t whole = b->whole_words ? token_of(b, word) : -1;
     if (whole >= 0) {
         add_symbol(w, whole, 0, word.n);
-        return settle(b, w, word, how, err);
+        return settle(b, w, word, method, err);
     }
     int32_t left = -1;
     for (int64_t at = 0; at < word.n;) {
         int32_t c;
         const int len = eh_utf8_next(word, at, &c);
         if (left >= 0 && b->touch != NULL && !may_touch(b->touch, left, c)) {
-            const int rc = settle(b, w, word, how, err);
+            const int rc = settle(b, w, word, method, err);
             if (rc < 0)
                 return rc;
         }
@@ -538,10 +538,10 @@ static int encode_word(const eh_bpe *b, eh_bpe_work *w, eh_str word, merging how
             add_fallback(b, w, word, at, at + len);
         at += len;
     }
-    return settle(b, w, word, how, err);
+    return settle(b, w, word, method, err);
 }
 
-int eh_bpe_word(const eh_bpe *b, eh_bpe_work *w, eh_str word, const eh_piece **piece, int64_t *n, eh_err *err)
+int eh_bpe_word(const eh_bpe *b, eh_bpe_work *w, eh_str word, const eh_bpe_piece **piece, int64_t *n, eh_err *err)
 {
     const int rc = encode_word(b, w, word, BY_LENGTH, err);
     *piece = w->out;
@@ -549,7 +549,7 @@ int eh_bpe_word(const eh_bpe *b, eh_bpe_work *w, eh_str word, const eh_piece **p
     return rc;
 }
 
-int eh_bpe_word_by(const eh_bpe *b, eh_bpe_work *w, eh_str word, bool heap, const eh_piece **piece, int64_t *n,
+int eh_bpe_word_by(const eh_bpe *b, eh_bpe_work *w, eh_str word, bool heap, const eh_bpe_piece **piece, int64_t *n,
                    eh_err *err)
 {
     const int rc = encode_word(b, w, word, heap ? BY_HEAP : BY_SEARCH, err);

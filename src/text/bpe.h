@@ -11,11 +11,11 @@
 
 #include "text/vocab.h"
 
-typedef struct eh_pair {
+typedef struct eh_bpe_pair {
     uint64_t key; /* left << 32 | right */
     int32_t rank;
     int32_t made; /* -1: free slot */
-} eh_pair;
+} eh_bpe_pair;
 
 typedef struct eh_bpe {
     const eh_vocab *vocab;
@@ -27,7 +27,7 @@ typedef struct eh_bpe {
     bool has_bytes; /* not byte-level: all 256 fallback tokens are there */
     eh_names raw; /* byte-level with whole_words: tokens by the bytes they stand for */
 
-    eh_pair *pair; /* open addressing */
+    eh_bpe_pair *pair; /* open addressing */
     uint64_t pair_mask;
     int64_t n_pair;
 
@@ -57,16 +57,16 @@ typedef struct eh_bpe_work eh_bpe_work;
 int eh_bpe_work_open(eh_bpe_work **w, eh_err *err);
 void eh_bpe_work_close(eh_bpe_work *w);
 
-typedef struct eh_piece { /* bytes [at, end) of the word became token id */
+typedef struct eh_bpe_piece { /* bytes [at, end) of the word became token id */
     int32_t id;
     int32_t at, end;
-} eh_piece;
+} eh_bpe_piece;
 
 /* The tokens of a word of n bytes, n < 2^31. *piece stays valid until the next call. */
-int eh_bpe_word(const eh_bpe *b, eh_bpe_work *w, eh_str word, const eh_piece **piece, int64_t *n, eh_err *err);
+int eh_bpe_word(const eh_bpe *b, eh_bpe_work *w, eh_str word, const eh_bpe_piece **piece, int64_t *n, eh_err *err);
 
 /* The plain twins of the two ways to merge, for the test that holds them together. */
-int eh_bpe_word_by(const eh_bpe *b, eh_bpe_work *w, eh_str word, bool heap, const eh_piece **piece, int64_t *n,
+int eh_bpe_word_by(const eh_bpe *b, eh_bpe_work *w, eh_str word, bool heap, const eh_bpe_piece **piece, int64_t *n,
                    eh_err *err);
 
 #endif

@@ -15,7 +15,7 @@
 #include "text/pretokenize.h"
 #include "text/tokenizer.h"
 
-#define EH_STEPS_MAX EH_SPLIT_MAX
+#define EH_STEPS_MAX EH_PRETOK_MAX
 #define EH_AFFIX_MAX 8
 
 struct eh_tokenizer {
@@ -27,7 +27,7 @@ struct eh_tokenizer {
     int64_t n_norm;
     eh_norm open[2]; /* the pre-tokenizer's own changes to the text, if it makes any */
     int64_t n_open;
-    eh_split split[EH_SPLIT_MAX];
+    eh_pretok split[EH_PRETOK_MAX];
     int64_t n_split;
     eh_added_set raw;    /* looked for in the text as given */
     eh_added_set normed; /* looked for in the normalised text */

@@ -5,7 +5,7 @@
 #include "text/chars.h"
 
 typedef struct cutter {
-    const eh_split *step;
+    const eh_pretok *step;
     int64_t n_step;
     eh_matcher *m;
     eh_str text;
@@ -32,17 +32,17 @@ static int flush(const cutter *c, int64_t k, pending *p)
 /* One stretch of the piece, matched or not, in order. */
 static int stretch(const cutter *c, int64_t k, pending *p, int64_t a, int64_t b, bool matched)
 {
-    const eh_split *s = &c->step[k];
+    const eh_pretok *s = &c->step[k];
     bool joins = false;
     if (a == b)
         return EH_OK;
     matched = matched != s->invert;
-    switch (s->how) {
-    case EH_SPLIT_ISOLATED: return cut(c, k + 1, a, b);
-    case EH_SPLIT_REMOVED: return matched ? EH_OK : cut(c, k + 1, a, b);
-    case EH_SPLIT_CONTIGUOUS: joins = matched == p->matched; break;
-    case EH_SPLIT_MERGED_PREVIOUS: joins = matched && !p->matched; break;
-    case EH_SPLIT_MERGED_NEXT: joins = !matched && p->matched; break;
+    switch (s->behavior) {
+    case EH_PRETOK_ISOLATED: return cut(c, k + 1, a, b);
+    case EH_PRETOK_REMOVED: return matched ? EH_OK : cut(c, k + 1, a, b);
+    case EH_PRETOK_CONTIGUOUS: joins = matched == p->matched; break;
+    case EH_PRETOK_MERGED_PREVIOUS: joins = matched && !p->matched; break;
+    case EH_PRETOK_MERGED_NEXT: joins = !matched && p->matched; break;
     }
     if (joins && p->a < p->b) {
         p->b = b;
@@ -55,11 +55,11 @@ static int stretch(const cutter *c, int64_t k, pending *p, int64_t a, int64_t b,
 }
 
 /* The next match of step s in the piece [a, b), at or after `from`. */
-static int find(const cutter *c, const eh_split *s, int64_t a, int64_t b, int64_t from, int64_t *start, int64_t *end)
+static int find(const cutter *c, const eh_pretok *s, int64_t a, int64_t b, int64_t from, int64_t *start, int64_t *end)
 {
     const char *p = c->text.p;
     switch (s->kind) {
-    case EH_SPLIT_PATTERN: {
+    case EH_PRETOK_PATTERN: {
         const int found = eh_pattern_find(s->pattern, c->m, (eh_str){p + a, b - a}, from - a, start, end, c->err);
         if (found == 1) {
             *start += a;
@@ -67,7 +67,7 @@ static int find(const cutter *c, const eh_split *s, int64_t a, int64_t b, int64_
         }
         return found;
     }
-    case EH_SPLIT_TEXT:
+    case EH_PRETOK_TEXT:
         for (int64_t at = from; at + s->text.n <= b; at++) {
             const char *hit = memchr(p + at, s->text.p[0], (size_t)(b - at - s->text.n + 1));
             if (hit == NULL)
@@ -80,7 +80,7 @@ static int find(const cutter *c, const eh_split *s, int64_t a, int64_t b, int64_
             }
         }
         return 0;
-    case EH_SPLIT_DIGITS:
+    case EH_PRETOK_DIGITS:
         for (int64_t at = from; at < b;) {
             int32_t code = (unsigned char)p[at];
             const int len = code < 0x80 ? 1 : eh_utf8_next((eh_str){p, b}, at, &code);
@@ -120,7 +120,7 @@ static int cut(const cutter *c, int64_t k, int64_t a, int64_t b)
     return rc < 0 ? rc : flush(c, k, &p);
 }
 
-int eh_pretokenize(const eh_split *step, int64_t n_step, eh_matcher *m, eh_str text, eh_word_fn *word, void *ctx,
+int eh_pretokenize(const eh_pretok *step, int64_t n_step, eh_matcher *m, eh_str text, eh_word_fn *word, void *ctx,
                    eh_err *err)
 {
     const cutter c = {step, n_step, m, text, word, ctx, err};

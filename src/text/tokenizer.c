@@ -281,7 +281,7 @@ static int on_word(void *ctx, int64_t at, int64_t n, eh_err *err)
     const bool byte_level = e->t->bpe.byte_level;
     const bool raw = byte_level && e->invalid;
     const char *text = e->flow->text.p;
-    const eh_piece *piece = NULL;
+    const eh_bpe_piece *piece = NULL;
     int64_t n_piece = 0;
     int rc = raw ? raw_bytes(e, at, n, err) : EH_OK;
     if (rc == EH_OK)

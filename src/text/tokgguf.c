@@ -159,10 +159,10 @@ static int read_byte_level(eh_tokenizer *t, const eh_gguf_vocab *v, const pre_ro
     if (row->nfc)
         t->norm[t->n_norm++] = (eh_norm){.kind = EH_NORM_NFC};
     for (int i = 0; i < PRE_STEPS && row->split[i] != NULL && rc == EH_OK; i++) {
-        eh_split *s = &t->split[t->n_split];
-        *s = (eh_split){.kind = EH_SPLIT_DIGITS, .how = EH_SPLIT_ISOLATED};
+        eh_pretok *s = &t->split[t->n_split];
+        *s = (eh_pretok){.kind = EH_PRETOK_DIGITS, .behavior = EH_PRETOK_ISOLATED};
         if (strcmp(row->split[i], DIGITS) != 0) {
-            s->kind = EH_SPLIT_PATTERN;
+            s->kind = EH_PRETOK_PATTERN;
             rc = eh_pattern_open(eh_str_of(row->split[i]), v->where, &s->pattern, err);
         }
         t->n_split++;

@@ -215,16 +215,16 @@ static int read_pre_tokenizer(loader *l, const json_t *j);
 
 static const struct {
     const char *name;
-    eh_split_how how;
+    eh_pretok_behavior behavior;
 } behaviors[] = {
-    {"Isolated", EH_SPLIT_ISOLATED},
-    {"Removed", EH_SPLIT_REMOVED},
-    {"Contiguous", EH_SPLIT_CONTIGUOUS},
-    {"MergedWithPrevious", EH_SPLIT_MERGED_PREVIOUS},
-    {"MergedWithNext", EH_SPLIT_MERGED_NEXT},
+    {"Isolated", EH_PRETOK_ISOLATED},
+    {"Removed", EH_PRETOK_REMOVED},
+    {"Contiguous", EH_PRETOK_CONTIGUOUS},
+    {"MergedWithPrevious", EH_PRETOK_MERGED_PREVIOUS},
+    {"MergedWithNext", EH_PRETOK_MERGED_NEXT},
 };
 
-static int read_behavior(loader *l, const json_t *j, eh_split_how *how)
+static int read_behavior(loader *l, const json_t *j, eh_pretok_behavior *behavior)
 {
     eh_str name;
     const int rc = eh_json_str(j, l->where, "behavior", &name, l->err);
@@ -232,20 +232,20 @@ static int read_behavior(loader *l, const json_t *j, eh_split_how *how)
         return rc;
     for (size_t i = 0; i < sizeof behaviors / sizeof behaviors[0]; i++)
         if (eh_str_eq(name, eh_str_of(behaviors[i].name))) {
-            *how = behaviors[i].how;
+            *behavior = behaviors[i].behavior;
             return EH_OK;
         }
     return eh_fail(l->err, EH_ENOSUP, "%s: behavior \"%.*s\" is not supported", l->where,
                    (int)(name.n < 100 ? name.n : 100), name.p);
 }
 
-static int add_split(loader *l, eh_split s, const char *what)
+static int add_split(loader *l, eh_pretok s, const char *what)
 {
     int rc = EH_OK;
     if (l->byte_level)
         rc = eh_fail(l->err, EH_ENOSUP, "%s: pre-tokenizer %s behind ByteLevel is not supported", l->where, what);
-    else if (l->t->n_split == EH_SPLIT_MAX)
-        rc = eh_fail(l->err, EH_ENOSUP, "%s: more than %d pre-tokenizers", l->where, EH_SPLIT_MAX);
+    else if (l->t->n_split == EH_PRETOK_MAX)
+        rc = eh_fail(l->err, EH_ENOSUP, "%s: more than %d pre-tokenizers", l->where, EH_PRETOK_MAX);
     if (rc < 0)
         eh_pattern_close(s.pattern);
     else
@@ -253,9 +253,9 @@ static int add_split(loader *l, eh_split s, const char *what)
     return rc;
 }
 
-static int add_split_by(loader *l, const char *expression, eh_split_how how, bool invert, const char *what)
+static int add_split_by(loader *l, const char *expression, eh_pretok_behavior behavior, bool invert, const char *what)
 {
-    eh_split s = {.kind = EH_SPLIT_PATTERN, .how = how, .invert = invert};
+    eh_pretok s = {.kind = EH_PRETOK_PATTERN, .behavior = behavior, .invert = invert};
     const int rc = eh_pattern_open(eh_str_of(expression), l->where, &s.pattern, l->err);
     return rc < 0 ? rc : add_split(l, s, what);
 }
@@ -277,8 +277,8 @@ static int pre_sequence(loader *l, const json_t *j)
 
 static int pre_split(loader *l, const json_t *j)
 {
-    eh_split s = {.kind = EH_SPLIT_PATTERN};
-    int rc = read_behavior(l, j, &s.how);
+    eh_pretok s = {.kind = EH_PRETOK_PATTERN};
+    int rc = read_behavior(l, j, &s.behavior);
     if (rc == EH_OK)
         rc = eh_json_bool_or(j, l->where, "invert", &s.invert, l->err);
     if (rc == EH_OK)
@@ -286,7 +286,7 @@ static int pre_split(loader *l, const json_t *j)
     if (rc < 0)
         return rc;
     if (s.pattern == NULL)
-        s.kind = EH_SPLIT_TEXT;
+        s.kind = EH_PRETOK_TEXT;
     return add_split(l, s, "Split");
 }
 
@@ -294,7 +294,7 @@ static int pre_digits(loader *l, const json_t *j)
 {
     bool each = false;
     const int rc = eh_json_bool_or(j, l->where, "individual_digits", &each, l->err);
-    const eh_split s = {.kind = EH_SPLIT_DIGITS, .how = each ? EH_SPLIT_ISOLATED : EH_SPLIT_CONTIGUOUS};
+    const eh_pretok s = {.kind = EH_PRETOK_DIGITS, .behavior = each ? EH_PRETOK_ISOLATED : EH_PRETOK_CONTIGUOUS};
     return rc < 0 ? rc : add_split(l, s, "Digits");
 }
 
@@ -308,7 +308,7 @@ static int pre_byte_level(loader *l, const json_t *j)
         rc = add_open(l, (eh_norm){.kind = EH_NORM_PREPEND_ONCE, .text = EH_STR(" ")},
                       "ByteLevel with a blank in front");
     if (rc == EH_OK && use_regex)
-        rc = add_split_by(l, GPT2_SPLIT, EH_SPLIT_ISOLATED, false, "ByteLevel");
+        rc = add_split_by(l, GPT2_SPLIT, EH_PRETOK_ISOLATED, false, "ByteLevel");
     l->byte_level = true;
     return rc;
 }
@@ -347,27 +347,27 @@ static int pre_metaspace(loader *l, const json_t *j)
         l->t->open[l->t->n_open++] = (eh_norm){
             .kind = eh_str_eq(scheme, EH_STR("first")) ? EH_NORM_PREPEND_FIRST : EH_NORM_PREPEND_ONCE, .text = mark};
     if (rc == EH_OK && split)
-        rc = add_split(l, (eh_split){.kind = EH_SPLIT_TEXT, .how = EH_SPLIT_MERGED_NEXT, .text = mark}, "Metaspace");
+        rc = add_split(l, (eh_pretok){.kind = EH_PRETOK_TEXT, .behavior = EH_PRETOK_MERGED_NEXT, .text = mark}, "Metaspace");
     return rc;
 }
 
 static int pre_whitespace(loader *l, const json_t *j)
 {
     (void)j;
-    return add_split_by(l, "\\w+|[^\\w\\s]+", EH_SPLIT_REMOVED, true, "Whitespace");
+    return add_split_by(l, "\\w+|[^\\w\\s]+", EH_PRETOK_REMOVED, true, "Whitespace");
 }
 
 static int pre_whitespace_split(loader *l, const json_t *j)
 {
     (void)j;
-    return add_split_by(l, "\\s", EH_SPLIT_REMOVED, false, "WhitespaceSplit");
+    return add_split_by(l, "\\s", EH_PRETOK_REMOVED, false, "WhitespaceSplit");
 }
 
 static int pre_punctuation(loader *l, const json_t *j)
 {
-    eh_split_how how = EH_SPLIT_ISOLATED;
-    const int rc = json_object_get(j, "behavior") == NULL ? EH_OK : read_behavior(l, j, &how);
-    return rc < 0 ? rc : add_split_by(l, "[!-/:-@\\[-`{-~\\p{P}]", how, false, "Punctuation");
+    eh_pretok_behavior behavior = EH_PRETOK_ISOLATED;
+    const int rc = json_object_get(j, "behavior") == NULL ? EH_OK : read_behavior(l, j, &behavior);
+    return rc < 0 ? rc : add_split_by(l, "[!-/:-@\\[-`{-~\\p{P}]", behavior, false, "Punctuation");
 }
 
 static const kind pre_tokenizers[] = {

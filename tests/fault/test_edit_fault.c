@@ -99,7 +99,7 @@ static int64_t fail_each(scene *s, int (*call)(scene *s), bool writes)
 
 static void set_up(scene *s)
 {
-    const tiny_model how = {.n_head = 4, .n_kv = 2};
+    const tiny_model options = {.n_head = 4, .n_kv = 2};
     *s = (scene){0};
     snprintf(s->root, sizeof s->root, "%.199s", temp_dir());
     snprintf(s->model, sizeof s->model, "%s/model", s->root);
@@ -107,7 +107,7 @@ static void set_up(scene *s)
     snprintf(s->edited_gguf, sizeof s->edited_gguf, "%s/edited.gguf", s->root);
     snprintf(s->out, sizeof s->out, "%s/out", s->root);
     snprintf(s->gguf, sizeof s->gguf, "%.300s", repo_path("tests/golden/tiny/gguf/llama-Q4_1.gguf"));
-    tiny_model_write(s->model, &how);
+    tiny_model_write(s->model, &options);
 }
 
 TEST(every_failed_allocation_and_write_of_a_folder)

@@ -122,22 +122,22 @@ TEST(logits_survive_every_failed_allocation)
 TEST(generating_survives_every_failed_allocation)
 {
     const eh_request prompts[2] = {{.tok = tok[0], .n_tok = 6, .from = 6}, {.tok = tok[2], .n_tok = 4, .from = 4}};
-    const eh_sampling how = {.max_new = 4, .temperature = 1.0, .top_p = 0.9, .ignore_eos = true};
+    const eh_sampling options = {.max_new = 4, .temperature = 1.0, .top_p = 0.9, .ignore_eos = true};
     eh_generated want[4], got[4];
     eh_model *m;
     CHECK_OK(eh_model_open(llama(), NULL, &m, &err));
-    CHECK_OK(eh_generate(m, prompts, 2, 2, &how, NULL, NULL, want, &err));
+    CHECK_OK(eh_generate(m, prompts, 2, 2, &options, NULL, NULL, want, &err));
     eh_model_close(m);
     int64_t k = 1;
     for (bool done = false; !done; k++) {
         CHECK_OK(eh_model_open(llama(), NULL, &m, &err));
         eh_mem_fail_after(k);
-        const int rc = eh_generate(m, prompts, 2, 2, &how, NULL, NULL, got, &err);
+        const int rc = eh_generate(m, prompts, 2, 2, &options, NULL, NULL, got, &err);
         eh_mem_fail_after(0);
         done = rc == EH_OK;
         if (!done) {
             CHECK_INT(rc, EH_ENOMEM);
-            CHECK_OK(eh_generate(m, prompts, 2, 2, &how, NULL, NULL, got, &err));
+            CHECK_OK(eh_generate(m, prompts, 2, 2, &options, NULL, NULL, got, &err));
         }
         for (int i = 0; i < 4; i++) {
             CHECK(got[i].n_tok == 4 && memcmp(got[i].tok, want[i].tok, 4 * sizeof(int32_t)) == 0);

@@ -161,11 +161,11 @@ static int scores(eh_err *err)
     eh_estimate e[EH_BBQ_N_SCORE] = {{.value = 7}};
     for (int i = 0; i < 4; i++)
         a[i] = eh_bbq_answer_pick(0);
-    const eh_bootstrap_how how = {.n_resample = 10};
-    int rc = eh_bbq_scores(&scored, a, EH_BBQ_ALL, &how, e, err);
+    const eh_bootstrap_options options = {.n_resample = 10};
+    int rc = eh_bbq_scores(&scored, a, EH_BBQ_ALL, &options, e, err);
     CHECK(rc == EH_OK || e[0].value == 7);
     if (rc == EH_OK)
-        rc = eh_bbq_harness_scores(&scored, choice, EH_BBQ_ALL, &how, e, err);
+        rc = eh_bbq_harness_scores(&scored, choice, EH_BBQ_ALL, &options, e, err);
     return rc;
 }
 

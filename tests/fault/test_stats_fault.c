@@ -55,8 +55,8 @@ static int correlate(data *d, eh_err *err)
 {
     eh_correlation c[UNITS] = {{.p = 7}};
     int64_t n_constant = 7;
-    const eh_correlate_how how = {.n_permutation = 99, .n_bootstrap = 9, .n_thread = 2};
-    const int rc = eh_correlate(&d->s, &how, c, &n_constant, err);
+    const eh_correlate_options options = {.n_permutation = 99, .n_bootstrap = 9, .n_thread = 2};
+    const int rc = eh_correlate(&d->s, &options, c, &n_constant, err);
     CHECK(rc == EH_OK || (c[0].p == 7 && n_constant == 7));
     return rc;
 }
@@ -64,8 +64,8 @@ static int correlate(data *d, eh_err *err)
 static int split(data *d, eh_err *err)
 {
     eh_reliability e = {.half = 7};
-    const eh_split_how how = {.n_split = 9, .within = true, .n_thread = 2};
-    const int rc = eh_split_half(&d->s, &how, &e, err);
+    const eh_halves_options options = {.n_split = 9, .within = true, .n_thread = 2};
+    const int rc = eh_split_half(&d->s, &options, &e, err);
     CHECK(rc == EH_OK || e.half == 7);
     return rc;
 }
@@ -100,7 +100,7 @@ static int tests(data *d, eh_err *err)
 {
     eh_paired e = {.p = 7};
     double p[2] = {0.5, 0.1};
-    int rc = eh_sign_flip(d->y, d->group, N, &(eh_paired_how){.n_flip = 9}, &e, err);
+    int rc = eh_sign_flip(d->y, d->group, N, &(eh_paired_options){.n_flip = 9}, &e, err);
     CHECK(rc == EH_OK || e.p == 7);
     if (rc == EH_OK) {
         rc = eh_bh(p, 2, p, err);

@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "check.h"
-#include "edit/tune.h"
+#include "train/train.h"
 
 static eh_err err;
 

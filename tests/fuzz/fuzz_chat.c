@@ -2,7 +2,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "text/chat.h"
+#include "jinja/chat.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

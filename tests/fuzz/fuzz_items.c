@@ -38,7 +38,7 @@ static void use(eh_bbq_set *set)
         a[i] = eh_bbq_answer_pick((int)(i % 3));
     }
     if (a != NULL && set->n_item > 0)
-        eh_bbq_scores(set, a, EH_BBQ_ALL, &(eh_bootstrap_how){.n_resample = 3}, e, &err);
+        eh_bbq_scores(set, a, EH_BBQ_ALL, &(eh_bootstrap_options){.n_resample = 3}, e, &err);
     free(a);
     eh_buf_clear(&b);
     eh_bbq_clear(set);

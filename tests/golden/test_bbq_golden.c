@@ -15,7 +15,7 @@
 #include "task/csv.h"
 #include "task/rows.h"
 
-static const eh_bootstrap_how few = {.seed = 1, .n_resample = 20};
+static const eh_bootstrap_options few = {.seed = 1, .n_resample = 20};
 
 static void load(const char *const *only, int64_t n_only, eh_bbq_set *set)
 {

@@ -133,20 +133,20 @@ static bool head_equal(const seen *a, const seen *b, int layer, int64_t n_head, 
     return true;
 }
 
-static void check_spared(const tiny_model *how, eh_edit_mode mode, bool chosen_changes)
+static void check_spared(const tiny_model *options, eh_edit_mode mode, bool chosen_changes)
 {
     static seen before, now, after;
     const char *dir = tiny_dir();
     eh_model *m;
-    tiny_model_write(dir, how);
+    tiny_model_write(dir, options);
     CHECK_OK(eh_model_open(dir, NULL, &m, &err));
     look(m, &before);
-    for (int64_t head = 0; head < how->n_head; head++) {
+    for (int64_t head = 0; head < options->n_head; head++) {
         const eh_unit_edit e = {EH_UNIT_HEAD, 0, head, mode, mode == EH_EDIT_ZERO ? 1.0 : 0.5, NULL};
         CHECK_OK(eh_model_edit(m, &e, 1, &err));
         look(m, &now);
-        for (int64_t h = 0; h < how->n_head; h++)
-            CHECK(head_equal(&before, &now, 0, how->n_head, h) == (h != head || !chosen_changes));
+        for (int64_t h = 0; h < options->n_head; h++)
+            CHECK(head_equal(&before, &now, 0, options->n_head, h) == (h != head || !chosen_changes));
         CHECK(memcmp(before.resid[0], now.resid[0], sizeof before.resid[0]) != 0);
         CHECK(memcmp(before.logits, now.logits, sizeof before.logits) != 0);
     }
@@ -169,14 +169,14 @@ TEST(an_edit_changes_the_chosen_head_only_for_any_grouping)
 /* What a query norm would undo is left out: the head's output stays, what is made of it is scaled. */
 TEST(under_query_norms_only_the_output_part_acts)
 {
-    const tiny_model how = {.n_head = 4, .n_kv = 2, .family = "qwen3", .qk_norm = true};
-    check_spared(&how, EH_EDIT_SOFT, false);
+    const tiny_model options = {.n_head = 4, .n_kv = 2, .family = "qwen3", .qk_norm = true};
+    check_spared(&options, EH_EDIT_SOFT, false);
 }
 
 TEST(biases_are_scaled_with_their_rows)
 {
-    const tiny_model how = {.n_head = 4, .n_kv = 2, .family = "qwen2", .qkv_bias = true};
-    check_spared(&how, EH_EDIT_SOFT, true);
+    const tiny_model options = {.n_head = 4, .n_kv = 2, .family = "qwen2", .qkv_bias = true};
+    check_spared(&options, EH_EDIT_SOFT, true);
 }
 
 /* Mean: the head's output replaced by a constant is the constant through W_o, whatever the token:
@@ -184,13 +184,13 @@ TEST(biases_are_scaled_with_their_rows)
 TEST(a_mean_edit_adds_the_same_to_every_token)
 {
     static seen zero, mean;
-    const tiny_model how = {.n_head = 4, .n_kv = 2};
+    const tiny_model options = {.n_head = 4, .n_kv = 2};
     float value[TINY_HEAD];
     const char *dir = tiny_dir();
     eh_model *m;
     for (int i = 0; i < TINY_HEAD; i++)
         value[i] = 0.25f * (float)(i - 3);
-    tiny_model_write(dir, &how);
+    tiny_model_write(dir, &options);
     CHECK_OK(eh_model_open(dir, NULL, &m, &err));
     /* By hand: with every MLP neuron of layer 0 silenced the residual is embedding + attention. */
     eh_unit_edit all[1 + TINY_FF];
@@ -222,12 +222,12 @@ TEST(a_mean_edit_adds_the_same_to_every_token)
 
 TEST(edits_that_cannot_be_are_refused_and_leave_those_in_force)
 {
-    const tiny_model how = {.n_head = 4, .n_kv = 2};
+    const tiny_model options = {.n_head = 4, .n_kv = 2};
     const char *dir = tiny_dir();
     static seen before, after;
     eh_model *m;
     int64_t n;
-    tiny_model_write(dir, &how);
+    tiny_model_write(dir, &options);
     CHECK_OK(eh_model_open(dir, NULL, &m, &err));
     const eh_unit_edit good = {EH_UNIT_HEAD, 1, 2, EH_EDIT_SOFT, 0.3, NULL};
     CHECK_OK(eh_model_edit(m, &good, 1, &err));
@@ -261,12 +261,12 @@ TEST(edits_that_cannot_be_are_refused_and_leave_those_in_force)
 TEST(a_failed_allocation_leaves_the_edits_before)
 {
     static seen before, after;
-    const tiny_model how = {.n_head = 4, .n_kv = 2, .family = "qwen2", .qkv_bias = true};
+    const tiny_model options = {.n_head = 4, .n_kv = 2, .family = "qwen2", .qkv_bias = true};
     const char *dir = tiny_dir();
     float value[TINY_HEAD] = {1, 2, 3};
     eh_model *m;
     int64_t n, k = 1;
-    tiny_model_write(dir, &how);
+    tiny_model_write(dir, &options);
     CHECK_OK(eh_model_open(dir, NULL, &m, &err));
     const eh_unit_edit old = {EH_UNIT_HEAD, 1, 2, EH_EDIT_SOFT, 0.3, NULL};
     const eh_unit_edit new_ones[3] = {{EH_UNIT_HEAD, 0, 1, EH_EDIT_MEAN, 1.0, value},
@@ -293,11 +293,11 @@ TEST(a_failed_allocation_leaves_the_edits_before)
 /* The fingerprint stands for weights and edits. */
 TEST(the_fingerprint_knows_the_edits_in_force)
 {
-    const tiny_model how = {.n_head = 4, .n_kv = 2};
+    const tiny_model options = {.n_head = 4, .n_kv = 2};
     const char *dir = tiny_dir();
     char plain[65], edited[65], again[65];
     eh_model *m;
-    tiny_model_write(dir, &how);
+    tiny_model_write(dir, &options);
     CHECK_OK(eh_model_open(dir, NULL, &m, &err));
     CHECK_OK(eh_model_fingerprint(m, plain, &err));
     CHECK_OK(eh_model_edit(m, &soft_head, 1, &err));

@@ -241,15 +241,15 @@ TEST(prompts_of_another_form_are_not_traced)
     two[1].n_cand = 2;
     CHECK_FAILS(eh_trace(m, part, two, 2, plain, patched, &err), EH_EINVAL, "prompt 1 has 2 candidates");
     CHECK_OK(eh_trace(m, NULL, NULL, 0, NULL, NULL, &err));
-    eh_take t = {0};
-    CHECK_FAILS(eh_take_start(&t, m, EH_SITE_RESID, 1, &err), EH_EINVAL, "cannot be taken");
-    CHECK_OK(eh_take_start(&t, m, EH_SITE_NEURON, 1, &err));
-    const eh_observer o = eh_take_observer(&t);
+    eh_capture t = {0};
+    CHECK_FAILS(eh_capture_start(&t, m, EH_SITE_RESID, 1, &err), EH_EINVAL, "cannot be taken");
+    CHECK_OK(eh_capture_start(&t, m, EH_SITE_NEURON, 1, &err));
+    const eh_observer o = eh_capture_observer(&t);
     CHECK_FAILS(eh_score_observed(m, full, 2, answer, &o, 1, &err), EH_EINVAL, "taken of 1");
-    eh_take_clear(&t);
-    const eh_put put = {.layer = -1};
-    eh_puts puts = {&put, 1};
-    const eh_observer p = eh_puts_observer(&puts);
+    eh_capture_clear(&t);
+    const eh_patch put = {.layer = -1};
+    eh_patches puts = {&put, 1};
+    const eh_observer p = eh_patches_observer(&puts);
     CHECK_FAILS(eh_score_observed(m, full, 2, answer, &p, 1, &err), EH_EINVAL, "patches for 1");
     eh_model_close(m);
 }

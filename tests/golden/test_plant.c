@@ -10,9 +10,9 @@
 #include "probe/heads.h"
 #include "stats/correlation.h"
 #include "stats/multiple.h"
-#include "study/ask.h"
+#include "audit/ask.h"
 #include "task/items.h"
-#include "text/locate.h"
+#include "text/positions.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define N_SEED 1
@@ -221,8 +221,8 @@ static int64_t select_heads(const planted *p, const double *y, uint64_t seed, eh
                 cluster[m++] = p->items.item[i].cluster;
             }
         const eh_sample s = {x, yc, cluster, cluster, m, n_u};
-        const eh_correlate_how how = {.seed = seed, .n_permutation = 199, .n_bootstrap = 20};
-        CHECK_OK(eh_correlate(&s, &how, c, NULL, &err));
+        const eh_correlate_options options = {.seed = seed, .n_permutation = 199, .n_bootstrap = 20};
+        CHECK_OK(eh_correlate(&s, &options, c, NULL, &err));
         for (int64_t u = 0; u < n_u; u++) {
             r[k * n_u + u] = c[u].r;
             pv[k * n_u + u] = c[u].p;
@@ -231,7 +231,7 @@ static int64_t select_heads(const planted *p, const double *y, uint64_t seed, eh
     CHECK_OK(eh_bh(pv, n_category * n_u, q, &err));
     int64_t n_pick = 0;
     CHECK_OK(eh_select_heads(r, q, n_category, p->truth.n_layer, p->truth.n_head,
-                             &(eh_select_how){.q = 0.05, .floor = 0.1, .share = 0.3}, pick, &n_pick, &err));
+                             &(eh_select_options){.q = 0.05, .floor = 0.1, .share = 0.3}, pick, &n_pick, &err));
     free(r);
     free(x);
     free(yc);

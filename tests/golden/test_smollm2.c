@@ -266,9 +266,9 @@ static void see_logits(void *ctx, json_t *row)
     const json_t *greedy = json_object_get(row, "greedy");
     if (greedy != NULL) {
         const eh_request prompt = {.tok = tok, .n_tok = n, .from = n};
-        const eh_sampling how = {.max_new = 32, .ignore_eos = true};
+        const eh_sampling options = {.max_new = 32, .ignore_eos = true};
         eh_generated out;
-        CHECK_OK(eh_generate(m, &prompt, 1, 1, &how, NULL, NULL, &out, &err));
+        CHECK_OK(eh_generate(m, &prompt, 1, 1, &options, NULL, NULL, &out, &err));
         for (int64_t i = 0; i < 32; i++) {
             if (number(json_object_get(row, "greedy_gap"), i) < 5e-3)
                 break;

@@ -8,7 +8,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "check.h"
-#include "edit/tune.h"
+#include "train/train.h"
 #include "format/weights.h"
 
 static const char *const folders[] = {"llama", "llama-mha", "llama-untied-scaled", "mistral", "qwen2", "qwen3"};

@@ -2,7 +2,7 @@
  * Tree attention against a plain double implementation on random forests, and the promise that a
  * token's bits do not depend on where its ancestors lie: in a forest, in a chain, or in a cache.
  */
-#include "kernel/attention.h"
+#include "op/attention.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -31,9 +31,9 @@ static const shape shapes[] = {
 /* A forest with its numbers. Rows of qkv: queries, keys, values side by side. */
 typedef struct forest {
     shape s;
-    int64_t n_tok, n_run;
-    eh_run run[RUN_MOST];
-    int32_t run_of[TOK_MOST];
+    int64_t n_tok, n_segment;
+    eh_segment segment[RUN_MOST];
+    int32_t segment_of[TOK_MOST];
     int64_t parent[TOK_MOST]; /* row; -1: a root, or the cache */
     int64_t depth[TOK_MOST];
     float *qkv, *out;
@@ -56,7 +56,7 @@ static float *draw(int64_t n, uint64_t index)
     return x;
 }
 
-/* Runs of random length hang on random tokens, often in the middle of a run; some start a tree of
+/* Segments of random length hang on random tokens, often in the middle of a segment; some start a tree of
  * their own, some continue a cached sequence. */
 static forest *grow(const shape *s, uint64_t seed, bool caches)
 {
@@ -70,26 +70,26 @@ static forest *grow(const shape *s, uint64_t seed, bool caches)
         f->cache_k[c] = draw(f->cached[c] * s->n_kv * s->d_head, seed + 100 + (uint64_t)c);
         f->cache_v[c] = draw(f->cached[c] * s->n_kv * s->d_head, seed + 200 + (uint64_t)c);
     }
-    while (f->n_run < 20) {
-        eh_run *run = &f->run[f->n_run];
-        const int64_t most = f->n_run % 5 == 0 ? 130 : 20;
-        *run = (eh_run){.first = f->n_tok, .n = 1 + eh_rng_below(&r, most), .parent = -1, .cache = -1};
+    while (f->n_segment < 20) {
+        eh_segment *segment = &f->segment[f->n_segment];
+        const int64_t most = f->n_segment % 5 == 0 ? 130 : 20;
+        *segment = (eh_segment){.first = f->n_tok, .n = 1 + eh_rng_below(&r, most), .parent = -1, .cache = -1};
         const int64_t kind = eh_rng_below(&r, 5);
-        if (f->n_run > 0 && kind >= 2) {
-            run->parent = eh_rng_below(&r, f->n_tok);
-            run->depth = f->depth[run->parent] + 1;
+        if (f->n_segment > 0 && kind >= 2) {
+            segment->parent = eh_rng_below(&r, f->n_tok);
+            segment->depth = f->depth[segment->parent] + 1;
         } else if (caches && kind == 1) {
-            run->cache = eh_rng_below(&r, f->n_cache);
-            run->depth = f->cached[run->cache];
+            segment->cache = eh_rng_below(&r, f->n_cache);
+            segment->depth = f->cached[segment->cache];
         }
-        if (run->depth + run->n > POS_MOST || f->n_tok + run->n > TOK_MOST)
+        if (segment->depth + segment->n > POS_MOST || f->n_tok + segment->n > TOK_MOST)
             continue;
-        for (int64_t i = 0; i < run->n; i++, f->n_tok++) {
-            f->run_of[f->n_tok] = (int32_t)f->n_run;
-            f->parent[f->n_tok] = i == 0 ? run->parent : f->n_tok - 1;
-            f->depth[f->n_tok] = run->depth + i;
+        for (int64_t i = 0; i < segment->n; i++, f->n_tok++) {
+            f->segment_of[f->n_tok] = (int32_t)f->n_segment;
+            f->parent[f->n_tok] = i == 0 ? segment->parent : f->n_tok - 1;
+            f->depth[f->n_tok] = segment->depth + i;
         }
-        f->n_run++;
+        f->n_segment++;
     }
     f->qkv = draw(f->n_tok * d_row(s), seed + 300);
     f->out = draw(f->n_tok * s->n_head * s->d_head, 0);
@@ -117,9 +117,9 @@ static void attend(const forest *f, const eh_simd *simd, int n_thread, eh_attent
         .d_head = s->d_head,
         .scale = (float)(1.0 / sqrt((double)s->d_head)),
         .window = s->window,
-        .n_run = f->n_run,
-        .run = f->run,
-        .run_of = f->run_of,
+        .n_segment = f->n_segment,
+        .segment = f->segment,
+        .segment_of = f->segment_of,
         .n_tok = f->n_tok,
         .q = f->qkv,
         .k = f->qkv + s->n_head * s->d_head,
@@ -149,7 +149,7 @@ static void path_of(const forest *f, int64_t tok, int64_t kv, const float **k, c
             row[pos] = t;
             const int64_t up = f->parent[t];
             if (up < 0 && pos > 0) { /* what is above lies in the cache */
-                const int64_t c = f->run[f->run_of[t]].cache;
+                const int64_t c = f->segment[f->segment_of[t]].cache;
                 for (int64_t p = 0; p < pos; p++) {
                     k[p] = f->cache_k[c] + (p * s->n_kv + kv) * d;
                     v[p] = f->cache_v[c] + (p * s->n_kv + kv) * d;
@@ -229,7 +229,7 @@ TEST(runs_that_continue_cached_sequences_match_the_plain_sums)
     check_forest(eh_simd_get(), true, 2);
 }
 
-/* The path of a token as a forest of one run. */
+/* The path of a token as a forest of one segment. */
 static forest *chain_of(const forest *f, int64_t tok)
 {
     const shape *s = &f->s;
@@ -237,8 +237,8 @@ static forest *chain_of(const forest *f, int64_t tok)
     CHECK(c != NULL);
     c->s = *s;
     c->n_tok = f->depth[tok] + 1;
-    c->n_run = 1;
-    c->run[0] = (eh_run){.n = c->n_tok, .parent = -1, .cache = -1};
+    c->n_segment = 1;
+    c->segment[0] = (eh_segment){.n = c->n_tok, .parent = -1, .cache = -1};
     c->qkv = draw(c->n_tok * d_row(s), 1);
     c->out = draw(c->n_tok * s->n_head * s->d_head, 0);
     for (int64_t kv = 0; kv < s->n_kv; kv++) {
@@ -265,8 +265,8 @@ TEST(a_token_has_the_same_bits_in_a_forest_and_in_a_chain_of_its_own)
             forest *f = grow(&shapes[i], 40 + i, caches != 0);
             const int64_t width = f->s.n_head * f->s.d_head;
             attend(f, eh_simd_get(), 2, NULL, NULL);
-            for (int64_t r = 0; r < f->n_run; r++)
-                for (int64_t t = f->run[r].first; t < f->run[r].first + f->run[r].n; t += 1 + f->run[r].n / 3) {
+            for (int64_t r = 0; r < f->n_segment; r++)
+                for (int64_t t = f->segment[r].first; t < f->segment[r].first + f->segment[r].n; t += 1 + f->segment[r].n / 3) {
                     forest *c = chain_of(f, t);
                     attend(c, eh_simd_get(), 1, NULL, NULL);
                     const float *got = f->out + t * width, *want = c->out + (c->n_tok - 1) * width;
@@ -336,9 +336,9 @@ TEST(two_tokens_by_hand)
     const shape s = {1, 1, 1, 0};
     forest *f = grow(&s, 1, false);
     f->n_tok = 2;
-    f->n_run = 1;
-    f->run[0] = (eh_run){.n = 2, .parent = -1, .cache = -1};
-    f->run_of[0] = f->run_of[1] = 0;
+    f->n_segment = 1;
+    f->segment[0] = (eh_segment){.n = 2, .parent = -1, .cache = -1};
+    f->segment_of[0] = f->segment_of[1] = 0;
     const float qkv[6] = {5, 0, 8, 1, 1.09861229f, 4};
     memcpy(f->qkv, qkv, sizeof qkv);
     attend(f, eh_simd_get(), 1, NULL, NULL);
@@ -352,12 +352,12 @@ TEST(no_tokens_and_no_memory)
     eh_arena arena = {.limit = 1000};
     const eh_attention none = {.n_head = 1, .n_kv = 1, .d_head = 1};
     CHECK_OK(eh_attention_run(&none, 1, &arena, &err));
-    const eh_run run = {.n = 1, .depth = 5000, .parent = -1, .cache = 0};
-    const int32_t run_of = 0;
+    const eh_segment segment = {.n = 1, .depth = 5000, .parent = -1, .cache = 0};
+    const int32_t segment_of = 0;
     eh_attention a = none;
-    a.n_run = a.n_tok = 1;
-    a.run = &run;
-    a.run_of = &run_of;
+    a.n_segment = a.n_tok = 1;
+    a.segment = &segment;
+    a.segment_of = &segment_of;
     CHECK_FAILS(eh_attention_run(&a, 1, &arena, &err), EH_ENOMEM, "attention over 5008 positions");
     CHECK_INT(arena.used, 0);
     eh_arena_clear(&arena);

@@ -12,7 +12,7 @@
 #include "check.h"
 #include "evenhand.h"
 #include "grad_room.h"
-#include "kernel/attention.h"
+#include "op/attention.h"
 
 static eh_err err;
 
@@ -177,15 +177,15 @@ TEST(rotating_back_is_the_transpose_of_rotating)
 /* ---- Attention ----------------------------------------------------------------------------------------- */
 
 typedef struct attention_case {
-    int64_t n_head, n_kv, d, window, n_run, run[4];
+    int64_t n_head, n_kv, d, window, n_segment, segment[4];
     const float *d_out;
 } attention_case;
 
 static int64_t n_tokens(const attention_case *c)
 {
     int64_t n = 0;
-    for (int64_t r = 0; r < c->n_run; r++)
-        n += c->run[r];
+    for (int64_t r = 0; r < c->n_segment; r++)
+        n += c->segment[r];
     return n;
 }
 
@@ -197,8 +197,8 @@ static double attention_sum(const double *x, int64_t n_x, const void *ctx)
     const int64_t ld = (c->n_head + 2 * c->n_kv) * c->d, group = c->n_head / c->n_kv;
     double sum = 0, p[64];
     int64_t first = 0;
-    for (int64_t r = 0; r < c->n_run; first += c->run[r++])
-        for (int64_t i = 0; i < c->run[r]; i++)
+    for (int64_t r = 0; r < c->n_segment; first += c->segment[r++])
+        for (int64_t i = 0; i < c->segment[r]; i++)
             for (int64_t h = 0; h < c->n_head; h++) {
                 const double *q = x + (first + i) * ld + h * c->d;
                 const int64_t from = c->window > 0 && i - c->window + 1 > 0 ? i - c->window + 1 : 0;
@@ -223,18 +223,18 @@ static double attention_sum(const double *x, int64_t n_x, const void *ctx)
 static void attention_back_of(const attention_case *c, const float *x, float qk, float v, int n_thread, float *dx)
 {
     const int64_t n = n_tokens(c), ld = (c->n_head + 2 * c->n_kv) * c->d;
-    eh_run run[4];
-    int32_t run_of[64];
+    eh_segment segment[4];
+    int32_t segment_of[64];
     int64_t first = 0;
-    for (int64_t r = 0; r < c->n_run; first += c->run[r++]) {
-        run[r] = (eh_run){.first = first, .n = c->run[r], .parent = -1, .cache = -1};
-        for (int64_t i = 0; i < c->run[r]; i++)
-            run_of[first + i] = (int32_t)r;
+    for (int64_t r = 0; r < c->n_segment; first += c->segment[r++]) {
+        segment[r] = (eh_segment){.first = first, .n = c->segment[r], .parent = -1, .cache = -1};
+        for (int64_t i = 0; i < c->segment[r]; i++)
+            segment_of[first + i] = (int32_t)r;
     }
     const int64_t k_at = c->n_head * c->d, v_at = k_at + c->n_kv * c->d;
     const eh_attention a = {.simd = eh_simd_get(), .n_head = c->n_head, .n_kv = c->n_kv, .d_head = c->d,
-                            .scale = (float)(1.0 / sqrt((double)c->d)), .window = c->window, .n_run = c->n_run,
-                            .run = run, .run_of = run_of, .n_tok = n, .q = x, .k = x + k_at, .v = x + v_at, .ld = ld};
+                            .scale = (float)(1.0 / sqrt((double)c->d)), .window = c->window, .n_segment = c->n_segment,
+                            .segment = segment, .segment_of = segment_of, .n_tok = n, .q = x, .k = x + k_at, .v = x + v_at, .ld = ld};
     const eh_attention_grad g = {c->d_out, qk, v, dx, dx + k_at, dx + v_at};
     eh_arena arena = {0};
     CHECK_OK(eh_attention_back(&a, &g, n_thread, &arena, &err));

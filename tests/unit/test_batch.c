@@ -84,16 +84,16 @@ TEST(a_forest_by_hand)
     add("3", 1, 2);
     eh_batch_order(s.request, s.n, s.order);
     const eh_batch b = pack(0, 100, EH_SHARE_ALL, &arena, &next);
-    const int32_t tok[6] = {1, 2, 3, 4, 5, 3}, depth[6] = {0, 1, 2, 3, 2, 0}, run_of[6] = {0, 0, 0, 0, 1, 2};
+    const int32_t tok[6] = {1, 2, 3, 4, 5, 3}, depth[6] = {0, 1, 2, 3, 2, 0}, segment_of[6] = {0, 0, 0, 0, 1, 2};
     CHECK_INT(next, 3);
     CHECK_INT(b.n_tok, 6);
     CHECK(memcmp(b.tok, tok, sizeof tok) == 0);
     CHECK(memcmp(b.depth, depth, sizeof depth) == 0);
-    CHECK(memcmp(b.run_of, run_of, sizeof run_of) == 0);
+    CHECK(memcmp(b.segment_of, segment_of, sizeof segment_of) == 0);
     CHECK_INT(b.deepest, 3);
-    CHECK_INT(b.n_run, 3);
-    const eh_run runs[3] = {{0, 4, 0, -1, -1}, {4, 1, 2, 1, -1}, {5, 1, 0, -1, -1}};
-    CHECK(memcmp(b.run, runs, sizeof runs) == 0);
+    CHECK_INT(b.n_segment, 3);
+    const eh_segment runs[3] = {{0, 4, 0, -1, -1}, {4, 1, 2, 1, -1}, {5, 1, 0, -1, -1}};
+    CHECK(memcmp(b.segment, runs, sizeof runs) == 0);
 
     /* Asked: after 12 (row 1), 123 (2), 1234 (3), 125 (4), 3 (5). */
     CHECK_INT(b.n_ask, 5);
@@ -129,11 +129,11 @@ TEST(without_sharing_every_request_is_a_tree_of_its_own)
     const eh_batch shared = pack(0, 100, EH_SHARE_ALL, &arena, &next);
     const eh_batch alone = pack(0, 100, EH_SHARE_NONE, &arena, &next);
     CHECK_INT(shared.n_tok, 4);
-    CHECK_INT(shared.n_run, 2); /* the same request twice adds no run */
+    CHECK_INT(shared.n_segment, 2); /* the same request twice adds no segment */
     CHECK_INT(alone.n_tok, 9);
-    CHECK_INT(alone.n_run, 3);
+    CHECK_INT(alone.n_segment, 3);
     for (int r = 0; r < 3; r++)
-        CHECK(alone.run[r].parent == -1 && alone.run[r].depth == 0 && alone.run[r].n == 3);
+        CHECK(alone.segment[r].parent == -1 && alone.segment[r].depth == 0 && alone.segment[r].n == 3);
     eh_arena_clear(&arena);
 }
 
@@ -160,7 +160,7 @@ TEST(apart_the_answer_rows_are_nobody_elses)
         for (int64_t row = b.last_row[i]; row >= 0;) { /* no path goes through another's answer */
             for (int k = 0; k < 5; k++)
                 CHECK(k == i || b.last_row[k] != row);
-            const eh_run *r = &b.run[b.run_of[row]];
+            const eh_segment *r = &b.segment[b.segment_of[row]];
             row = row > r->first ? row - 1 : r->parent;
         }
     eh_arena_clear(&arena);
@@ -213,7 +213,7 @@ static int64_t trie_size(int64_t from, int64_t to)
 static bool path_is(const eh_batch *b, int64_t row, const int32_t *tok, int64_t n)
 {
     while (n > 0 && row >= 0) {
-        const eh_run *r = &b->run[b->run_of[row]];
+        const eh_segment *r = &b->segment[b->segment_of[row]];
         if (b->tok[row] != tok[n - 1] || b->depth[row] != n - 1)
             return false;
         row = row > r->first ? row - 1 : r->parent;

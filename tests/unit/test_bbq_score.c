@@ -8,7 +8,7 @@
 #include "task/bbq_score.h"
 #include "task/probe.h"
 
-static const eh_bootstrap_how quick = {.seed = 1, .n_resample = 200};
+static const eh_bootstrap_options quick = {.seed = 1, .n_resample = 200};
 
 /* ---- One answer ------------------------------------------------------------------------------------ */
 

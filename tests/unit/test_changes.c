@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "study/changes.h"
+#include "audit/changes.h"
 
 static double value_of(const eh_audit *a, const char *category, const char *score)
 {

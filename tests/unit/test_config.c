@@ -1,5 +1,5 @@
 /* config.json in its variants: what is read, what is assumed, what is refused and in which words. */
-#include "model/config.h"
+#include "arch/config.h"
 
 #include <jansson.h>
 #include <string.h>

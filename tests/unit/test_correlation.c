@@ -231,7 +231,7 @@ TEST(correlate_gives_each_unit_what_two_columns_give)
             x[i * UNITS + u] = (float)(floor(4 * eh_rng_normal(&r)) + u * y[i]);
     }
     const eh_sample s = {x, y, stratum, cluster, N, UNITS};
-    CHECK_OK(eh_correlate(&s, &(eh_correlate_how){.n_permutation = 99, .n_bootstrap = 99}, c, &n_constant, &err));
+    CHECK_OK(eh_correlate(&s, &(eh_correlate_options){.n_permutation = 99, .n_bootstrap = 99}, c, &n_constant, &err));
     double within[UNITS];
     CHECK_OK(eh_correlate_within(x, y, stratum, N, UNITS, within, &err));
     CHECK_INT(n_constant, 0);
@@ -260,8 +260,8 @@ TEST(p_is_the_share_of_permutations_within_strata)
     eh_correlation c;
     floats(x12, 12, x);
     const eh_sample s = {x, y12, by_four, by_four, 12, 1};
-    const eh_correlate_how how = {.seed = 1, .n_permutation = 99999, .n_bootstrap = 9};
-    CHECK_OK(eh_correlate(&s, &how, &c, NULL, &err));
+    const eh_correlate_options options = {.seed = 1, .n_permutation = 99999, .n_bootstrap = 9};
+    CHECK_OK(eh_correlate(&s, &options, &c, NULL, &err));
     CHECK_NEAR(c.p, 356.0 / 13824, 0.0015);
     CHECK_INT(c.n_permutation, 99999);
 }
@@ -283,13 +283,13 @@ TEST(p_counts_ties_whatever_the_unit)
         for (int u = 0; u < UNITS; u++)
             x[i * UNITS + u] = (float)eh_rng_below(&r, 3);
     }
-    const eh_correlate_how how = {.seed = 3, .n_permutation = 999, .n_bootstrap = 1};
+    const eh_correlate_options options = {.seed = 3, .n_permutation = 999, .n_bootstrap = 1};
     const eh_sample plain = {x, y, stratum, stratum, N, UNITS}, other = {x, scaled, stratum, stratum, N, UNITS};
-    CHECK_OK(eh_correlate(&plain, &how, want, NULL, &err));
+    CHECK_OK(eh_correlate(&plain, &options, want, NULL, &err));
     for (double unit = 0.1; unit < 1000; unit *= 9.7) {
         for (int i = 0; i < N; i++)
             scaled[i] = unit * (y[i] + 0.3);
-        CHECK_OK(eh_correlate(&other, &how, c, NULL, &err));
+        CHECK_OK(eh_correlate(&other, &options, c, NULL, &err));
         for (int u = 0; u < UNITS; u++)
             CHECK_NEAR(c[u].p, want[u].p, 0);
     }
@@ -311,7 +311,7 @@ TEST(p_says_nothing_on_differences_between_strata)
         x[2 * i + 1] = (float)(stratum[i] + 0.1 * eh_rng_normal(&r));
     }
     const eh_sample s = {x, y, stratum, stratum, 40, 2};
-    CHECK_OK(eh_correlate(&s, &(eh_correlate_how){.seed = 1, .n_bootstrap = 99}, c, NULL, &err));
+    CHECK_OK(eh_correlate(&s, &(eh_correlate_options){.seed = 1, .n_bootstrap = 99}, c, NULL, &err));
     CHECK(c[0].r > 0.95 && c[1].r > 0.95);
     CHECK(isnan(c[0].within) && c[0].p == 1 && !c[0].constant);
     CHECK(fabs(c[1].within) < 0.5 && c[1].p > 0.05);
@@ -343,14 +343,14 @@ TEST(p_is_uniform_where_there_is_no_effect)
     double mean = 0;
     make_null(x, y, stratum, 1);
     eh_sample s = {x, y, stratum, stratum, NULL_ITEMS, NULL_UNITS};
-    const eh_correlate_how how = {.seed = 2, .n_permutation = 1999, .n_bootstrap = 20, .n_thread = 2};
-    CHECK_OK(eh_correlate(&s, &how, c, NULL, &err));
+    const eh_correlate_options options = {.seed = 2, .n_permutation = 1999, .n_bootstrap = 20, .n_thread = 2};
+    CHECK_OK(eh_correlate(&s, &options, c, NULL, &err));
     for (int u = 0; u < NULL_UNITS; u++) {
         small += c[u].p <= 0.05;
         mean += c[u].p / NULL_UNITS;
     }
     s.stratum = one;
-    CHECK_OK(eh_correlate(&s, &(eh_correlate_how){.n_permutation = 199, .n_bootstrap = 20}, c, NULL, &err));
+    CHECK_OK(eh_correlate(&s, &(eh_correlate_options){.n_permutation = 199, .n_bootstrap = 20}, c, NULL, &err));
     for (int u = 0; u < NULL_UNITS; u++)
         naive += c[u].p <= 0.05;
     print_message("p <= 0.05: %d of %d within strata, %d without; mean p %.3f\n", small, NULL_UNITS, naive, mean);
@@ -379,8 +379,8 @@ TEST(p_is_valid_after_the_second_and_third_look)
             x[i * UNITS + u] = (float)eh_rng_normal(&r);
     }
     const eh_sample s = {x, y, stratum, stratum, N, UNITS};
-    const eh_correlate_how how = {.seed = 4, .n_permutation = 99, .n_bootstrap = 1, .n_thread = 2};
-    CHECK_OK(eh_correlate(&s, &how, c, NULL, &err));
+    const eh_correlate_options options = {.seed = 4, .n_permutation = 99, .n_bootstrap = 1, .n_thread = 2};
+    CHECK_OK(eh_correlate(&s, &options, c, NULL, &err));
     const double level[6] = {0.005, 0.02, 0.05, 0.1, 0.2, 0.5};
     for (int k = 0; k < 6; k++) {
         int n = 0;
@@ -411,7 +411,7 @@ TEST(p_has_more_permutations_where_it_is_small)
         x[2 * i + 1] = (float)eh_rng_normal(&r);
     }
     const eh_sample s = {x, y, stratum, stratum, N, 2};
-    CHECK_OK(eh_correlate(&s, &(eh_correlate_how){.n_permutation = 499, .n_bootstrap = 50}, c, NULL, &err));
+    CHECK_OK(eh_correlate(&s, &(eh_correlate_options){.n_permutation = 499, .n_bootstrap = 50}, c, NULL, &err));
     CHECK_INT(c[0].n_permutation, 9999); /* 20 (499 + 1) - 1 */
     CHECK_NEAR(c[0].p, 1e-4, 1e-18);
     CHECK_NEAR(c[0].r, -1, 1e-12);
@@ -437,8 +437,8 @@ TEST(p_of_a_later_look_is_that_of_as_many_permutations_at_once)
     }
     const eh_sample s = {x, y, stratum, stratum, N, UNITS};
     int n = 0;
-    CHECK_OK(eh_correlate(&s, &(eh_correlate_how){.n_permutation = 99, .n_bootstrap = 1}, looked, NULL, &err));
-    CHECK_OK(eh_correlate(&s, &(eh_correlate_how){.n_permutation = 999, .n_bootstrap = 1}, once, NULL, &err));
+    CHECK_OK(eh_correlate(&s, &(eh_correlate_options){.n_permutation = 99, .n_bootstrap = 1}, looked, NULL, &err));
+    CHECK_OK(eh_correlate(&s, &(eh_correlate_options){.n_permutation = 999, .n_bootstrap = 1}, once, NULL, &err));
     for (int u = 0; u < UNITS; u++) {
         if (looked[u].n_permutation != 999)
             continue;
@@ -466,9 +466,9 @@ TEST(correlate_is_the_same_bytes_for_any_number_of_threads)
         x[i * NULL_UNITS] = (float)y[i]; /* one unit goes through all looks */
     const eh_sample s = {x, y, stratum, stratum, NULL_ITEMS, NULL_UNITS};
     for (int t = 0; t < 4; t++) {
-        const eh_correlate_how how = {
+        const eh_correlate_options options = {
             .seed = t < 3 ? 1 : 2, .n_permutation = 199, .n_bootstrap = 50, .n_thread = t < 3 ? t + 1 : 1};
-        CHECK_OK(eh_correlate(&s, &how, c[t], NULL, &err));
+        CHECK_OK(eh_correlate(&s, &options, c[t], NULL, &err));
     }
     int differ = 0;
     for (int u = 0; u < NULL_UNITS; u++) {
@@ -494,13 +494,13 @@ TEST(correlate_of_a_unit_does_not_hear_of_the_others)
     eh_correlation alone;
     make_null(x, y, stratum, 0);
     const eh_sample s = {x, y, stratum, stratum, NULL_ITEMS, NULL_UNITS};
-    const eh_correlate_how how = {.seed = 1, .n_permutation = 199, .n_bootstrap = 50};
-    CHECK_OK(eh_correlate(&s, &how, c, NULL, &err));
+    const eh_correlate_options options = {.seed = 1, .n_permutation = 199, .n_bootstrap = 50};
+    CHECK_OK(eh_correlate(&s, &options, c, NULL, &err));
     for (int u = 0; u < NULL_UNITS; u += 133) {
         for (int i = 0; i < NULL_ITEMS; i++)
             column[i] = x[i * NULL_UNITS + u];
         const eh_sample one = {column, y, stratum, stratum, NULL_ITEMS, 1};
-        CHECK_OK(eh_correlate(&one, &how, &alone, NULL, &err));
+        CHECK_OK(eh_correlate(&one, &options, &alone, NULL, &err));
         CHECK(same(alone.p, c[u].p) && same(alone.r, c[u].r) && same(alone.low, c[u].low) &&
               same(alone.high, c[u].high));
     }
@@ -519,13 +519,13 @@ TEST(interval_agrees_with_scipy)
     eh_correlation c;
     floats(x12, 12, x);
     const eh_sample s = {x, y12, by_four, own, 12, 1};
-    eh_correlate_how how = {.seed = 1, .n_permutation = 99, .n_bootstrap = 20000, .n_thread = 2};
-    CHECK_OK(eh_correlate(&s, &how, &c, NULL, &err));
+    eh_correlate_options options = {.seed = 1, .n_permutation = 99, .n_bootstrap = 20000, .n_thread = 2};
+    CHECK_OK(eh_correlate(&s, &options, &c, NULL, &err));
     CHECK_STR(c.method, "bca");
     CHECK_NEAR(c.low, 0.5515, 0.015);
     CHECK_NEAR(c.high, 0.9439, 0.006);
-    how.percentile = true;
-    CHECK_OK(eh_correlate(&s, &how, &c, NULL, &err));
+    options.percentile = true;
+    CHECK_OK(eh_correlate(&s, &options, &c, NULL, &err));
     CHECK_STR(c.method, "percentile");
     CHECK_NEAR(c.low, 0.5681, 0.015);
     CHECK_NEAR(c.high, 0.9474, 0.006);
@@ -549,12 +549,12 @@ TEST(interval_draws_clusters)
         own[i] = i;
         own[i + N] = N + i;
     }
-    const eh_correlate_how how = {.seed = 1, .n_permutation = 99, .n_bootstrap = 2000};
+    const eh_correlate_options options = {.seed = 1, .n_permutation = 99, .n_bootstrap = 2000};
     const eh_sample a = {x, y, stratum, pair, N, 1}, b = {x, y, stratum, pair, 2 * N, 1};
     const eh_sample c = {x, y, stratum, own, 2 * N, 1};
-    CHECK_OK(eh_correlate(&a, &how, &once, NULL, &err));
-    CHECK_OK(eh_correlate(&b, &how, &twice, NULL, &err));
-    CHECK_OK(eh_correlate(&c, &how, &naive, NULL, &err));
+    CHECK_OK(eh_correlate(&a, &options, &once, NULL, &err));
+    CHECK_OK(eh_correlate(&b, &options, &twice, NULL, &err));
+    CHECK_OK(eh_correlate(&c, &options, &naive, NULL, &err));
     CHECK_NEAR(twice.low, once.low, 1e-12);
     CHECK_NEAR(twice.high, once.high, 1e-12);
     CHECK(naive.high - naive.low < 0.85 * (twice.high - twice.low)); /* 1/sqrt(2) in theory */
@@ -568,7 +568,7 @@ TEST(interval_of_one_cluster_is_none)
     eh_correlation c;
     floats(x12, 12, x);
     const eh_sample s = {x, y12, by_four, one, 12, 1};
-    CHECK_OK(eh_correlate(&s, &(eh_correlate_how){.n_permutation = 99}, &c, NULL, &err));
+    CHECK_OK(eh_correlate(&s, &(eh_correlate_options){.n_permutation = 99}, &c, NULL, &err));
     CHECK_STR(c.method, "none");
     CHECK(isnan(c.low) && isnan(c.high));
     CHECK_NEAR(c.r, 0.81011654926558985, 1e-14);
@@ -590,7 +590,7 @@ TEST(constant_units_are_flagged_and_counted)
         x[3 * i + 2] = i % 3 == 0 ? 0.99999994f : i % 3 == 1 ? 1.0f : 1.0000001f;
     }
     const eh_sample s = {x, y12, by_four, by_four, 12, 3};
-    CHECK_OK(eh_correlate(&s, &(eh_correlate_how){.n_permutation = 99, .n_bootstrap = 99}, c, &n_constant, &err));
+    CHECK_OK(eh_correlate(&s, &(eh_correlate_options){.n_permutation = 99, .n_bootstrap = 99}, c, &n_constant, &err));
     CHECK_INT(n_constant, 2);
     for (int u = 0; u < 3; u += 2) {
         CHECK(c[u].constant && isnan(c[u].r) && isnan(c[u].rho) && isnan(c[u].within) && isnan(c[u].low));
@@ -608,7 +608,7 @@ TEST(correlate_of_constant_units_alone_is_no_crash)
     eh_correlation c;
     int64_t n_constant = 0;
     const eh_sample s = {x, y12, by_four, by_four, 12, 1};
-    CHECK_OK(eh_correlate(&s, &(eh_correlate_how){0}, &c, &n_constant, &err));
+    CHECK_OK(eh_correlate(&s, &(eh_correlate_options){0}, &c, &n_constant, &err));
     CHECK(c.constant && c.p == 1);
     CHECK_INT(n_constant, 1);
 }
@@ -628,29 +628,29 @@ TEST(correlate_refuses_what_has_no_answer)
     inf[3] = INFINITY;
     eh_correlation c = {.p = 7};
     int64_t n = 7;
-    const eh_correlate_how how = {.n_permutation = 9, .n_bootstrap = 9};
+    const eh_correlate_options options = {.n_permutation = 9, .n_bootstrap = 9};
     eh_sample s = {x, y12, own, own, 12, 1};
-    CHECK_FAILS(eh_correlate(&s, &how, &c, &n, &err), EH_EDOM, "nothing to permute");
+    CHECK_FAILS(eh_correlate(&s, &options, &c, &n, &err), EH_EDOM, "nothing to permute");
     s = (eh_sample){x, flat, by_four, own, 12, 1};
-    CHECK_FAILS(eh_correlate(&s, &how, &c, &n, &err), EH_EDOM, "does not vary at all");
+    CHECK_FAILS(eh_correlate(&s, &options, &c, &n, &err), EH_EDOM, "does not vary at all");
     s = (eh_sample){x, steps, by_four, own, 12, 1};
-    CHECK_FAILS(eh_correlate(&s, &how, &c, &n, &err), EH_EDOM, "does not vary within any stratum");
+    CHECK_FAILS(eh_correlate(&s, &options, &c, &n, &err), EH_EDOM, "does not vary within any stratum");
     s = (eh_sample){x, bad, by_four, own, 12, 1};
-    CHECK_FAILS(eh_correlate(&s, &how, &c, &n, &err), EH_ENUMERIC, "measure of item 7");
+    CHECK_FAILS(eh_correlate(&s, &options, &c, &n, &err), EH_ENUMERIC, "measure of item 7");
     s = (eh_sample){inf, y12, by_four, own, 6, 2};
-    CHECK_FAILS(eh_correlate(&s, &how, &c, &n, &err), EH_ENUMERIC, "unit 1 on item 1");
+    CHECK_FAILS(eh_correlate(&s, &options, &c, &n, &err), EH_ENUMERIC, "unit 1 on item 1");
     s = (eh_sample){x, y12, by_four, own, 2, 1};
-    CHECK_FAILS(eh_correlate(&s, &how, &c, &n, &err), EH_EDOM, "2 items");
+    CHECK_FAILS(eh_correlate(&s, &options, &c, &n, &err), EH_EDOM, "2 items");
     s = (eh_sample){x, y12, by_four, own, 12, 0};
-    CHECK_FAILS(eh_correlate(&s, &how, &c, &n, &err), EH_EINVAL, "0 units");
+    CHECK_FAILS(eh_correlate(&s, &options, &c, &n, &err), EH_EINVAL, "0 units");
     s = (eh_sample){x, y12, by_four, own, 12, INT64_MAX / 4};
-    CHECK_FAILS(eh_correlate(&s, &how, &c, &n, &err), EH_EINVAL, "of either can be had");
+    CHECK_FAILS(eh_correlate(&s, &options, &c, &n, &err), EH_EINVAL, "of either can be had");
     s = (eh_sample){x, y12, by_four, own, INT64_MAX / 4, 1};
-    CHECK_FAILS(eh_correlate(&s, &how, &c, &n, &err), EH_EINVAL, "of either can be had");
+    CHECK_FAILS(eh_correlate(&s, &options, &c, &n, &err), EH_EINVAL, "of either can be had");
     s = (eh_sample){x, y12, by_four, own, 12, 1};
-    CHECK_FAILS(eh_correlate(&s, &(eh_correlate_how){.n_permutation = -1}, &c, &n, &err), EH_EINVAL, "-1 permutations");
-    CHECK_FAILS(eh_correlate(&s, &(eh_correlate_how){.n_bootstrap = -1}, &c, &n, &err), EH_EINVAL, "-1 resamples");
-    CHECK_FAILS(eh_correlate(&s, &(eh_correlate_how){.level = 2}, &c, &n, &err), EH_EINVAL, "level is 2");
+    CHECK_FAILS(eh_correlate(&s, &(eh_correlate_options){.n_permutation = -1}, &c, &n, &err), EH_EINVAL, "-1 permutations");
+    CHECK_FAILS(eh_correlate(&s, &(eh_correlate_options){.n_bootstrap = -1}, &c, &n, &err), EH_EINVAL, "-1 resamples");
+    CHECK_FAILS(eh_correlate(&s, &(eh_correlate_options){.level = 2}, &c, &n, &err), EH_EINVAL, "level is 2");
     CHECK(c.p == 7 && n == 7);
 
     double r = 7;
@@ -689,8 +689,8 @@ TEST(split_half_finds_the_reliability_that_was_planted)
     eh_reliability a, b, none;
     make_map(x, y, cluster, sqrt(3.0 / MAP_ITEMS));
     const eh_sample s = {x, y, cluster, cluster, MAP_ITEMS, MAP_UNITS};
-    CHECK_OK(eh_split_half(&s, &(eh_split_how){.seed = 1, .n_thread = 2}, &a, &err));
-    CHECK_OK(eh_split_half(&s, &(eh_split_how){.seed = 1, .n_thread = 1}, &b, &err));
+    CHECK_OK(eh_split_half(&s, &(eh_halves_options){.seed = 1, .n_thread = 2}, &a, &err));
+    CHECK_OK(eh_split_half(&s, &(eh_halves_options){.seed = 1, .n_thread = 1}, &b, &err));
     print_message("planted 0.6 and 0.75: %.3f and %.3f (%.3f to %.3f)\n", a.half, a.value, a.low, a.high);
     CHECK(a.defined);
     CHECK_NEAR(a.half, 0.6, 0.08); /* the variance of 400 loadings is off by 7 % (1 sd), 0.6 by 0.017; y's by more */
@@ -700,11 +700,11 @@ TEST(split_half_finds_the_reliability_that_was_planted)
     CHECK_INT(a.n_undefined, 0);
     CHECK(same(a.half, b.half) && same(a.low, b.low) && same(a.high, b.high));
 
-    CHECK_OK(eh_split_half(&s, &(eh_split_how){.seed = 1, .within = true}, &b, &err));
+    CHECK_OK(eh_split_half(&s, &(eh_halves_options){.seed = 1, .within = true}, &b, &err));
     CHECK_NEAR(b.half, 0.53, 0.08); /* a quarter of the freedom went into the means: 3/4 n items, 2.25 / 4.25 */
 
     make_map(x, y, cluster, 0);
-    CHECK_OK(eh_split_half(&s, &(eh_split_how){.seed = 1}, &none, &err));
+    CHECK_OK(eh_split_half(&s, &(eh_halves_options){.seed = 1}, &none, &err));
     print_message("of noise: %.3f (%.3f to %.3f)\n", none.value, none.low, none.high);
     CHECK(fabs(none.value) < 0.3);
 }
@@ -726,7 +726,7 @@ TEST(split_half_of_two_clusters_is_the_agreement_of_their_maps)
             x[i * UNITS + u] = u == 4 && i < 6 ? 1 : (float)(eh_rng_normal(&r) + 0.5 * u * y12[i]);
     }
     const eh_sample sample = {x, y12, by_four, cluster, 12, UNITS};
-    CHECK_OK(eh_split_half(&sample, &(eh_split_how){.n_split = 7}, &s, &err));
+    CHECK_OK(eh_split_half(&sample, &(eh_halves_options){.n_split = 7}, &s, &err));
     CHECK_OK(eh_correlate_within(x, y12, NULL, 6, UNITS, one, &err));
     CHECK_OK(eh_correlate_within(x + 6 * UNITS, y12 + 6, NULL, 6, UNITS, two, &err));
     CHECK_OK(eh_map_correlation(one, two, UNITS, &m, &err));
@@ -745,7 +745,7 @@ TEST(split_half_does_not_run_off_below)
     const int32_t cluster[6] = {0, 0, 0, 1, 1, 1};
     const eh_sample s = {x, y, cluster, cluster, 6, 3};
     eh_reliability e;
-    CHECK_OK(eh_split_half(&s, &(eh_split_how){0}, &e, &err));
+    CHECK_OK(eh_split_half(&s, &(eh_halves_options){0}, &e, &err));
     CHECK_NEAR(e.half, -1, 1e-12);
     CHECK_NEAR(e.value, -1, 0);
 }
@@ -760,7 +760,7 @@ TEST(split_half_counts_what_is_not_defined)
     for (int i = 0; i < 36; i++)
         x[i] = (float)(i * i % 7);
     const eh_sample s = {x, steps, by_four, two, 12, 3};
-    CHECK_OK(eh_split_half(&s, &(eh_split_how){.within = true, .n_split = 10}, &e, &err));
+    CHECK_OK(eh_split_half(&s, &(eh_halves_options){.within = true, .n_split = 10}, &e, &err));
     CHECK(!e.defined && isnan(e.value) && isnan(e.half) && isnan(e.low));
     CHECK_INT(e.n_undefined, 10);
 }
@@ -774,14 +774,14 @@ TEST(split_half_refuses_what_cannot_be_split)
     for (int i = 0; i < 36; i++)
         x[i] = (float)(i * i % 7);
     eh_sample s = {x, y12, by_four, one, 12, 3};
-    CHECK_FAILS(eh_split_half(&s, &(eh_split_how){0}, &e, &err), EH_EDOM, "1 clusters");
+    CHECK_FAILS(eh_split_half(&s, &(eh_halves_options){0}, &e, &err), EH_EDOM, "1 clusters");
     s = (eh_sample){x, y12, by_four, by_four, 12, 2};
-    CHECK_FAILS(eh_split_half(&s, &(eh_split_how){0}, &e, &err), EH_EDOM, "2 units");
+    CHECK_FAILS(eh_split_half(&s, &(eh_halves_options){0}, &e, &err), EH_EDOM, "2 units");
     s.n_unit = 3;
-    CHECK_FAILS(eh_split_half(&s, &(eh_split_how){.n_split = -2}, &e, &err), EH_EINVAL, "-2 splits");
-    CHECK_FAILS(eh_split_half(&s, &(eh_split_how){.level = NAN}, &e, &err), EH_EINVAL, "level");
+    CHECK_FAILS(eh_split_half(&s, &(eh_halves_options){.n_split = -2}, &e, &err), EH_EINVAL, "-2 splits");
+    CHECK_FAILS(eh_split_half(&s, &(eh_halves_options){.level = NAN}, &e, &err), EH_EINVAL, "level");
     x[4] = NAN;
-    CHECK_FAILS(eh_split_half(&s, &(eh_split_how){0}, &e, &err), EH_ENUMERIC, "unit 1 on item 1");
+    CHECK_FAILS(eh_split_half(&s, &(eh_halves_options){0}, &e, &err), EH_ENUMERIC, "unit 1 on item 1");
     CHECK(e.half == 7);
 }
 

@@ -213,10 +213,10 @@ TEST(bootstrap_is_the_same_bytes_for_any_number_of_threads)
     const eh_clusters c = {sum, 37, 2};
     const eh_statistic stat[2] = {{ratio, NULL, 5}, {column, &second, 6}};
     eh_estimate one[2], two[2], three[2], other[2];
-    CHECK_OK(eh_bootstrap(&c, stat, 2, &(eh_bootstrap_how){.seed = 3, .n_resample = 700, .n_thread = 1}, one, &err));
-    CHECK_OK(eh_bootstrap(&c, stat, 2, &(eh_bootstrap_how){.seed = 3, .n_resample = 700, .n_thread = 2}, two, &err));
-    CHECK_OK(eh_bootstrap(&c, stat, 2, &(eh_bootstrap_how){.seed = 3, .n_resample = 700, .n_thread = 3}, three, &err));
-    CHECK_OK(eh_bootstrap(&c, stat, 2, &(eh_bootstrap_how){.seed = 4, .n_resample = 700, .n_thread = 1}, other, &err));
+    CHECK_OK(eh_bootstrap(&c, stat, 2, &(eh_bootstrap_options){.seed = 3, .n_resample = 700, .n_thread = 1}, one, &err));
+    CHECK_OK(eh_bootstrap(&c, stat, 2, &(eh_bootstrap_options){.seed = 3, .n_resample = 700, .n_thread = 2}, two, &err));
+    CHECK_OK(eh_bootstrap(&c, stat, 2, &(eh_bootstrap_options){.seed = 3, .n_resample = 700, .n_thread = 3}, three, &err));
+    CHECK_OK(eh_bootstrap(&c, stat, 2, &(eh_bootstrap_options){.seed = 4, .n_resample = 700, .n_thread = 1}, other, &err));
     for (int s = 0; s < 2; s++) {
         CHECK(same(&one[s], &two[s]));
         CHECK(same(&one[s], &three[s]));
@@ -238,10 +238,10 @@ TEST(bootstrap_of_one_statistic_does_not_hear_of_the_others)
     const int first = 0;
     const eh_clusters c = {sum, 20, 2};
     const eh_statistic both[2] = {{column, &first, 0}, {ratio, NULL, 0}};
-    const eh_bootstrap_how how = {.seed = 9, .n_resample = 300};
+    const eh_bootstrap_options options = {.seed = 9, .n_resample = 300};
     eh_estimate alone, pair[2];
-    CHECK_OK(eh_bootstrap(&c, &both[1], 1, &how, &alone, &err));
-    CHECK_OK(eh_bootstrap(&c, both, 2, &how, pair, &err));
+    CHECK_OK(eh_bootstrap(&c, &both[1], 1, &options, &alone, &err));
+    CHECK_OK(eh_bootstrap(&c, both, 2, &options, pair, &err));
     CHECK(same(&alone, &pair[1]));
 }
 
@@ -263,7 +263,7 @@ TEST(bootstrap_of_a_mean_has_the_width_of_theory)
     const eh_statistic stat = {ratio, NULL, 400};
     eh_estimate e;
     CHECK_OK(
-        eh_bootstrap(&c, &stat, 1, &(eh_bootstrap_how){.seed = 1, .n_resample = 4000, .percentile = true}, &e, &err));
+        eh_bootstrap(&c, &stat, 1, &(eh_bootstrap_options){.seed = 1, .n_resample = 4000, .percentile = true}, &e, &err));
     const double half = 1.959964 * sqrt(var / 400);
     CHECK_STR(e.method, "percentile");
     CHECK_NEAR(e.value, mean, 1e-15);
@@ -294,14 +294,14 @@ TEST(bootstrap_of_clusters_covers_and_of_rows_does_not)
         }
         const eh_clusters by_cluster = {cluster, N, 2}, by_row = {row, (int64_t)N * ROWS, 2};
         const eh_statistic stat = {ratio, NULL, 0};
-        const eh_bootstrap_how how = {.seed = (uint64_t)k, .n_resample = 300, .n_thread = 2};
+        const eh_bootstrap_options options = {.seed = (uint64_t)k, .n_resample = 300, .n_thread = 2};
         eh_estimate e;
-        CHECK_OK(eh_bootstrap(&by_cluster, &stat, 1, &how, &e, &err));
+        CHECK_OK(eh_bootstrap(&by_cluster, &stat, 1, &options, &e, &err));
         covered += e.low <= 0.5 && 0.5 <= e.high;
         if (k % 3 != 0)
             continue;
         CHECK_OK(
-            eh_bootstrap(&by_row, &stat, 1, &(eh_bootstrap_how){.seed = (uint64_t)k, .n_resample = 100}, &e, &err));
+            eh_bootstrap(&by_row, &stat, 1, &(eh_bootstrap_options){.seed = (uint64_t)k, .n_resample = 100}, &e, &err));
         covered_rows += e.low <= 0.5 && 0.5 <= e.high;
     }
     print_message("covered: %d of %d by cluster, %d of %d by row\n", covered, SETS, covered_rows, SETS / 3);
@@ -325,7 +325,7 @@ TEST(bootstrap_of_two_measurements_side_by_side_is_paired)
     const eh_clusters c = {sum, 30, 3};
     const eh_statistic stat[2] = {{column, &first, 0}, {difference, NULL, 0}};
     eh_estimate e[2];
-    CHECK_OK(eh_bootstrap(&c, stat, 2, &(eh_bootstrap_how){.n_resample = 200}, e, &err));
+    CHECK_OK(eh_bootstrap(&c, stat, 2, &(eh_bootstrap_options){.n_resample = 200}, e, &err));
     CHECK(e[0].high - e[0].low > 100);
     CHECK_STR(e[1].method, "constant");
     CHECK_NEAR(e[1].low, 30, 0);
@@ -340,7 +340,7 @@ TEST(bootstrap_counts_the_draws_that_are_0_over_0)
     const eh_clusters c = {sum, 3, 2};
     const eh_statistic stat = {ratio, NULL, 2};
     eh_estimate e;
-    CHECK_OK(eh_bootstrap(&c, &stat, 1, &(eh_bootstrap_how){.seed = 1, .n_resample = 2700}, &e, &err));
+    CHECK_OK(eh_bootstrap(&c, &stat, 1, &(eh_bootstrap_options){.seed = 1, .n_resample = 2700}, &e, &err));
     CHECK(e.defined);
     CHECK_NEAR(e.value, 0.5, 0);
     CHECK_NEAR((double)e.n_undefined, 800, 72); /* 3 sd of 23.7 */
@@ -349,7 +349,7 @@ TEST(bootstrap_counts_the_draws_that_are_0_over_0)
     /* With two such clusters no jackknife value is missing, and BCa stands. */
     const double rare[8] = {1, 2, 3, 4, 0, 0, 0, 0};
     const eh_clusters d = {rare, 4, 2};
-    CHECK_OK(eh_bootstrap(&d, &stat, 1, &(eh_bootstrap_how){.seed = 1, .n_resample = 500}, &e, &err));
+    CHECK_OK(eh_bootstrap(&d, &stat, 1, &(eh_bootstrap_options){.seed = 1, .n_resample = 500}, &e, &err));
     CHECK_STR(e.method, "bca");
     CHECK(e.n_undefined > 0);
 }
@@ -362,7 +362,7 @@ TEST(bootstrap_falls_back_and_says_so)
     const eh_clusters c = {sum, 4, 2};
     const eh_statistic stat = {ratio, NULL, 0};
     eh_estimate e;
-    CHECK_OK(eh_bootstrap(&c, &stat, 1, &(eh_bootstrap_how){.seed = 1, .n_resample = 400}, &e, &err));
+    CHECK_OK(eh_bootstrap(&c, &stat, 1, &(eh_bootstrap_options){.seed = 1, .n_resample = 400}, &e, &err));
     CHECK(e.defined);
     CHECK_STR(e.method, "percentile");
     CHECK(e.low <= e.value && e.value <= e.high);
@@ -376,11 +376,11 @@ TEST(bootstrap_of_0_over_0_or_of_one_cluster_has_no_interval)
     const eh_clusters none = {nothing, 2, 2}, single = {one, 1, 2};
     const eh_statistic stat = {ratio, NULL, 0};
     eh_estimate e;
-    CHECK_OK(eh_bootstrap(&none, &stat, 1, &(eh_bootstrap_how){.n_resample = 50}, &e, &err));
+    CHECK_OK(eh_bootstrap(&none, &stat, 1, &(eh_bootstrap_options){.n_resample = 50}, &e, &err));
     CHECK(!e.defined && isnan(e.value) && isnan(e.low) && isnan(e.high));
     CHECK_STR(e.method, "none");
     CHECK_INT(e.n_undefined, 50);
-    CHECK_OK(eh_bootstrap(&single, &stat, 1, &(eh_bootstrap_how){.n_resample = 50}, &e, &err));
+    CHECK_OK(eh_bootstrap(&single, &stat, 1, &(eh_bootstrap_options){.n_resample = 50}, &e, &err));
     CHECK(e.defined && isnan(e.low));
     CHECK_NEAR(e.value, 0.25, 0);
     CHECK_STR(e.method, "none");
@@ -393,11 +393,11 @@ TEST(bootstrap_refuses_what_makes_no_sense)
     const eh_clusters c = {sum, 2, 2}, good = {sum, 1, 2}, empty = {sum, 0, 2};
     const eh_statistic stat = {ratio, NULL, 0};
     eh_estimate e = {.value = 7};
-    CHECK_FAILS(eh_bootstrap(&c, &stat, 1, &(eh_bootstrap_how){0}, &e, &err), EH_ENUMERIC,
+    CHECK_FAILS(eh_bootstrap(&c, &stat, 1, &(eh_bootstrap_options){0}, &e, &err), EH_ENUMERIC,
                 "cluster 1 has nan in column 1");
-    CHECK_FAILS(eh_bootstrap(&empty, &stat, 1, &(eh_bootstrap_how){0}, &e, &err), EH_EINVAL, "0 clusters");
-    CHECK_FAILS(eh_bootstrap(&good, &stat, 1, &(eh_bootstrap_how){.level = 1.5}, &e, &err), EH_EINVAL, "level is 1.5");
-    CHECK_FAILS(eh_bootstrap(&good, &stat, 1, &(eh_bootstrap_how){.level = NAN}, &e, &err), EH_EINVAL, "level");
-    CHECK_FAILS(eh_bootstrap(&good, &stat, 1, &(eh_bootstrap_how){.n_resample = -3}, &e, &err), EH_EINVAL, "-3");
+    CHECK_FAILS(eh_bootstrap(&empty, &stat, 1, &(eh_bootstrap_options){0}, &e, &err), EH_EINVAL, "0 clusters");
+    CHECK_FAILS(eh_bootstrap(&good, &stat, 1, &(eh_bootstrap_options){.level = 1.5}, &e, &err), EH_EINVAL, "level is 1.5");
+    CHECK_FAILS(eh_bootstrap(&good, &stat, 1, &(eh_bootstrap_options){.level = NAN}, &e, &err), EH_EINVAL, "level");
+    CHECK_FAILS(eh_bootstrap(&good, &stat, 1, &(eh_bootstrap_options){.n_resample = -3}, &e, &err), EH_EINVAL, "-3");
     CHECK_NEAR(e.value, 7, 0);
 }

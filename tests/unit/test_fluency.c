@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "study/fluency.h"
+#include "run/fluency.h"
 
 static const char text[] = "The quick brown fox jumps over the lazy dog, and then it sleeps in the warm sun until the "
                            "evening comes and the cold wind blows.";

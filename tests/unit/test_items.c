@@ -4,7 +4,7 @@
 
 #include "base/file.h"
 #include "check.h"
-#include "study/audit.h"
+#include "audit/audit.h"
 #include "task/items.h"
 
 static eh_err err;
@@ -158,7 +158,7 @@ static double score(const eh_audit_task *t, int64_t k, const char *name, int64_t
     eh_estimate e[EH_SHEET_SCORES];
     double x = -99.0;
     CHECK_OK(t->kind->sheet(t, k, &s, category, &err));
-    CHECK_OK(eh_sheet_estimate(&s, &(eh_bootstrap_how){.n_resample = 20}, e, &err));
+    CHECK_OK(eh_sheet_estimate(&s, &(eh_bootstrap_options){.n_resample = 20}, e, &err));
     for (int64_t i = 0; i < s.n_score; i++)
         if (strcmp(s.name[i], name) == 0) {
             x = e[i].defined ? e[i].value : (double)NAN;

@@ -1,5 +1,5 @@
 /* Ranges, and from bytes to positions. */
-#include "text/locate.h"
+#include "text/positions.h"
 
 #include <string.h>
 

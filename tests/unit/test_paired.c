@@ -16,7 +16,7 @@ TEST(sign_flip_worked_by_hand)
     eh_err err;
     const double d[3] = {1, 2, 3};
     eh_paired e;
-    CHECK_OK(eh_sign_flip(d, NULL, 3, &(eh_paired_how){0}, &e, &err));
+    CHECK_OK(eh_sign_flip(d, NULL, 3, &(eh_paired_options){0}, &e, &err));
     CHECK(e.exact);
     CHECK_NEAR(e.mean, 2, 0);
     CHECK_NEAR(e.p, 0.25, 0);
@@ -36,8 +36,8 @@ TEST(sign_flip_turns_clusters_whole)
     const double d[4] = {1, 3, 2, -1};
     const int32_t cluster[4] = {70, -1, 70, 3};
     eh_paired e, own;
-    CHECK_OK(eh_sign_flip(d, cluster, 4, &(eh_paired_how){0}, &e, &err));
-    CHECK_OK(eh_sign_flip(d, NULL, 4, &(eh_paired_how){0}, &own, &err));
+    CHECK_OK(eh_sign_flip(d, cluster, 4, &(eh_paired_options){0}, &e, &err));
+    CHECK_OK(eh_sign_flip(d, NULL, 4, &(eh_paired_options){0}, &own, &err));
     CHECK_NEAR(e.p, 0.5, 0);
     CHECK_NEAR(e.mean, 1.25, 0);
     CHECK_NEAR(e.se, sqrt(1.5 * 134 / 256), 1e-15);
@@ -51,7 +51,7 @@ TEST(sign_flip_agrees_with_scipy)
 {
     eh_err err;
     eh_paired e;
-    CHECK_OK(eh_sign_flip(ten, NULL, 10, &(eh_paired_how){0}, &e, &err));
+    CHECK_OK(eh_sign_flip(ten, NULL, 10, &(eh_paired_options){0}, &e, &err));
     CHECK_NEAR(e.p, 116.0 / 1024, 0);
     CHECK_NEAR(e.mean, 0.13, 1e-15);
     CHECK_NEAR(e.se, 0.07, 1e-15);
@@ -66,14 +66,14 @@ TEST(sign_flip_by_draws_agrees_with_all_patterns)
     double d[17] = {0};
     eh_paired e, again, other;
     memcpy(d, ten, sizeof ten);
-    CHECK_OK(eh_sign_flip(d, NULL, 17, &(eh_paired_how){.seed = 1, .n_flip = 99999}, &e, &err));
-    CHECK_OK(eh_sign_flip(d, NULL, 17, &(eh_paired_how){.seed = 1, .n_flip = 99999}, &again, &err));
-    CHECK_OK(eh_sign_flip(d, NULL, 17, &(eh_paired_how){.seed = 2, .n_flip = 99999}, &other, &err));
+    CHECK_OK(eh_sign_flip(d, NULL, 17, &(eh_paired_options){.seed = 1, .n_flip = 99999}, &e, &err));
+    CHECK_OK(eh_sign_flip(d, NULL, 17, &(eh_paired_options){.seed = 1, .n_flip = 99999}, &again, &err));
+    CHECK_OK(eh_sign_flip(d, NULL, 17, &(eh_paired_options){.seed = 2, .n_flip = 99999}, &other, &err));
     CHECK(!e.exact);
     CHECK_NEAR(e.p, 116.0 / 1024, 0.003);
     CHECK_NEAR(e.least, 1e-5, 1e-20);
     CHECK(e.p == again.p && e.p != other.p);
-    CHECK_OK(eh_sign_flip(d, NULL, 16, &(eh_paired_how){0}, &e, &err));
+    CHECK_OK(eh_sign_flip(d, NULL, 16, &(eh_paired_options){0}, &e, &err));
     CHECK(e.exact);
     CHECK_NEAR(e.p, 116.0 / 1024, 0);
 }
@@ -84,13 +84,13 @@ TEST(sign_flip_is_odd_in_the_sign_and_has_no_unit)
     eh_err err;
     const double whole[10] = {6, -2, 5, 8, -1, 2, 4, 3, -6, 7}; /* ten / 0.05 */
     eh_paired e, turned;
-    CHECK_OK(eh_sign_flip(whole, NULL, 10, &(eh_paired_how){0}, &e, &err));
+    CHECK_OK(eh_sign_flip(whole, NULL, 10, &(eh_paired_options){0}, &e, &err));
     CHECK_NEAR(e.p, 116.0 / 1024, 0);
     for (double unit = -1e-5; unit > -1e5; unit *= 3.7) {
         double d[10];
         for (int i = 0; i < 10; i++)
             d[i] = unit * whole[i];
-        CHECK_OK(eh_sign_flip(d, NULL, 10, &(eh_paired_how){0}, &turned, &err));
+        CHECK_OK(eh_sign_flip(d, NULL, 10, &(eh_paired_options){0}, &turned, &err));
         CHECK_NEAR(turned.mean, unit * e.mean, 1e-14 * fabs(unit));
         CHECK_NEAR(turned.p, e.p, 0);
         CHECK_NEAR(turned.detectable, -unit * e.detectable, 1e-13 * fabs(unit));
@@ -106,7 +106,7 @@ TEST(sign_flip_of_answers_is_mcnemar)
     eh_paired e;
     for (int i = 0; i < 64; i++)
         d[i] = i < 35 ? 1 : -1;
-    CHECK_OK(eh_sign_flip(d, NULL, 64, &(eh_paired_how){.seed = 1, .n_flip = 99999}, &e, &err));
+    CHECK_OK(eh_sign_flip(d, NULL, 64, &(eh_paired_options){.seed = 1, .n_flip = 99999}, &e, &err));
     CHECK_OK(eh_mcnemar(29, 35, &p, &err));
     CHECK_NEAR(e.p, p, 0.0048);
 }
@@ -129,9 +129,9 @@ TEST(sign_flip_holds_its_level_under_clusters)
             cluster[i] = i / 5;
             d[i] = shift + eh_rng_normal(&r);
         }
-        CHECK_OK(eh_sign_flip(d, cluster, 200, &(eh_paired_how){.seed = 1, .n_flip = 199}, &e, &err));
+        CHECK_OK(eh_sign_flip(d, cluster, 200, &(eh_paired_options){.seed = 1, .n_flip = 199}, &e, &err));
         small += e.p <= 0.05;
-        CHECK_OK(eh_sign_flip(d, NULL, 200, &(eh_paired_how){.seed = 1, .n_flip = 199}, &e, &err));
+        CHECK_OK(eh_sign_flip(d, NULL, 200, &(eh_paired_options){.seed = 1, .n_flip = 199}, &e, &err));
         naive += e.p <= 0.05;
     }
     print_message("p <= 0.05 in %d of 1000 by cluster, %d by item\n", small, naive);
@@ -153,7 +153,7 @@ TEST(detectable_is_found_with_the_power_it_promises)
         eh_rng r = eh_rng_at(5, "test power", (uint64_t)k);
         for (int i = 0; i < 60; i++)
             d[i] = effect + eh_rng_normal(&r);
-        CHECK_OK(eh_sign_flip(d, NULL, 60, &(eh_paired_how){.seed = 1, .n_flip = 399}, &e, &err));
+        CHECK_OK(eh_sign_flip(d, NULL, 60, &(eh_paired_options){.seed = 1, .n_flip = 399}, &e, &err));
         found += e.p <= 0.05;
         mean_detectable += e.detectable / 1000;
     }
@@ -169,9 +169,9 @@ TEST(sign_flip_of_nothing_or_one_cluster_has_p_1)
     const double zero[20] = {0}, d[2] = {1, 2};
     const int32_t one[2] = {4, 4};
     eh_paired e;
-    CHECK_OK(eh_sign_flip(zero, NULL, 20, &(eh_paired_how){0}, &e, &err));
+    CHECK_OK(eh_sign_flip(zero, NULL, 20, &(eh_paired_options){0}, &e, &err));
     CHECK(e.p == 1 && e.mean == 0 && e.se == 0);
-    CHECK_OK(eh_sign_flip(d, one, 2, &(eh_paired_how){0}, &e, &err));
+    CHECK_OK(eh_sign_flip(d, one, 2, &(eh_paired_options){0}, &e, &err));
     CHECK(e.p == 1 && e.least == 1 && isnan(e.se) && isnan(e.detectable));
     CHECK_NEAR(e.mean, 1.5, 0);
 }
@@ -181,12 +181,12 @@ TEST(sign_flip_refuses_what_makes_no_sense)
     eh_err err;
     const double bad[2] = {1, NAN}, huge[2] = {1e308, 1e308};
     eh_paired e = {.p = 7};
-    CHECK_FAILS(eh_sign_flip(bad, NULL, 2, &(eh_paired_how){0}, &e, &err), EH_ENUMERIC, "difference 1");
-    CHECK_FAILS(eh_sign_flip(huge, NULL, 2, &(eh_paired_how){0}, &e, &err), EH_ENUMERIC, "too large");
-    CHECK_FAILS(eh_sign_flip(ten, NULL, 0, &(eh_paired_how){0}, &e, &err), EH_EINVAL, "0 differences");
-    CHECK_FAILS(eh_sign_flip(ten, NULL, 5, &(eh_paired_how){.n_flip = -1}, &e, &err), EH_EINVAL, "-1 sign patterns");
-    CHECK_FAILS(eh_sign_flip(ten, NULL, 5, &(eh_paired_how){.alpha = 1}, &e, &err), EH_EINVAL, "alpha is 1");
-    CHECK_FAILS(eh_sign_flip(ten, NULL, 5, &(eh_paired_how){.power = NAN}, &e, &err), EH_EINVAL, "power nan");
+    CHECK_FAILS(eh_sign_flip(bad, NULL, 2, &(eh_paired_options){0}, &e, &err), EH_ENUMERIC, "difference 1");
+    CHECK_FAILS(eh_sign_flip(huge, NULL, 2, &(eh_paired_options){0}, &e, &err), EH_ENUMERIC, "too large");
+    CHECK_FAILS(eh_sign_flip(ten, NULL, 0, &(eh_paired_options){0}, &e, &err), EH_EINVAL, "0 differences");
+    CHECK_FAILS(eh_sign_flip(ten, NULL, 5, &(eh_paired_options){.n_flip = -1}, &e, &err), EH_EINVAL, "-1 sign patterns");
+    CHECK_FAILS(eh_sign_flip(ten, NULL, 5, &(eh_paired_options){.alpha = 1}, &e, &err), EH_EINVAL, "alpha is 1");
+    CHECK_FAILS(eh_sign_flip(ten, NULL, 5, &(eh_paired_options){.power = NAN}, &e, &err), EH_EINVAL, "power nan");
     CHECK(e.p == 7);
 }
 
@@ -291,7 +291,7 @@ TEST(difference_of_ratio_scores_is_paired_by_cluster)
     const eh_clusters c = {row, N, 4};
     const eh_statistic stat[3] = {{less_biased, NULL, N}, {biased_in, &before, N}, {biased_in, &after, N}};
     eh_estimate e[3];
-    CHECK_OK(eh_bootstrap(&c, stat, 3, &(eh_bootstrap_how){.seed = 1}, e, &err));
+    CHECK_OK(eh_bootstrap(&c, stat, 3, &(eh_bootstrap_options){.seed = 1}, e, &err));
     CHECK_NEAR(e[0].value, e[2].value - e[1].value, 1e-15);
     CHECK(e[0].high < 0 && e[0].low > -0.2);
     CHECK(e[2].high > e[1].low); /* apart they overlap */

@@ -3,7 +3,7 @@
  * the promise that a row's bits in f32 depend on nothing but that row. The same program runs once
  * more in a child that oneDNN takes for a machine with AVX2 only.
  */
-#include "kernel/product.h"
+#include "backend/product.h"
 
 #include <math.h>
 #include <stdio.h>

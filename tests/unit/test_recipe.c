@@ -80,7 +80,7 @@ TEST(what_is_wrong_is_said_with_file_unit_field_found_and_wanted)
 
 TEST(a_recipe_is_for_its_model)
 {
-    const tiny_model how = {.n_head = 4, .n_kv = 2}, other = {.n_head = 4, .n_kv = 2, .dtype = EH_DTYPE_BF16};
+    const tiny_model options = {.n_head = 4, .n_kv = 2}, other = {.n_head = 4, .n_kv = 2, .dtype = EH_DTYPE_BF16};
     const char *dir = tiny_dir(), *dir2 = tiny_dir();
     char path[300];
     eh_model *m, *m2;
@@ -89,7 +89,7 @@ TEST(a_recipe_is_for_its_model)
     const float mean[TINY_HEAD] = {0.1f, -2};
     const eh_unit_edit unit[2] = {{EH_UNIT_HEAD, 1, 3, EH_EDIT_MEAN, 1.0, mean},
                                   {EH_UNIT_HEAD, 0, 1, EH_EDIT_SOFT, 0.1, NULL}};
-    tiny_model_write(dir, &how);
+    tiny_model_write(dir, &options);
     tiny_model_write(dir2, &other);
     CHECK_OK(eh_model_open(dir, NULL, &m, &err));
     CHECK_OK(eh_model_open(dir2, NULL, &m2, &err));

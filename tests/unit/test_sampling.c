@@ -31,12 +31,12 @@ static eh_request prompt(int i)
 }
 
 /* One prompt, one sample. */
-static eh_generated generate(int i, const eh_sampling *how)
+static eh_generated generate(int i, const eh_sampling *options)
 {
     const eh_request r = prompt(i);
     eh_generated out;
     need_model();
-    CHECK_OK(eh_generate(m, &r, 1, 1, how, NULL, NULL, &out, &err));
+    CHECK_OK(eh_generate(m, &r, 1, 1, options, NULL, NULL, &out, &err));
     return out;
 }
 
@@ -60,9 +60,9 @@ static void last_logits(const int32_t *tok, int64_t n, float *out)
 
 TEST(greedy_tokens_are_the_likeliest_of_the_logits_at_each_step)
 {
-    const eh_sampling how = {.max_new = N_NEW, .ignore_eos = true};
+    const eh_sampling options = {.max_new = N_NEW, .ignore_eos = true};
     for (int i = 0; i < 5; i++) {
-        const eh_generated g = generate(i, &how);
+        const eh_generated g = generate(i, &options);
         int32_t tok[9 + N_NEW];
         float logits[N_VOCAB];
         CHECK_INT(g.n_tok, N_NEW);
@@ -82,9 +82,9 @@ TEST(greedy_tokens_are_the_likeliest_of_the_logits_at_each_step)
 
 TEST(logprob_is_the_scored_one_of_the_new_tokens)
 {
-    const eh_sampling how = {.max_new = N_NEW, .temperature = 1.5, .seed = 4};
+    const eh_sampling options = {.max_new = N_NEW, .temperature = 1.5, .seed = 4};
     for (int i = 0; i < 5; i++) {
-        const eh_generated g = generate(i, &how);
+        const eh_generated g = generate(i, &options);
         int32_t tok[9 + N_NEW];
         float lp[N_NEW];
         double sum = 0;
@@ -119,19 +119,19 @@ TEST(the_same_seed_gives_the_same_text_and_another_another)
 TEST(a_text_does_not_depend_on_its_batch)
 {
     const eh_options o = {.threads = 1};
-    const eh_sampling how = {.max_new = N_NEW, .temperature = 1.0, .seed = 9, .top_p = 0.9};
+    const eh_sampling options = {.max_new = N_NEW, .temperature = 1.0, .seed = 9, .top_p = 0.9};
     eh_request all[5];
     eh_generated five[15];
     eh_model *other;
     for (int i = 0; i < 5; i++)
         all[i] = prompt(i);
-    const eh_generated alone = generate(0, &how);
-    CHECK_OK(eh_generate(m, all, 5, 3, &how, NULL, NULL, five, &err));
+    const eh_generated alone = generate(0, &options);
+    CHECK_OK(eh_generate(m, all, 5, 3, &options, NULL, NULL, five, &err));
     CHECK(same(&alone, &five[0]));
     CHECK(!same(&five[0], &five[1])); /* samples differ */
     eh_generated again[15];
     CHECK_OK(eh_model_open(repo_path("tests/golden/tiny/llama"), &o, &other, &err));
-    CHECK_OK(eh_generate(other, all, 5, 3, &how, NULL, NULL, again, &err));
+    CHECK_OK(eh_generate(other, all, 5, 3, &options, NULL, NULL, again, &err));
     for (int i = 0; i < 15; i++) {
         CHECK(same(&five[i], &again[i]));
         eh_release(five[i].tok);
@@ -164,15 +164,15 @@ TEST(cutting_to_one_token_is_greedy)
 static void draw_counts(const eh_sampling *given, int64_t *count)
 {
     const eh_request r = prompt(2);
-    eh_sampling how = *given;
+    eh_sampling options = *given;
     memset(count, 0, N_VOCAB * sizeof *count);
     need_model();
-    how.max_new = 1;
-    how.ignore_eos = true;
+    options.max_new = 1;
+    options.ignore_eos = true;
     for (int round = 0; round < 20; round++) {
         eh_generated out[100];
-        how.seed = 1000 + (uint64_t)round;
-        CHECK_OK(eh_generate(m, &r, 1, 100, &how, NULL, NULL, out, &err));
+        options.seed = 1000 + (uint64_t)round;
+        CHECK_OK(eh_generate(m, &r, 1, 100, &options, NULL, NULL, out, &err));
         for (int i = 0; i < 100; i++) {
             count[out[i].tok[0]]++;
             eh_release(out[i].tok);
@@ -227,11 +227,11 @@ TEST(draws_follow_the_softmax_at_their_temperature)
 {
     static const double temperatures[2] = {1.0, 0.5};
     for (int t = 0; t < 2; t++) {
-        const eh_sampling how = {.temperature = temperatures[t]};
+        const eh_sampling options = {.temperature = temperatures[t]};
         double p[N_VOCAB];
         int64_t order[N_VOCAB], count[N_VOCAB];
         int n_group;
-        draw_counts(&how, count);
+        draw_counts(&options, count);
         probabilities(temperatures[t], p, order);
         const double chi = chi_square(p, order, N_VOCAB, count, &n_group);
         print_message("temperature %g: chi-square %.1f over %d groups\n", temperatures[t], chi, n_group);
@@ -324,12 +324,12 @@ TEST(a_text_stops_where_the_context_is_full)
     int32_t long_prompt[256];
     for (int i = 0; i < 256; i++)
         long_prompt[i] = i;
-    const eh_sampling how = {.max_new = 20, .ignore_eos = true};
+    const eh_sampling options = {.max_new = 20, .ignore_eos = true};
     need_model();
     for (int64_t n = 250; n <= 256; n++) {
         const eh_request r = {.tok = long_prompt, .n_tok = n, .from = n};
         eh_generated out;
-        CHECK_OK(eh_generate(m, &r, 1, 1, &how, NULL, NULL, &out, &err));
+        CHECK_OK(eh_generate(m, &r, 1, 1, &options, NULL, NULL, &out, &err));
         CHECK_INT(out.n_tok, 257 - n); /* the last token is chosen when 256 have run */
         eh_release(out.tok);
     }
@@ -351,26 +351,26 @@ static int hear(void *ctx, int64_t p, int64_t sample, int32_t tok)
 TEST(tokens_are_shown_as_they_come_and_a_listener_may_stop)
 {
     const eh_request two[2] = {prompt(0), prompt(1)};
-    const eh_sampling how = {.max_new = N_NEW, .temperature = 1.0};
+    const eh_sampling options = {.max_new = N_NEW, .temperature = 1.0};
     eh_generated out[6];
     heard h = {.left = 0};
     need_model();
-    CHECK_OK(eh_generate(m, two, 2, 3, &how, hear, &h, out, &err));
+    CHECK_OK(eh_generate(m, two, 2, 3, &options, hear, &h, out, &err));
     for (int i = 0; i < 6; i++) {
         CHECK_INT(h.n[i / 3][i % 3], out[i].n_tok);
         CHECK(memcmp(h.tok[i / 3][i % 3], out[i].tok, (size_t)out[i].n_tok * sizeof(int32_t)) == 0);
         eh_release(out[i].tok);
     }
     h = (heard){.left = 8};
-    CHECK_FAILS(eh_generate(m, two, 2, 3, &how, hear, &h, out, &err), EH_ESTOP, "stopped on request");
+    CHECK_FAILS(eh_generate(m, two, 2, 3, &options, hear, &h, out, &err), EH_ESTOP, "stopped on request");
 }
 
 /* ---- Refusals -------------------------------------------------------------------------------------------- */
 
-static void refuse(eh_sampling how, int64_t n_sample, eh_request r, int code, const char *words)
+static void refuse(eh_sampling options, int64_t n_sample, eh_request r, int code, const char *words)
 {
     eh_generated out[200];
-    CHECK_FAILS(eh_generate(m, &r, 1, n_sample, &how, NULL, NULL, out, &err), code, words);
+    CHECK_FAILS(eh_generate(m, &r, 1, n_sample, &options, NULL, NULL, out, &err), code, words);
 }
 
 TEST(calls_that_make_no_sense_are_refused)
@@ -378,10 +378,10 @@ TEST(calls_that_make_no_sense_are_refused)
     static const int32_t bad[2] = {1, 512}, many[300] = {0};
     const eh_request ok = prompt(0), none = {.tok = bad}, outside = {.tok = bad, .n_tok = 2};
     const eh_request far = {.tok = many, .n_tok = 257};
-    const eh_sampling how = {.max_new = 5};
+    const eh_sampling options = {.max_new = 5};
     need_model();
-    refuse(how, 0, ok, EH_EINVAL, "0 samples");
-    refuse(how, 129, ok, EH_EINVAL, "129 samples");
+    refuse(options, 0, ok, EH_EINVAL, "0 samples");
+    refuse(options, 129, ok, EH_EINVAL, "129 samples");
     refuse((eh_sampling){.max_new = 0}, 1, ok, EH_EINVAL, "0 tokens");
     refuse((eh_sampling){.max_new = 257}, 1, ok, EH_EINVAL, "257 tokens");
     refuse((eh_sampling){.max_new = 5, .temperature = -1}, 1, ok, EH_EINVAL, "temperature -1");
@@ -389,9 +389,9 @@ TEST(calls_that_make_no_sense_are_refused)
     refuse((eh_sampling){.max_new = 5, .top_p = 1.5}, 1, ok, EH_EINVAL, "top_p 1.5");
     refuse((eh_sampling){.max_new = 5, .top_p = NAN}, 1, ok, EH_EINVAL, "top_p");
     refuse((eh_sampling){.max_new = 5, .top_k = -1}, 1, ok, EH_EINVAL, "top_k -1");
-    refuse(how, 1, none, EH_EINVAL, "prompt 0 has no token");
-    refuse(how, 1, outside, EH_EINVAL, "token 1 is 512");
-    refuse(how, 1, far, EH_ERANGE, "257 tokens");
+    refuse(options, 1, none, EH_EINVAL, "prompt 0 has no token");
+    refuse(options, 1, outside, EH_EINVAL, "token 1 is 512");
+    refuse(options, 1, far, EH_ERANGE, "257 tokens");
     eh_model_close(m);
     m = NULL;
 }

@@ -65,10 +65,10 @@ static bool same_folders(const char *a, const char *b)
 }
 
 /* A folder with all that a model folder may hold. */
-static const char *tiny_folder(const tiny_model *how)
+static const char *tiny_folder(const tiny_model *options)
 {
     const char *dir = tiny_dir();
-    tiny_model_write(dir, how);
+    tiny_model_write(dir, options);
     save_text(dir, "tokenizer_extra.txt", "words\n");
     save_text(dir, "README.md", "# a model\n");
     CHECK_OK(eh_dir_make(in(dir, "more/deeper"), &err));
@@ -82,8 +82,8 @@ TEST(a_written_folder_is_the_edited_model_in_every_type)
     static const eh_dtype types[] = {EH_DTYPE_F32, EH_DTYPE_F16, EH_DTYPE_BF16};
     static const double tolerance[] = {0.0, 2e-3, 2e-2}; /* half a unit in the last place of a weight, summed up */
     for (int i = 0; i < 3; i++) {
-        const tiny_model how = {.n_head = 4, .n_kv = 2, .dtype = types[i]};
-        const char *dir = tiny_folder(&how), *out = tiny_dir(), *back = tiny_dir();
+        const tiny_model options = {.n_head = 4, .n_kv = 2, .dtype = types[i]};
+        const char *dir = tiny_folder(&options), *out = tiny_dir(), *back = tiny_dir();
         eh_model *m = open_model(dir);
         eh_saved saved;
         eh_comparison c;
@@ -132,8 +132,8 @@ static bool holds_text(eh_str s, const char *text)
 
 TEST(metadata_are_kept_and_a_second_edit_is_refused)
 {
-    const tiny_model how = {.n_head = 4, .n_kv = 2};
-    const char *dir = tiny_folder(&how), *out = tiny_dir();
+    const tiny_model options = {.n_head = 4, .n_kv = 2};
+    const char *dir = tiny_folder(&options), *out = tiny_dir();
     char base[65], fingerprint[65];
     bool applied;
     eh_recipe *r;
@@ -190,14 +190,14 @@ TEST(shards_without_a_touched_tensor_are_carried_over)
 TEST(mean_outputs_become_biases_where_the_family_takes_them)
 {
     static float want[N_TOK * VOCAB_MAX], got[N_TOK * VOCAB_MAX];
-    const tiny_model how = {.n_head = 4, .n_kv = 2},
+    const tiny_model options = {.n_head = 4, .n_kv = 2},
                      qwen3 = {.n_head = 4, .n_kv = 2, .family = "qwen3", .qk_norm = true},
                      mistral = {.n_head = 4, .n_kv = 2, .family = "mistral"},
                      there = {.n_head = 4, .n_kv = 2, .attention_bias = true};
     static const float mean[TINY_HEAD] = {0.5f, -1, 2, 0, 0.25f, 3, -0.125f, 1}, one = 0.75f;
     const eh_unit_edit head = {EH_UNIT_HEAD, 1, 2, EH_EDIT_MEAN, 1.0, mean};
     const eh_unit_edit both[2] = {head, {EH_UNIT_NEURON, 0, 3, EH_EDIT_MEAN, 1.0, &one}};
-    const tiny_model *const takes[] = {&how, &qwen3, &there};
+    const tiny_model *const takes[] = {&options, &qwen3, &there};
     for (int i = 0; i < 3; i++) {
         const char *dir = tiny_folder(takes[i]), *out = tiny_dir(), *back = tiny_dir();
         eh_saved saved;
@@ -230,8 +230,8 @@ TEST(mean_outputs_become_biases_where_the_family_takes_them)
 TEST(trained_weights_are_written_too)
 {
     static float want[N_TOK * VOCAB_MAX], got[N_TOK * VOCAB_MAX];
-    const tiny_model how = {.n_head = 4, .n_kv = 2, .family = "qwen2", .qkv_bias = true};
-    const char *dir = tiny_folder(&how), *out = tiny_dir(), *back = tiny_dir();
+    const tiny_model options = {.n_head = 4, .n_kv = 2, .family = "qwen2", .qkv_bias = true};
+    const char *dir = tiny_folder(&options), *out = tiny_dir(), *back = tiny_dir();
     eh_model *m = open_model(dir);
     eh_saved saved;
     CHECK_OK(eh_linear_own(m, &m->layer[0].gate_up, &err));
@@ -387,8 +387,8 @@ TEST(mean_outputs_become_new_tensors_of_a_gguf)
 
 TEST(places_that_cannot_be_written_are_refused_and_left_alone)
 {
-    const tiny_model how = {.n_head = 4, .n_kv = 2};
-    const char *dir = tiny_folder(&how), *other = tiny_dir(), *home = tiny_dir(), *back = tiny_dir();
+    const tiny_model options = {.n_head = 4, .n_kv = 2};
+    const char *dir = tiny_folder(&options), *other = tiny_dir(), *home = tiny_dir(), *back = tiny_dir();
     eh_model *m = open_model(dir);
     CHECK_OK(eh_model_edit(m, edits, 1, &err));
     CHECK_FAILS(eh_model_save(m, dir, true, NULL, &err), EH_EINVAL, "is the model itself");
@@ -423,9 +423,9 @@ TEST(places_that_cannot_be_written_are_refused_and_left_alone)
 /* An undo file is outside input, too. */
 TEST(damaged_undo_files_are_refused)
 {
-    const tiny_model how = {.n_head = 4, .n_kv = 2};
+    const tiny_model options = {.n_head = 4, .n_kv = 2};
     char dir[200], out[200]; /* paths that outlive the loops */
-    snprintf(dir, sizeof dir, "%.199s", tiny_folder(&how));
+    snprintf(dir, sizeof dir, "%.199s", tiny_folder(&options));
     snprintf(out, sizeof out, "%.199s", tiny_dir());
     eh_model *m = open_model(dir);
     CHECK_OK(eh_model_edit(m, edits, 1, &err));
@@ -464,8 +464,8 @@ TEST(damaged_undo_files_are_refused)
 
 TEST(an_adapter_holds_the_edit_exactly)
 {
-    const tiny_model how = {.n_head = 4, .n_kv = 2};
-    const char *dir = tiny_folder(&how), *out = tiny_dir();
+    const tiny_model options = {.n_head = 4, .n_kv = 2};
+    const char *dir = tiny_folder(&options), *out = tiny_dir();
     eh_lora lora;
     eh_model *m = open_model(dir);
     CHECK_FAILS(eh_model_save_lora(m, out, 0, false, &lora, &err), EH_EINVAL, "nothing in it differs");
@@ -525,9 +525,9 @@ TEST(an_adapter_holds_the_edit_exactly)
 
 TEST(comparing_by_hand_and_across_formats)
 {
-    const tiny_model how = {.n_head = 4, .n_kv = 2}, wide = {.n_head = 8, .n_kv = 2};
+    const tiny_model options = {.n_head = 4, .n_kv = 2}, wide = {.n_head = 8, .n_kv = 2};
     eh_comparison c;
-    eh_model *a = open_model(tiny_folder(&how)), *b = open_model(tiny_folder(&how)),
+    eh_model *a = open_model(tiny_folder(&options)), *b = open_model(tiny_folder(&options)),
              *z = open_model(tiny_folder(&wide));
     CHECK_OK(eh_compare(a, b, &c, &err));
     CHECK(c.n_tensor_differ == 0 && c.n_unit == 0 && c.max_abs == 0.0 && c.relative == 0.0 && c.equal_bytes == 1.0);

@@ -5,7 +5,7 @@
 
 #include "edit/select.h"
 
-static const eh_select_how how = {.q = 0.05, .floor = 0.1, .share = 0.5};
+static const eh_select_options options = {.q = 0.05, .floor = 0.1, .share = 0.5};
 
 /* Two layers of two heads, three categories: half of them is two.
  * Head (0,0) qualifies twice with one sign, (0,1) once, (1,0) twice with opposite signs, (1,1) everywhere. */
@@ -17,7 +17,7 @@ TEST(selection_by_hand)
     eh_pick p[4];
     eh_err err;
     int64_t n = 0;
-    CHECK_OK(eh_select_heads(r3, q3, 3, 2, 2, &how, p, &n, &err));
+    CHECK_OK(eh_select_heads(r3, q3, 3, 2, 2, &options, p, &n, &err));
     CHECK_INT(n, 2);
     CHECK_INT(p[0].layer, 1);
     CHECK_INT(p[0].head, 1);
@@ -48,18 +48,18 @@ TEST(what_is_not_defined_never_qualifies)
     eh_pick p[2];
     eh_err err;
     int64_t n = 7;
-    CHECK_OK(eh_select_heads(r, q, 1, 1, 2, &how, p, &n, &err));
+    CHECK_OK(eh_select_heads(r, q, 1, 1, 2, &options, p, &n, &err));
     CHECK_INT(n, 0);
 }
 
 TEST(selection_refuses_nonsense)
 {
-    const eh_select_how wrong = {.q = 0.05, .floor = 0.1, .share = NAN};
+    const eh_select_options wrong = {.q = 0.05, .floor = 0.1, .share = NAN};
     eh_pick p[4];
     eh_err err;
     int64_t n;
     CHECK_FAILS(eh_select_heads(r3, q3, 3, 2, 2, &wrong, p, &n, &err), EH_EINVAL, "selection by");
-    CHECK_FAILS(eh_select_heads(r3, q3, 0, 2, 2, &how, p, &n, &err), EH_EINVAL, "no category");
+    CHECK_FAILS(eh_select_heads(r3, q3, 0, 2, 2, &options, p, &n, &err), EH_EINVAL, "no category");
 }
 
 /* A twin has the picks' layers, none of their heads while others are left, and no head twice. */

@@ -37,7 +37,7 @@ TEST(sheet_keeps_the_templates_that_are_there)
     CHECK_NEAR(s.sum[2], 2.0, 0.0);
     eh_estimate e;
     eh_err err;
-    CHECK_OK(eh_sheet_estimate(&s, &(eh_bootstrap_how){.seed = 1}, &e, &err));
+    CHECK_OK(eh_sheet_estimate(&s, &(eh_bootstrap_options){.seed = 1}, &e, &err));
     CHECK_NEAR(e.value, 0.5, 1e-15);
     CHECK_INT(e.n_cluster, 3);
     eh_sheet_clear(&s);
@@ -52,7 +52,7 @@ TEST(difference_by_hand)
     eh_err err;
     make(&b, (double[]){1, 2, 3}, (double[]){4, 4, 4});
     make(&a, (double[]){2, 3, 4}, (double[]){4, 4, 4});
-    CHECK_OK(eh_sheet_difference(&b, &a, &(eh_bootstrap_how){.seed = 1}, &d, &err));
+    CHECK_OK(eh_sheet_difference(&b, &a, &(eh_bootstrap_options){.seed = 1}, &d, &err));
     CHECK_NEAR(d.e.value, 0.25, 1e-15);
     CHECK_NEAR(d.p, 0.25, 0.0);
     CHECK_NEAR(d.mde, 0.0, 1e-12); /* every template gained the same: no spread */
@@ -68,9 +68,9 @@ TEST(difference_is_odd)
     eh_err err;
     make(&b, (double[]){1, 2, 3}, (double[]){4, 5, 6});
     make(&a, (double[]){4, 1, 5}, (double[]){4, 5, 6});
-    const eh_bootstrap_how how = {.seed = 3, .percentile = true};
-    CHECK_OK(eh_sheet_difference(&b, &a, &how, &d, &err));
-    CHECK_OK(eh_sheet_difference(&a, &b, &how, &e, &err));
+    const eh_bootstrap_options options = {.seed = 3, .percentile = true};
+    CHECK_OK(eh_sheet_difference(&b, &a, &options, &d, &err));
+    CHECK_OK(eh_sheet_difference(&a, &b, &options, &e, &err));
     CHECK_NEAR(d.e.value, -e.e.value, 1e-15);
     CHECK_NEAR(d.e.low, -e.e.high, 1e-12);
     CHECK_NEAR(d.p, e.p, 0.0);
@@ -101,7 +101,7 @@ TEST(swap_p_holds_its_level)
             s[w].n_score = 1;
             s[w].score[0] = (eh_statistic){share, NULL, 96};
         }
-        CHECK_OK(eh_sheet_difference(&s[0], &s[1], &(eh_bootstrap_how){.seed = 1, .n_resample = 499}, &d, &err));
+        CHECK_OK(eh_sheet_difference(&s[0], &s[1], &(eh_bootstrap_options){.seed = 1, .n_resample = 499}, &d, &err));
         found += d.p <= 0.05;
         eh_sheet_clear(&s[0]);
         eh_sheet_clear(&s[1]);
@@ -120,7 +120,7 @@ TEST(difference_refuses_other_templates)
     CHECK_OK(eh_sheet_open(&a, has, 5, 2, &err));
     a.n_score = 1;
     a.score[0] = b.score[0];
-    CHECK_FAILS(eh_sheet_difference(&b, &a, &(eh_bootstrap_how){.seed = 1}, &d, &err), EH_EINVAL, "the same templates");
+    CHECK_FAILS(eh_sheet_difference(&b, &a, &(eh_bootstrap_options){.seed = 1}, &d, &err), EH_EINVAL, "the same templates");
     CHECK_NEAR(d.p, 7.0, 0.0);
     eh_sheet_clear(&b);
     eh_sheet_clear(&a);
@@ -134,7 +134,7 @@ TEST(difference_that_is_not_defined)
     eh_err err;
     make(&b, (double[]){1, 2, 3}, (double[]){4, 4, 4});
     make(&a, (double[]){0, 0, 0}, (double[]){0, 0, 0});
-    CHECK_OK(eh_sheet_difference(&b, &a, &(eh_bootstrap_how){.seed = 1}, &d, &err));
+    CHECK_OK(eh_sheet_difference(&b, &a, &(eh_bootstrap_options){.seed = 1}, &d, &err));
     CHECK(!d.e.defined && isnan(d.p) && isnan(d.mde));
     eh_sheet_clear(&b);
     eh_sheet_clear(&a);

@@ -2,7 +2,7 @@
  * Every compilation of the kernels that this machine can run, against double arithmetic written
  * out here. Tolerances are multiples of 2^-24, half a unit in the last place of a float near 1.
  */
-#include "kernel/simd.h"
+#include "backend/simd.h"
 
 #include <math.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "study/split.h"
+#include "job/split.h"
 
 static const char *const names[] = {"Age/01", "Age/02", "Age/03", "Age/04", "Age/05", "Age/06", "Age/07", "Age/08",
                                     "SES/01", "SES/02", "SES/03"};

@@ -392,33 +392,33 @@ static int join_word(void *ctx, int64_t at, int64_t n, eh_err *e)
 TEST(behaviours_of_a_split_by_hand)
 {
     static const struct {
-        eh_split_how how;
+        eh_pretok_behavior behavior;
         bool invert;
         const char *words; /* of "--a-b--", split at "-" */
     } row[] = {
-        {EH_SPLIT_ISOLATED, false, "0-1 1-2 2-3 3-4 4-5 5-6 6-7"},
-        {EH_SPLIT_REMOVED, false, "2-3 4-5"},
-        {EH_SPLIT_REMOVED, true, "0-1 1-2 3-4 5-6 6-7"},
-        {EH_SPLIT_CONTIGUOUS, false, "0-2 2-3 3-4 4-5 5-7"},
-        {EH_SPLIT_MERGED_PREVIOUS, false, "0-1 1-2 2-4 4-6 6-7"}, /* as tokenizers' own test has it */
-        {EH_SPLIT_MERGED_NEXT, false, "0-1 1-3 3-5 5-6 6-7"},
+        {EH_PRETOK_ISOLATED, false, "0-1 1-2 2-3 3-4 4-5 5-6 6-7"},
+        {EH_PRETOK_REMOVED, false, "2-3 4-5"},
+        {EH_PRETOK_REMOVED, true, "0-1 1-2 3-4 5-6 6-7"},
+        {EH_PRETOK_CONTIGUOUS, false, "0-2 2-3 3-4 4-5 5-7"},
+        {EH_PRETOK_MERGED_PREVIOUS, false, "0-1 1-2 2-4 4-6 6-7"}, /* as tokenizers' own test has it */
+        {EH_PRETOK_MERGED_NEXT, false, "0-1 1-3 3-5 5-6 6-7"},
     };
     eh_matcher *m = NULL;
     CHECK_OK(eh_matcher_open(&m, &err));
     for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
-        const eh_split by_text = {.kind = EH_SPLIT_TEXT, .how = row[i].how, .invert = row[i].invert, .text = EH_STR("-")};
+        const eh_pretok by_text = {.kind = EH_PRETOK_TEXT, .behavior = row[i].behavior, .invert = row[i].invert, .text = EH_STR("-")};
         char out[200] = "";
         CHECK_OK(eh_pretokenize(&by_text, 1, m, EH_STR("--a-b--"), join_word, out, &err));
         CHECK_STR(out, row[i].words);
-        eh_split by_pattern = {.kind = EH_SPLIT_PATTERN, .how = row[i].how, .invert = row[i].invert};
+        eh_pretok by_pattern = {.kind = EH_PRETOK_PATTERN, .behavior = row[i].behavior, .invert = row[i].invert};
         CHECK_OK(eh_pattern_open(EH_STR("-"), "test", &by_pattern.pattern, &err));
         out[0] = '\0';
         CHECK_OK(eh_pretokenize(&by_pattern, 1, m, EH_STR("--a-b--"), join_word, out, &err));
         CHECK_STR(out, row[i].words);
         eh_pattern_close(by_pattern.pattern);
     }
-    const eh_split two[2] = {{.kind = EH_SPLIT_DIGITS, .how = EH_SPLIT_CONTIGUOUS},
-                             {.kind = EH_SPLIT_TEXT, .how = EH_SPLIT_ISOLATED, .text = EH_STR("1")}};
+    const eh_pretok two[2] = {{.kind = EH_PRETOK_DIGITS, .behavior = EH_PRETOK_CONTIGUOUS},
+                             {.kind = EH_PRETOK_TEXT, .behavior = EH_PRETOK_ISOLATED, .text = EH_STR("1")}};
     char out[200] = "";
     CHECK_OK(eh_pretokenize(two, 2, m, EH_STR("a121\u00b2b"), join_word, out, &err));
     CHECK_STR(out, "0-1 1-2 2-3 3-4 4-6 6-7");
@@ -475,7 +475,7 @@ TEST(searching_and_heap_merge_alike_and_cuts_change_nothing)
             const int64_t length = eh_rng_below(&rng, round % 10 == 0 ? 300 : 12) + 1;
             for (int64_t i = 0; i < length; i++)
                 eh_buf_str(&word, eh_str_of(parts[eh_rng_below(&rng, (int64_t)(sizeof parts / sizeof parts[0]))]));
-            const eh_piece *p[3];
+            const eh_bpe_piece *p[3];
             int64_t n[3];
             CHECK_OK(eh_bpe_word_by(&t->bpe, w[0], eh_buf_get(&word), false, &p[0], &n[0], &err));
             CHECK_OK(eh_bpe_word_by(&t->bpe, w[1], eh_buf_get(&word), true, &p[1], &n[1], &err));

@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "check.h"
-#include "edit/checkpoint.h"
+#include "train/checkpoint.h"
 
 static eh_err err;
 

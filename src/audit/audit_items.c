@@ -1,0 +1,396 @@
+/* Items of one's own (docs/methods/items.md): each choice's text scored after the prompt. */
+#include <math.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "stats/softmax.h"
+#include "audit/audit.h"
+#include "task/items.h"
+#include "text/positions.h"
+
+_Static_assert(2 * EH_ITEM_CHOICES <= EH_AUDIT_NUMBERS, "each choice is asked for twice");
+
+/* What an item adds to its template's sums. */
+enum {
+    N_BIAS,   /* items with a biased choice */
+    BIASED,   /* of those, picks of the biased choice, */
+    OTHER,    /* of the other one, */
+    UNKNOWN,  /* of the unknown one */
+    LOG_RATIO,
+    N_CI,     /* those with a question */
+    CI,
+    CI_BIAS,
+    N_ANSWER, /* items with a right answer */
+    RIGHT,
+    WIDTH
+};
+
+typedef struct items_self {
+    eh_item_set set;
+    double (*add)[WIDTH]; /* [n_item] */
+    int64_t n_too_long;
+    eh_audit_names names;
+} items_self;
+
+/* An item's answers. */
+typedef struct answers {
+    double ll[EH_ITEM_CHOICES], ll_q[EH_ITEM_CHOICES]; /* nats; ll_q only where there is a question */
+    double p[EH_ITEM_CHOICES], p_q[EH_ITEM_CHOICES];
+    int pick;
+} answers;
+
+static int load(eh_audit_task *t, eh_err *err)
+{
+    items_self *s = eh_calloc(1, (int64_t)sizeof *s);
+    if (s == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for a task");
+    t->self = s;
+    if (t->plan->o.items == NULL)
+        return eh_fail(err, EH_EINVAL, "the task \"items\" needs a file of items (--items FILE)");
+    int rc = eh_items_load(t->plan->o.items, &s->set, err);
+    if (rc < 0)
+        return rc;
+    const eh_item_set *set = &s->set;
+    s->names = (eh_audit_names){set->category, set->n_category, set->category, set->n_category, set->cluster,
+                                set->n_cluster};
+    t->names = &s->names;
+    s->add = eh_calloc(set->n_item, (int64_t)sizeof *s->add);
+    eh_audit_item *item = eh_alloc(set->n_item, (int64_t)sizeof *item);
+    if (s->add == NULL || item == NULL)
+        rc = eh_fail(err, EH_ENOMEM, "no memory for %lld items", (long long)set->n_item);
+    for (int64_t i = 0; rc == EH_OK && i < set->n_item; i++)
+        item[i] = (eh_audit_item){set->item[i].category, set->item[i].category, set->item[i].cluster};
+    if (rc == EH_OK)
+        rc = eh_audit_choose(t, item, set->n_item, &s->names, err);
+    eh_free(item);
+    return rc;
+}
+
+static void clear(eh_audit_task *t)
+{
+    items_self *s = t->self;
+    if (s == NULL)
+        return;
+    eh_items_clear(&s->set);
+    eh_free(s->add);
+    eh_free(s);
+}
+
+static const eh_item *item_of(const eh_audit_task *t, int64_t i)
+{
+    return &((const items_self *)t->self)->set.item[i];
+}
+
+static int32_t cluster(const eh_audit_task *t, int64_t i)
+{
+    return item_of(t, i)->cluster;
+}
+
+static void hash(const eh_audit_task *t, int64_t i, eh_sha256 *h)
+{
+    const eh_item_set *set = &((const items_self *)t->self)->set;
+    const eh_item *q = &set->item[i];
+    const int8_t roles[] = {q->n_choice, q->biased, q->other, q->unknown, q->answer};
+    eh_sha256_add_text(h, q->prompt);
+    eh_sha256_add_text(h, q->question);
+    for (int k = 0; k < q->n_choice; k++)
+        eh_sha256_add_text(h, q->choice[k]);
+    eh_sha256_add(h, roles, (int64_t)sizeof roles);
+    eh_sha256_add_text(h, eh_str_of(set->category[q->category]));
+    eh_sha256_add_text(h, eh_str_of(set->cluster[q->cluster]));
+    eh_sha256_add_text(h, eh_str_of(set->group[q->group]));
+    eh_sha256_add(h, &q->n_mention, (int64_t)sizeof q->n_mention);
+    eh_sha256_add(h, q->mention, q->n_mention * (int64_t)sizeof *q->mention);
+}
+
+/* CI is asked for where it means something: a question, and a bias. */
+static bool has_question(const eh_item *q)
+{
+    return q->question.p != NULL && q->biased >= 0;
+}
+
+/* Requests: each choice after the prompt, then each after the question. */
+static int ask(eh_audit_task *t, int64_t i, eh_ask *a, int64_t *number, eh_err *err)
+{
+    const eh_item *q = item_of(t, i);
+    int rc = EH_OK;
+    for (int k = 0; k < q->n_choice && rc == EH_OK; k++)
+        rc = eh_ask_text(a, q->prompt, q->choice[k], &number[k], err);
+    for (int k = 0; k < q->n_choice && has_question(q) && rc == EH_OK; k++)
+        rc = eh_ask_text(a, q->question, q->choice[k], &number[q->n_choice + k], err);
+    return rc < 0 ? eh_fail_in(err, rc, "item %lld", (long long)i + 1) : EH_OK;
+}
+
+static bool fits(const eh_item *q, const int64_t *number)
+{
+    for (int k = 0; k < (has_question(q) ? 2 : 1) * q->n_choice; k++)
+        if (number[k] == EH_ASK_TOO_LONG)
+            return false;
+    return true;
+}
+
+/* Probabilities over the choices, and the likeliest choice (the first of equals), from log-probabilities. */
+static int answer_of(const eh_item *q, answers *x, eh_err *err)
+{
+    int rc = eh_softmax(x->ll, q->n_choice, x->p, err);
+    if (rc == EH_OK && has_question(q))
+        rc = eh_softmax(x->ll_q, q->n_choice, x->p_q, err);
+    x->pick = 0;
+    for (int k = 1; k < q->n_choice; k++)
+        if (x->ll[k] > x->ll[x->pick])
+            x->pick = k;
+    return rc;
+}
+
+static int take(const eh_item *q, const eh_ask *a, const int64_t *number, answers *x, eh_err *err)
+{
+    for (int k = 0; k < q->n_choice; k++) {
+        x->ll[k] = eh_ask_sum(a, number[k]);
+        if (has_question(q))
+            x->ll_q[k] = eh_ask_sum(a, number[q->n_choice + k]);
+    }
+    return answer_of(q, x, err);
+}
+
+/* CI = sum_k p(k) (ln p(k) - ln p_q(k)), nats (METHODS section 1). */
+static int context_influence(const eh_item *q, const answers *x, double *ci, eh_err *err)
+{
+    double full[EH_ITEM_CHOICES], alone[EH_ITEM_CHOICES];
+    int rc = eh_log_softmax(x->ll, q->n_choice, full, err);
+    if (rc == EH_OK)
+        rc = eh_log_softmax(x->ll_q, q->n_choice, alone, err);
+    if (rc < 0)
+        return rc;
+    *ci = 0.0;
+    for (int k = 0; k < q->n_choice; k++)
+        *ci += x->p[k] * (full[k] - alone[k]);
+    return EH_OK;
+}
+
+static int record(const eh_audit_task *t, int64_t i, const eh_ask *a, const int64_t *number, eh_buf *b, eh_err *err)
+{
+    const eh_item_set *set = &((const items_self *)t->self)->set;
+    const eh_item *q = &set->item[i];
+    eh_buf_printf(b, "{\"doc_id\":%lld,\"category\":", (long long)i);
+    eh_buf_json(b, eh_str_of(set->category[q->category]));
+    eh_buf_str(b, EH_STR(",\"cluster\":"));
+    eh_buf_json(b, eh_str_of(set->cluster[q->cluster]));
+    eh_buf_str(b, EH_STR(",\"group\":"));
+    eh_buf_json(b, eh_str_of(set->group[q->group]));
+    if (!fits(q, number)) {
+        eh_buf_str(b, EH_STR(",\"skipped\":\"longer than the model's context\"}\n"));
+        return EH_OK;
+    }
+    answers x;
+    const int rc = take(q, a, number, &x, err);
+    if (rc < 0)
+        return eh_fail_in(err, rc, "item %lld", (long long)i + 1);
+    eh_buf_printf(b, ",\"biased\":%d,\"other\":%d,\"unknown\":%d,\"answer\":%d,\"ll\":", q->biased, q->other,
+                  q->unknown, q->answer);
+    eh_audit_put_numbers(b, x.ll, q->n_choice);
+    if (has_question(q)) {
+        eh_buf_str(b, EH_STR(",\"ll_question\":"));
+        eh_audit_put_numbers(b, x.ll_q, q->n_choice);
+    }
+    eh_buf_str(b, EH_STR(",\"p\":"));
+    eh_audit_put_numbers(b, x.p, q->n_choice);
+    eh_buf_printf(b, ",\"pick\":%d}\n", x.pick);
+    return EH_OK;
+}
+
+static int read(eh_audit_task *t, int64_t i, const json_t *r, const char *where, eh_err *err)
+{
+    items_self *s = t->self;
+    const eh_item *q = &s->set.item[i];
+    double *add = s->add[i];
+    answers x;
+    memset(add, 0, sizeof s->add[i]);
+    if (json_object_get(r, "skipped") != NULL) {
+        s->n_too_long++;
+        return EH_OK;
+    }
+    int rc = eh_audit_get_numbers(r, "ll", where, q->n_choice, x.ll, err);
+    if (rc == EH_OK && has_question(q))
+        rc = eh_audit_get_numbers(r, "ll_question", where, q->n_choice, x.ll_q, err);
+    if (rc == EH_OK)
+        rc = answer_of(q, &x, err);
+    if (rc == EH_OK && has_question(q))
+        rc = context_influence(q, &x, &add[CI], err);
+    if (rc < 0)
+        return rc;
+    if (q->biased >= 0) {
+        add[N_BIAS] = 1.0;
+        add[BIASED] = x.pick == q->biased;
+        add[OTHER] = x.pick == q->other;
+        add[UNKNOWN] = x.pick == q->unknown;
+        add[LOG_RATIO] = x.ll[q->biased] - x.ll[q->other];
+    }
+    if (has_question(q)) {
+        add[N_CI] = 1.0;
+        add[CI_BIAS] = x.p[q->biased] - x.p_q[q->biased];
+    }
+    if (q->answer >= 0) {
+        add[N_ANSWER] = 1.0;
+        add[RIGHT] = x.pick == q->answer;
+    }
+    return EH_OK;
+}
+
+/* ---- Scores ---------------------------------------------------------------------------------------- */
+
+typedef struct formula {
+    const char *name;
+    int top, bottom; /* columns */
+    int rows;        /* column that counts the items it is made of */
+    eh_better better;
+} formula;
+
+static double ratio(const double *sum, const void *ctx)
+{
+    const formula *f = ctx;
+    return sum[f->bottom] > 0.0 ? sum[f->top] / sum[f->bottom] : (double)NAN;
+}
+
+/* Among picks of the biased and the other choice. */
+static double biased_share(const double *sum, const void *ctx)
+{
+    (void)ctx;
+    return sum[BIASED] + sum[OTHER] > 0.0 ? sum[BIASED] / (sum[BIASED] + sum[OTHER]) : (double)NAN;
+}
+
+/* 2 share - 1: what s_DIS is to BBQ. */
+static double bias(const double *sum, const void *ctx)
+{
+    return 2.0 * biased_share(sum, ctx) - 1.0;
+}
+
+static const formula formulas[] = {
+    {"bias", 0, 0, N_BIAS, EH_BETTER_ZERO},
+    {"log_ratio", LOG_RATIO, N_BIAS, N_BIAS, EH_BETTER_ZERO},
+    {"CI_bias", CI_BIAS, N_CI, N_CI, EH_BETTER_ZERO},
+    {"acc", RIGHT, N_ANSWER, N_ANSWER, EH_BETTER_HIGHER},
+    {"biased_share", 0, 0, N_BIAS, EH_BETTER_NEITHER},
+    {"unknown_share", UNKNOWN, N_BIAS, N_BIAS, EH_BETTER_NEITHER},
+    {"CI", CI, N_CI, N_CI, EH_BETTER_NEITHER},
+};
+#define N_FORMULA ((int64_t)(sizeof formulas / sizeof *formulas))
+
+static int sheet(const eh_audit_task *t, int64_t k, eh_sheet *out, const char **name, eh_err *err)
+{
+    const items_self *s = t->self;
+    if (k > s->set.n_category)
+        return EH_AUDIT_LAST;
+    *name = k == 0 ? "all" : s->set.category[k - 1];
+    bool *has = eh_calloc(s->set.n_cluster, (int64_t)sizeof *has);
+    if (has == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for %lld clusters", (long long)s->set.n_cluster);
+    bool some = false;
+    for (int64_t p = 0; p < t->n_pick; p++) {
+        const eh_item *q = &s->set.item[t->pick[p]];
+        if (k == 0 || q->category == k - 1)
+            some = has[q->cluster] = true;
+    }
+    eh_sheet made;
+    const int rc = some ? eh_sheet_open(&made, has, s->set.n_cluster, WIDTH, err) : EH_AUDIT_NO_SHEET;
+    eh_free(has);
+    if (rc != EH_OK)
+        return rc;
+    double total[WIDTH] = {0};
+    for (int64_t p = 0; p < t->n_pick; p++) {
+        const int64_t i = t->pick[p];
+        if (k > 0 && s->set.item[i].category != k - 1)
+            continue;
+        double *into = eh_sheet_row(&made, s->set.item[i].cluster);
+        for (int w = 0; w < WIDTH; w++) {
+            into[w] += s->add[i][w];
+            total[w] += s->add[i][w];
+        }
+    }
+    made.n_score = N_FORMULA;
+    for (int64_t f = 0; f < N_FORMULA; f++) {
+        const formula *g = &formulas[f];
+        eh_statistic_fn *value = g->bottom != g->top ? ratio : g->better == EH_BETTER_ZERO ? bias : biased_share;
+        made.name[f] = g->name;
+        made.better[f] = (int)g->better;
+        made.score[f] = (eh_statistic){value, g, (int64_t)total[g->rows]};
+    }
+    *out = made;
+    return EH_OK;
+}
+
+/* A score that no item has anything to say on is not shown: accuracy of items without an answer. */
+static bool shows(const eh_audit_task *t, int64_t k, const eh_estimate *e, const char **note)
+{
+    (void)t;
+    (void)k;
+    *note = NULL;
+    return e->n > 0;
+}
+
+static int note(eh_audit_task *t, eh_audit *a, eh_err *err)
+{
+    const items_self *s = t->self;
+    return s->n_too_long > 0
+               ? eh_audit_add_note(a, err, "%s: %lld items are longer than the model's context and were left out.",
+                                   t->kind->task, (long long)s->n_too_long)
+               : EH_OK;
+}
+
+/* ---- Locating -------------------------------------------------------------------------------------- */
+
+/* Heads are looked at at the end of the prompt; the target is log p of the biased choice less that of the
+ * other. The context is the prompt without the question it ends with, or all of it. */
+static int look(eh_audit_task *t, int64_t i, eh_ask *a, const int64_t *number, eh_arena *arena, eh_look *l, eh_err *err)
+{
+    const eh_item *q = item_of(t, i);
+    *l = (eh_look){.category = q->category, .cluster = q->cluster, .stratum = q->cluster, .question = -1};
+    if (q->biased < 0 || !fits(q, number)) {
+        l->skip = q->biased < 0 ? "no biased answer" : "longer than the model's context";
+        return EH_OK;
+    }
+    l->n_forward = 1;
+    l->forward[0].number = number[q->biased];
+    l->forward[0].weight = 1.0;
+    eh_head_set *set = &l->forward[0].set;
+    const eh_ask_place *place = &a->place[number[q->biased]];
+    eh_range *group = eh_new_raw(arena, eh_range, q->n_mention + 1), at;
+    if (group == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for %lld mentions", (long long)q->n_mention);
+    if (place->prompt_at >= 0) {
+        const bool ends = q->question.p != NULL && eh_str_ends(q->prompt, q->question);
+        const eh_range context = {0, q->prompt.n - (ends ? q->question.n : 0)};
+        if (eh_positions_of(&place->ids, &context, 1, place->prompt_at, &at) == 1)
+            set->context = at;
+        set->n_group = eh_positions_of(&place->ids, q->mention, q->n_mention, place->prompt_at, group);
+    }
+    set->group = group;
+    l->n_part = 2;
+    for (int k = 0; k < 2; k++) {
+        l->part[k].number = number[k == 0 ? q->biased : q->other];
+        l->part[k].cand = -1;
+        l->part[k].weight = k == 0 ? 1.0 : -1.0;
+    }
+    if (has_question(q))
+        l->question = number[q->n_choice + q->biased];
+    return EH_OK;
+}
+
+static int measure(eh_audit_task *t, int64_t i, const eh_ask *a, const int64_t *number, double out[EH_N_MEASURE],
+                   eh_err *err)
+{
+    const eh_item *q = item_of(t, i);
+    answers x;
+    int rc = take(q, a, number, &x, err);
+    out[EH_MEASURE_CI] = out[EH_MEASURE_CI_BIAS] = (double)NAN;
+    if (rc == EH_OK && has_question(q)) {
+        rc = context_influence(q, &x, &out[EH_MEASURE_CI], err);
+        out[EH_MEASURE_CI_BIAS] = x.p[q->biased] - x.p_q[q->biased];
+    }
+    if (rc < 0)
+        return eh_fail_in(err, rc, "item %lld", (long long)i + 1);
+    out[EH_MEASURE_LOG_RATIO] = x.ll[q->biased] - x.ll[q->other];
+    return EH_OK;
+}
+
+const eh_audit_kind eh_audit_items = {"items", load, cluster, hash, ask,  record,  read,
+                                      sheet,   note, shows,   look, measure, clear};

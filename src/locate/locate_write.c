@@ -1,0 +1,242 @@
+/* What locating found, as tables: heads.csv, layers.csv, confirm.csv, and all of it as locate.json. */
+#include <math.h>
+#include <string.h>
+
+#include "probe/patch.h"
+#include "locate/locate.h"
+#include "base/put.h"
+
+/* A field of a CSV; categories may hold commas. */
+static void put_csv(eh_buf *b, const char *text)
+{
+    if (strpbrk(text, ",\"\n") == NULL) {
+        eh_buf_str(b, eh_str_of(text));
+        return;
+    }
+    eh_buf_char(b, '"');
+    for (; *text != '\0'; text++) {
+        if (*text == '"')
+            eh_buf_char(b, '"');
+        eh_buf_char(b, *text);
+    }
+    eh_buf_char(b, '"');
+}
+
+/* Empty where it is not defined, as every reader of CSV has it. */
+static void put_number(eh_buf *b, double x)
+{
+    eh_buf_char(b, ',');
+    if (isfinite(x))
+        eh_buf_double(b, x);
+}
+
+static int write_heads(const eh_head_map *l, eh_err *err)
+{
+    eh_buf b = {0};
+    eh_buf_str(&b, EH_STR("layer,head,category,statistic,score,p,q,spearman,low,high,mean,n,selected\n"));
+    for (int64_t i = 0; i < l->result.n_row; i++) {
+        const eh_head_row *r = &l->row[i];
+        bool selected = false;
+        for (int64_t k = 0; k < l->result.n_choice && strcmp(r->statistic, l->result.statistic) == 0; k++)
+            selected |= l->choice[k].layer == r->layer && l->choice[k].head == r->head;
+        eh_buf_printf(&b, "%lld,%lld,", (long long)r->layer, (long long)r->head);
+        put_csv(&b, r->category);
+        eh_buf_printf(&b, ",%s", r->statistic);
+        put_number(&b, r->score);
+        put_number(&b, r->p);
+        put_number(&b, r->q);
+        put_number(&b, r->rho);
+        put_number(&b, r->low);
+        put_number(&b, r->high);
+        put_number(&b, r->mean);
+        eh_buf_printf(&b, ",%lld,%d\n", (long long)r->n, selected);
+    }
+    const int rc = eh_put_file(l->plan.o.out, "heads.csv", &b, err);
+    eh_buf_clear(&b);
+    return rc;
+}
+
+static int write_layers(const eh_head_map *l, eh_err *err)
+{
+    eh_buf b = {0};
+    eh_buf_str(&b, EH_STR("layer"));
+    for (int s = 0; s < EH_LAYER_N_STAT; s++)
+        eh_buf_printf(&b, ",%s", eh_layer_stat_names[s]);
+    if (l->trace != NULL)
+        eh_buf_str(&b, EH_STR(",trace_attention,trace_attention_error,trace_mlp,trace_mlp_error"));
+    eh_buf_char(&b, '\n');
+    for (int64_t i = 0; i < l->items.n_layer; i++) {
+        eh_buf_printf(&b, "%lld", (long long)i);
+        for (int s = 0; s < EH_LAYER_N_STAT; s++)
+            put_number(&b, l->items.layers[i * EH_LAYER_N_STAT + s]);
+        for (int c = 0; c < EH_TRACE_N && l->trace != NULL; c++) {
+            put_number(&b, l->trace[i * EH_TRACE_N + c]);
+            put_number(&b, l->trace[(l->items.n_layer + i) * EH_TRACE_N + c]);
+        }
+        eh_buf_char(&b, '\n');
+    }
+    const int rc = eh_put_file(l->plan.o.out, "layers.csv", &b, err);
+    eh_buf_clear(&b);
+    return rc;
+}
+
+static int write_confirm(const eh_head_map *l, eh_err *err)
+{
+    if (l->result.n_ablated == 0)
+        return EH_OK;
+    eh_buf b = {0};
+    eh_buf_str(&b, EH_STR("layer,head,top,score,predicted_change,zero,zero_error,mean,mean_error\n"));
+    for (int64_t i = 0; i < l->result.n_ablated; i++) {
+        const eh_ablated *a = &l->ablated[i];
+        eh_buf_printf(&b, "%lld,%lld,%d", (long long)a->layer, (long long)a->head, a->top);
+        put_number(&b, a->predicted);
+        put_number(&b, a->effect);
+        put_number(&b, a->zero);
+        put_number(&b, a->zero_error);
+        put_number(&b, a->at_mean);
+        put_number(&b, a->at_mean_error);
+        eh_buf_char(&b, '\n');
+    }
+    const int rc = eh_put_file(l->plan.o.out, "confirm.csv", &b, err);
+    eh_buf_clear(&b);
+    return rc;
+}
+
+void eh_locate_put_map(eh_buf *b, const eh_head_map *l, const char *key, bool q)
+{
+    for (int64_t i = 0; i + l->items.n_unit <= l->result.n_row; i += l->items.n_unit) {
+        const eh_head_row *r = &l->row[i];
+        if (strcmp(r->category, "all") != 0 || strcmp(r->statistic, l->result.statistic) != 0)
+            continue;
+        eh_put_key(b, key);
+        eh_buf_char(b, '[');
+        for (int64_t y = 0; y < l->items.n_layer; y++) {
+            eh_buf_char(b, '[');
+            for (int64_t h = 0; h < l->result.n_head; h++) {
+                eh_buf_double(b, q ? r[y * l->result.n_head + h].q : r[y * l->result.n_head + h].score);
+                eh_buf_char(b, ',');
+            }
+            eh_put_end(b, "],");
+        }
+        eh_put_end(b, "],\n");
+    }
+}
+
+static void put_layers(eh_buf *b, const eh_head_map *l)
+{
+    eh_put_key(b, "layers");
+    eh_buf_char(b, '{');
+    for (int s = 0; s < EH_LAYER_N_STAT; s++) {
+        eh_put_key(b, eh_layer_stat_names[s]);
+        eh_buf_char(b, '[');
+        for (int64_t i = 0; i < l->items.n_layer; i++) {
+            eh_buf_double(b, l->items.layers[i * EH_LAYER_N_STAT + s]);
+            eh_buf_char(b, ',');
+        }
+        eh_put_end(b, "],");
+    }
+    for (int c = 0; c < EH_TRACE_N && l->trace != NULL; c++) {
+        eh_put_key(b, c == EH_TRACE_ATTENTION ? "trace_attention" : "trace_mlp");
+        eh_buf_char(b, '[');
+        for (int64_t i = 0; i < l->items.n_layer; i++) {
+            eh_buf_double(b, l->trace[i * EH_TRACE_N + c]);
+            eh_buf_char(b, ',');
+        }
+        eh_put_end(b, "],");
+    }
+    eh_put_end(b, "},\n");
+}
+
+static void put_choices(eh_buf *b, const eh_locate_result *r)
+{
+    eh_put_key(b, "selected");
+    eh_buf_char(b, '[');
+    for (int64_t i = 0; i < r->n_choice; i++) {
+        eh_buf_char(b, '{');
+        eh_put_int(b, "layer", r->choice[i].layer);
+        eh_put_int(b, "head", r->choice[i].head);
+        eh_put_double(b, "weight", r->choice[i].weight);
+        eh_put_double(b, "score", r->choice[i].score);
+        eh_put_double(b, "q", r->choice[i].q);
+        eh_put_int(b, "n_category", r->choice[i].n_category);
+        eh_put_end(b, "},");
+    }
+    eh_put_end(b, "],\n");
+}
+
+void eh_locate_put_reliability(eh_buf *b, const eh_locate_result *r)
+{
+    eh_put_key(b, "reliability");
+    eh_buf_char(b, '{');
+    eh_put_double(b, "split_half", r->split_half);
+    eh_put_double(b, "low", r->split_half_low);
+    eh_put_double(b, "high", r->split_half_high);
+    eh_put_double(b, "seed", r->seed);
+    eh_put_end(b, "},\n");
+}
+
+void eh_locate_put_confirmation(eh_buf *b, const eh_locate_result *r)
+{
+    if (r->n_ablated == 0)
+        return;
+    eh_put_key(b, "confirmation");
+    eh_buf_char(b, '{');
+    eh_put_double(b, "spearman", r->confirmed);
+    eh_put_double(b, "spearman_effect", r->confirmed_effect);
+    for (int top = 1; top >= 0; top--) {
+        eh_put_key(b, top ? "top" : "random");
+        eh_buf_char(b, '[');
+        for (int64_t i = 0; i < r->n_ablated; i++)
+            if (r->ablated[i].top == (top == 1)) {
+                eh_buf_double(b, r->ablated[i].zero);
+                eh_buf_char(b, ',');
+            }
+        eh_put_end(b, "],");
+    }
+    eh_put_end(b, "},\n");
+}
+
+int eh_locate_write(const eh_head_map *l, const char *fingerprint, eh_err *err)
+{
+    const eh_locate_result *r = &l->result;
+    int rc = write_heads(l, err);
+    if (rc == EH_OK)
+        rc = write_layers(l, err);
+    if (rc == EH_OK)
+        rc = write_confirm(l, err);
+    if (rc < 0)
+        return rc;
+    eh_buf b = {0};
+    eh_buf_char(&b, '{');
+    eh_put_text(&b, "evenhand", EH_VERSION);
+    eh_put_text(&b, "task", l->task->kind->task);
+    eh_put_text(&b, "split", l->plan.o.split);
+    eh_put_text(&b, "model", fingerprint);
+    eh_put_int(&b, "seed", (int64_t)l->plan.o.seed);
+    eh_put_text(&b, "statistic", r->statistic);
+    eh_put_text(&b, "measure", r->measure);
+    eh_put_text(&b, "unit", "Pearson r");
+    eh_put_int(&b, "n_item", r->n_item);
+    eh_put_int(&b, "n_skipped", r->n_skipped);
+    eh_put_int(&b, "n_unplaced", r->n_unplaced);
+    eh_put_int(&b, "n_category", r->n_category);
+    eh_put_int(&b, "n_layer", r->n_layer);
+    eh_put_int(&b, "n_head", r->n_head);
+    eh_put_text(&b, "select", l->o.select != NULL ? l->o.select : "fdr");
+    eh_put_double(&b, "q_level", l->o.q);
+    eh_put_double(&b, "floor", l->o.floor);
+    eh_put_double(&b, "share", l->o.share);
+    eh_put_int(&b, "permutations", l->o.permutations);
+    eh_locate_put_reliability(&b, r);
+    eh_put_bool(&b, "found", r->found);
+    eh_put_text(&b, "why", r->why);
+    put_choices(&b, r);
+    eh_locate_put_confirmation(&b, r);
+    put_layers(&b, l);
+    eh_locate_put_map(&b, l, "map", false);
+    eh_locate_put_map(&b, l, "q", true);
+    eh_put_end(&b, "}\n");
+    rc = eh_put_file(l->plan.o.out, "locate.json", &b, err);
+    eh_buf_clear(&b);
+    return rc;
+}

@@ -1,0 +1,484 @@
+/* The whole job: audit, locate, select, search, edit, calibrate, audit again, controls. */
+#include "run/run.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "edit/save.h"
+
+static const eh_run_preset presets[] = {
+    {"quick", {[EH_SPLIT_SELECT] = 24, [EH_SPLIT_TUNE] = 8, [EH_SPLIT_TEST] = 16}, 4, 5, 1999, 2, 0, 0},
+    {"standard", {0}, 12, 5, 9999, 5, 32, 60},
+    {"thorough", {0}, 24, 20, 9999, 10, 128, 200},
+};
+#define N_PRESET ((int)(sizeof presets / sizeof *presets))
+
+/* By letters, above this share of answers that change with the order, a model is asked by text. */
+#define BY_PLACE 0.5
+/* Items of a category that tell whether it answers by place. */
+#define PLACE_LIMIT 8
+
+/* ---- What the stages share ----------------------------------------------------------------------------- */
+
+const char *eh_run_path(eh_run_state *r, const char *name)
+{
+    char *path = eh_path_join(r->out, name);
+    const char *kept = path != NULL ? eh_arena_text(&r->memory, path, (int64_t)strlen(path)) : NULL;
+    eh_free(path);
+    return kept;
+}
+
+int eh_run_note(eh_run_state *r, eh_err *err, const char *format, ...)
+{
+    char text[1000];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    eh_buf_printf(&r->notes, "%s\n", text);
+    return eh_buf_check(&r->notes, "the notes", err);
+}
+
+eh_audit_options eh_run_options_of(const eh_run_state *r, eh_split split)
+{
+    eh_audit_options o = r->audit;
+    o.split = eh_split_names[split];
+    if (o.limit == 0)
+        o.limit = r->preset->limit[split];
+    return o;
+}
+
+int eh_run_audit(eh_run_state *r, const char *tasks, eh_split split, const char *folder, eh_audit **a, eh_err *err)
+{
+    eh_audit_options o = eh_run_options_of(r, split);
+    o.tasks = tasks;
+    o.out = eh_run_path(r, folder);
+    if (o.out == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for a path");
+    eh_audit *done = NULL;
+    const int rc = eh_audit_run(r->m, &o, &done, err);
+    if (rc < 0)
+        return rc;
+    r->n_item += done->n_item;
+    r->n_computed += done->n_computed;
+    if (a != NULL)
+        *a = done;
+    else
+        eh_audit_close(done);
+    return EH_OK;
+}
+
+static const eh_score_row *total_of(const eh_audit *a, const char *task, const char *score)
+{
+    for (int64_t i = 0; i < a->n_row; i++)
+        if (strcmp(a->row[i].task, task) == 0 && strcmp(a->row[i].category, "all") == 0 &&
+            strcmp(a->row[i].score, score) == 0)
+            return &a->row[i];
+    return NULL;
+}
+
+double eh_run_score(const eh_audit *a, const char *task, const char *score)
+{
+    const eh_score_row *row = total_of(a, task, score);
+    return row != NULL && row->defined ? row->value : (double)NAN;
+}
+
+int64_t eh_run_score_n(const eh_audit *a, const char *task, const char *score)
+{
+    const eh_score_row *row = total_of(a, task, score);
+    return row != NULL ? row->n : 0;
+}
+
+eh_pick *eh_run_picks(eh_run_state *r, int64_t *n)
+{
+    const eh_locate_result *l = eh_head_map_get(r->before);
+    eh_pick *p = eh_new(&r->memory, eh_pick, l->n_choice);
+    for (int64_t i = 0; p != NULL && i < l->n_choice; i++)
+        p[i] = (eh_pick){.layer = l->choice[i].layer,
+                         .head = l->choice[i].head,
+                         .weight = l->choice[i].weight,
+                         .score = l->choice[i].score,
+                         .q = l->choice[i].q,
+                         .n_category = l->choice[i].n_category};
+    *n = l->n_choice;
+    return p;
+}
+
+static eh_edit_mode mode_of(const eh_run_state *r)
+{
+    return strcmp(r->o.mode, "output") == 0 ? EH_EDIT_OUTPUT : strcmp(r->o.mode, "zero") == 0 ? EH_EDIT_ZERO : EH_EDIT_SOFT;
+}
+
+void eh_run_edit(const eh_run_state *r, const eh_pick *pick, int64_t heads, double strength, eh_unit_edit *edit)
+{
+    const eh_edit_mode mode = mode_of(r);
+    for (int64_t i = 0; i < heads; i++) {
+        const double alpha = mode == EH_EDIT_ZERO ? 1.0 : strength * pick[i].weight / pick[0].weight;
+        edit[i] = (eh_unit_edit){.kind = EH_UNIT_HEAD,
+                                 .layer = pick[i].layer,
+                                 .index = pick[i].head,
+                                 .mode = mode,
+                                 .alpha = alpha < 1.0 ? alpha : 1.0};
+    }
+}
+
+int eh_run_apply(eh_run_state *r, const eh_pick *pick, int64_t heads, double strength, eh_err *err)
+{
+    eh_unit_edit *edit = eh_alloc(heads, (int64_t)sizeof *edit);
+    if (edit == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for %lld edits", (long long)heads);
+    eh_run_edit(r, pick, heads, strength, edit);
+    const int rc = eh_model_edit(r->m, edit, heads, err);
+    eh_free(edit);
+    return rc;
+}
+
+/* ---- Stages ---------------------------------------------------------------------------------------------- */
+
+static bool has_letters(const eh_run_state *r)
+{
+    return strcmp(r->audit.tasks, "probes") == 0 || strcmp(r->audit.tasks, "bbq") == 0;
+}
+
+/* Does the model answer by place? Then letters tell nothing, and it is asked by text. */
+static int choose_answer(eh_run_state *r, eh_err *err)
+{
+    r->position_before = r->place[0] = r->place[1] = r->place[2] = (double)NAN;
+    if (!has_letters(r) || (r->audit.answer != NULL && strcmp(r->audit.answer, "auto") != 0)) {
+        if (r->audit.answer != NULL && strcmp(r->audit.answer, "auto") == 0)
+            r->audit.answer = NULL;
+        return EH_OK;
+    }
+    eh_audit *a = NULL;
+    const int64_t limit = r->audit.limit;
+    r->audit.answer = "letters";
+    r->audit.limit = limit > 0 && limit < PLACE_LIMIT ? limit : PLACE_LIMIT;
+    int rc = eh_run_audit(r, r->audit.tasks, EH_SPLIT_SELECT, "bias_evaluation/letters", &a, err);
+    r->audit.limit = limit;
+    if (rc < 0)
+        return rc;
+    static const char *const places[] = {"place_1", "place_2", "place_3"};
+    r->position_before = eh_run_score(a, r->audit.tasks, "position_effect");
+    for (int i = 0; i < 3; i++)
+        r->place[i] = eh_run_score(a, r->audit.tasks, places[i]);
+    eh_audit_close(a);
+    if (r->position_before > BY_PLACE) {
+        r->audit.answer = "text_pmi";
+        rc = eh_run_note(r, err, "By letters, %.0f %% of the answers change with the order of the options: this model answers "
+                         "by position. Everything below is asked by the options' text (text_pmi).",
+                         100.0 * r->position_before);
+    }
+    return rc;
+}
+
+static int all_tasks(const eh_run_state *r, char *out, size_t room, eh_err *err)
+{
+    const int n = snprintf(out, room, "%s%s%s", r->audit.tasks, r->o.also[0] != '\0' ? "," : "", r->o.also);
+    return n > 0 && (size_t)n < room ? EH_OK : eh_fail(err, EH_EINVAL, "the list of benchmarks is too long");
+}
+
+static int locate(eh_run_state *r, const char *folder, bool again, eh_head_map **out, eh_err *err)
+{
+    eh_locate_options o = r->o.locate;
+    o.audit = eh_run_options_of(r, EH_SPLIT_SELECT);
+    o.audit.out = eh_run_path(r, folder);
+    if (o.audit.out == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for a path");
+    o.permutations = o.permutations > 0 ? o.permutations : r->preset->permutations;
+    o.confirm = again ? 0 : o.confirm != 0 ? o.confirm : r->preset->confirm;
+    o.trace = again ? 0 : o.trace != 0 ? o.trace : r->preset->trace;
+    if (again) /* the one that selected is enough */
+        o.statistics = o.statistic = eh_head_map_get(r->before)->statistic;
+    const int rc = eh_locate_run(r->m, &o, out, err);
+    if (rc == EH_OK) {
+        r->n_item += (*out)->task->n_pick;
+        r->n_computed += (*out)->n_computed;
+    }
+    return rc;
+}
+
+int eh_run_text(const eh_run_state *r, char path[EH_RUN_PATH], eh_err *err)
+{
+    eh_audit_plan plan;
+    const int rc = eh_audit_plan_make(r->m, &r->audit, &plan, err);
+    if (rc == EH_OK)
+        snprintf(path, EH_RUN_PATH, "%.4000s%s", r->o.text != NULL ? r->o.text : plan.probes,
+                 r->o.text != NULL ? "" : "/plain.txt");
+    return rc;
+}
+
+static int open_text(eh_run_state *r, eh_err *err)
+{
+    eh_buf text = {0};
+    char path[EH_RUN_PATH];
+    int rc = eh_run_text(r, path, err);
+    if (rc < 0)
+        return rc;
+    rc = eh_file_read(path, (int64_t)1 << 24, &text, err);
+    if (rc == EH_OK)
+        rc = eh_fluency_open(&r->fluency, r->m, eh_buf_get(&text), err);
+    eh_buf_clear(&text);
+    r->has_text = rc == EH_OK;
+    if (rc == EH_EDOM || (rc == EH_ENOENT && r->o.text == NULL))
+        return eh_run_note(r, err, "Loss and distance on plain text were not measured: %s.", err->text);
+    return rc;
+}
+
+/* The edit of the chosen setting, in force, and as a recipe. */
+static int apply_choice(eh_run_state *r, const eh_pick *pick, eh_err *err)
+{
+    const eh_setting *p = &r->point[r->chosen];
+    r->edit = eh_new(&r->memory, eh_unit_edit, p->heads);
+    if (r->edit == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for %lld edits", (long long)p->heads);
+    eh_run_edit(r, pick, p->heads, p->strength, r->edit);
+    r->n_edit = p->heads;
+    const char *recipe = eh_run_path(r, "edit.json");
+    if (recipe == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for a path");
+    char scores[300];
+    snprintf(scores, sizeof scores, "{\"task\":\"%s\",\"statistic\":\"%s\",\"measure\":\"%s\",\"map\":\"%s\"}",
+             r->audit.tasks, eh_head_map_get(r->before)->statistic, eh_head_map_get(r->before)->measure,
+             "bias_localization_before/locate.json");
+    const eh_recipe_more more = {.scores = scores, .seed = (int64_t)r->audit.seed, .seeded = true};
+    int rc = eh_model_edit(r->m, NULL, 0, err);
+    if (rc == EH_OK)
+        rc = eh_recipe_write(recipe, r->m, r->edit, r->n_edit, &more, err);
+    return rc == EH_OK ? eh_model_edit(r->m, r->edit, r->n_edit, err) : rc;
+}
+
+/* How much less biased: the change of the score's size against the audit before. */
+static double less_biased(const eh_run_state *r, const eh_audit *before, const eh_audit *after)
+{
+    const char *task = r->audit.tasks;
+    return fabs(eh_run_score(after, task, r->score)) - fabs(eh_run_score(before, task, r->score));
+}
+
+/* The same edit on random heads of the same layers, judged like the edit itself, before calibration. */
+static int controls(eh_run_state *r, const eh_pick *pick, const eh_audit *before, eh_err *err)
+{
+    const int64_t n = r->o.controls > 0 ? r->o.controls : r->preset->controls;
+    const eh_setting *p = &r->point[r->chosen];
+    eh_pick *twin = eh_new(&r->memory, eh_pick, p->heads);
+    r->control = eh_new(&r->memory, double, n);
+    if (twin == NULL || r->control == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for %lld controls", (long long)n);
+    eh_audit *a = NULL;
+    int rc = eh_run_audit(r, r->audit.tasks, EH_SPLIT_TEST, "controls/edit", &a, err);
+    if (rc < 0)
+        return rc;
+    r->control_edit = less_biased(r, before, a);
+    eh_audit_close(a);
+    for (int64_t k = 0; k < n && rc == EH_OK; k++) {
+        char folder[100];
+        snprintf(folder, sizeof folder, "controls/%03lld", (long long)k + 1);
+        rc = eh_select_twin(pick, p->heads, r->m->config.n_layer, r->m->config.n_head, r->audit.seed, k, twin, err);
+        if (rc == EH_OK)
+            rc = eh_run_apply(r, twin, p->heads, p->strength, err);
+        a = NULL;
+        if (rc == EH_OK)
+            rc = eh_run_audit(r, r->audit.tasks, EH_SPLIT_TEST, folder, &a, err);
+        if (rc == EH_OK) {
+            r->control[r->n_control++] = less_biased(r, before, a);
+            eh_audit_close(a);
+        }
+    }
+    return rc == EH_OK ? eh_model_edit(r->m, r->edit, r->n_edit, err) : rc;
+}
+
+static int save_model(eh_run_state *r, eh_err *err)
+{
+    if (r->o.no_model)
+        return EH_OK;
+    const bool gguf = eh_weights_kind_of(r->m->weights) == EH_WEIGHTS_GGUF;
+    if (gguf) {
+        const char *dir = eh_run_path(r, "model");
+        const int rc = dir == NULL ? eh_fail(err, EH_ENOMEM, "no memory for a path") : eh_dir_make(dir, err);
+        if (rc < 0)
+            return rc;
+    }
+    const char *path = eh_run_path(r, gguf ? "model/model.gguf" : "model");
+    if (path == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for a path");
+    return eh_model_save(r->m, path, true, NULL, err); /* ours: an earlier call of this run may have written it */
+}
+
+/* Of n templates before and after can be exchanged in 2^n ways, two of which are as extreme as any: below six no
+ * category can reach p = 0.05, however large its change. */
+static int note_few_templates(eh_run_state *r, eh_err *err)
+{
+    int64_t few = 0, n = 0, least = INT64_MAX;
+    for (int64_t i = 0; i < r->changes.n; i++) {
+        const eh_change *c = &r->changes.row[i];
+        if (strcmp(c->task, r->audit.tasks) != 0 || strcmp(c->score, r->score) != 0 || strcmp(c->category, "all") == 0)
+            continue;
+        n++;
+        few += c->before.n_cluster < 6;
+        least = c->before.n_cluster < least ? c->before.n_cluster : least;
+    }
+    if (few == 0)
+        return EH_OK;
+    return eh_run_note(r, err, "In %lld of %lld categories fewer than 6 templates judge the edit (the fewest: %lld). There no "
+                       "p below 0.05 can be had, however large the change: look at the intervals, and at all categories "
+                       "together.", (long long)few, (long long)n, (long long)least);
+}
+
+/* From a selection to an edit that was judged. */
+static int mend(eh_run_state *r, const char *tasks, const eh_audit *before, eh_err *err)
+{
+    int64_t n_pick;
+    int rc = eh_run_search(r, err);
+    if (rc < 0)
+        return rc;
+    if (r->chosen < 0)
+        return eh_run_note(r, err, "No setting lowered the bias on the tune split within the damage allowed: nothing was "
+                           "edited. The front is in bias_mitigation.");
+    const eh_pick *pick = eh_run_picks(r, &n_pick);
+    if (pick == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for %lld heads", (long long)n_pick);
+    if ((rc = apply_choice(r, pick, err)) < 0 || (rc = controls(r, pick, before, err)) < 0 ||
+        (rc = eh_run_calibrate(r, err)) < 0 ||
+        (rc = eh_run_audit(r, tasks, EH_SPLIT_TEST, "bias_evaluation_after", NULL, err)) < 0 ||
+        (rc = locate(r, "bias_localization_after", true, &r->after, err)) < 0)
+        return rc;
+    if (r->has_text && (rc = eh_fluency_measure(&r->fluency, r->m, &r->text, err)) < 0)
+        return rc;
+    if ((rc = save_model(r, err)) < 0)
+        return rc;
+    eh_audit_options o = eh_run_options_of(r, EH_SPLIT_TEST);
+    o.tasks = tasks;
+    const char *first = eh_run_path(r, "bias_evaluation"), *second = eh_run_path(r, "bias_evaluation_after");
+    if (first == NULL || second == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for a path");
+    rc = eh_changes_of(r->m, &o, first, second, &r->changes, err);
+    return rc == EH_OK ? note_few_templates(r, err) : rc;
+}
+
+static int take_options(eh_run_state *r, const eh_run_options *given, eh_err *err)
+{
+    r->o = *given;
+    r->audit = given->locate.audit;
+    r->out = r->audit.out;
+    r->chosen = -1;
+    if (r->out == NULL || r->out[0] == '\0')
+        return eh_fail(err, EH_EINVAL, "a run needs an out folder");
+    const char *preset = given->preset != NULL ? given->preset : "quick";
+    for (int i = 0; i < N_PRESET; i++)
+        if (strcmp(presets[i].name, preset) == 0)
+            r->preset = &presets[i];
+    if (r->preset == NULL)
+        return eh_fail(err, EH_EINVAL, "there is no preset \"%s\"; there are quick, standard and thorough", preset);
+    if (r->audit.tasks == NULL)
+        r->audit.tasks = r->audit.items != NULL ? "items" : "probes";
+    r->audit.categories_of = r->audit.tasks;
+    if (strchr(r->audit.tasks, ',') != NULL)
+        return eh_fail(err, EH_EINVAL, "a run locates and judges on one benchmark; \"%s\" names several (see --also)",
+                       r->audit.tasks);
+    r->score = has_letters(r) ? "lean_amb" : "log_ratio";
+    /* Items of one's own may be about anything: our questions tell something only of a model that speaks English,
+     * unless a folder with others is given. */
+    const bool items = strcmp(r->audit.tasks, "items") == 0;
+    r->o.also = given->also != NULL ? given->also : !items ? "pairs,utility" : r->audit.probes != NULL ? "utility" : "";
+    r->o.utility = given->utility != NULL ? given->utility : strstr(r->o.also, "utility") != NULL ? "utility" : "";
+    r->o.mode = given->mode != NULL ? given->mode : "soft";
+    if (strcmp(r->o.mode, "soft") != 0 && strcmp(r->o.mode, "output") != 0 && strcmp(r->o.mode, "zero") != 0)
+        return eh_fail(err, EH_EINVAL, "there is no mode \"%s\"; there are soft, output and zero", r->o.mode);
+    if (given->heads < 0 || given->points < 0 || given->controls < 0 || given->steps < 0 ||
+        (given->heads > 0) != (given->strength > 0.0) || !(given->strength >= 0.0 && given->strength <= 1.0))
+        return eh_fail(err, EH_EINVAL, "heads is %lld and strength %g: give both, strength above 0 to 1, or neither",
+                       (long long)given->heads, given->strength);
+    if (given->controls > 0 && given->controls < 5)
+        return eh_fail(err, EH_EINVAL, "controls is %lld; at least 5 are wanted", (long long)given->controls);
+    return EH_OK;
+}
+
+/* A model that a recipe made cannot be saved with another: said now, not after an hour. */
+static int check_source(const eh_run_state *r, eh_err *err)
+{
+    bool applied = false;
+    char base[65];
+    const int rc = eh_saved_base(r->m->weights, &applied, base, err);
+    if (rc < 0 || !applied || r->o.no_model)
+        return rc;
+    return eh_fail(err, EH_EINVAL, "%s: a recipe was applied already (to the model %.12s...); go back with `evenhand edit "
+                   "MODEL --undo -o ORIGINAL`, or run with --no-model", r->m->path, base);
+}
+
+static void run_clear(eh_run_state *r)
+{
+    eh_fluency_clear(&r->fluency);
+    eh_head_map_close(r->before);
+    eh_head_map_close(r->after);
+    eh_changes_clear(&r->changes);
+    eh_buf_clear(&r->notes);
+    eh_arena_clear(&r->memory);
+}
+
+static char *copy_of(eh_arena *a, const char *text)
+{
+    return text == NULL ? NULL : eh_arena_text(a, text, (int64_t)strlen(text));
+}
+
+int eh_study_run(eh_model *m, const eh_run_options *options, eh_run_result *result, eh_err *err)
+{
+    eh_run_state r = {.m = m};
+    eh_audit *before = NULL;
+    char tasks[300];
+    int rc;
+    if ((rc = take_options(&r, options, err)) < 0 || (rc = check_source(&r, err)) < 0 ||
+        (rc = eh_model_edit(m, NULL, 0, err)) < 0 ||
+        (rc = choose_answer(&r, err)) < 0 || (rc = all_tasks(&r, tasks, sizeof tasks, err)) < 0 ||
+        (rc = eh_run_audit(&r, tasks, EH_SPLIT_TEST, "bias_evaluation", &before, err)) < 0 ||
+        (rc = locate(&r, "bias_localization_before", false, &r.before, err)) < 0 || (rc = open_text(&r, err)) < 0)
+        goto done;
+    const eh_locate_result *l = eh_head_map_get(r.before);
+    if (l->found)
+        rc = mend(&r, tasks, before, err);
+    if (rc == EH_OK)
+        rc = eh_run_write(&r, before, err);
+    if (rc < 0)
+        goto done;
+    eh_arena *memory = eh_calloc(1, (int64_t)sizeof *memory);
+    if (memory == NULL) {
+        rc = eh_fail(err, EH_ENOMEM, "no memory for the result");
+        goto done;
+    }
+    *result = (eh_run_result){.found = r.n_edit > 0,
+                              .why = copy_of(memory, l->found ? NULL : l->why),
+                              .n_head = r.n_edit,
+                              .strength = r.chosen >= 0 ? r.point[r.chosen].strength : 0.0,
+                              .n_item = r.n_item,
+                              .n_computed = r.n_computed,
+                              .answer = copy_of(memory, r.audit.answer != NULL ? r.audit.answer : "letters"),
+                              .notes = copy_of(memory, r.notes.p != NULL ? r.notes.p : ""),
+                              .memory = memory};
+done:
+    eh_model_edit(m, NULL, 0, NULL);
+    eh_audit_close(before);
+    run_clear(&r);
+    return rc;
+}
+
+int eh_study_plan(eh_model *m, const eh_run_options *options, eh_run_plan *plan, eh_err *err)
+{
+    eh_run_state r = {.m = m};
+    int rc = take_options(&r, options, err);
+    if (rc == EH_OK && r.audit.answer != NULL && strcmp(r.audit.answer, "auto") == 0)
+        r.audit.answer = NULL;
+    if (rc == EH_OK)
+        rc = eh_run_time(&r, plan, err);
+    run_clear(&r);
+    return rc;
+}
+
+void eh_run_result_clear(eh_run_result *result)
+{
+    if (result == NULL || result->memory == NULL)
+        return;
+    eh_arena_clear(result->memory);
+    eh_free(result->memory);
+    *result = (eh_run_result){0};
+}

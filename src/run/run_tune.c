@@ -1,0 +1,101 @@
+/* Calibration within a run: the tune split's questions with their right answers, mixed with plain text. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/put.h"
+#include "run/run.h"
+
+/* Where the preset trains nothing and the user asks for it without saying how long. */
+#define LEAST_STEPS 20
+#define FOLDER "bias_mitigation/calibration"
+
+/* What is trained; NULL: nothing. */
+static const char *group_of(const eh_run_state *r)
+{
+    const char *train = r->o.train != NULL ? r->o.train : r->preset->steps > 0 ? "edited" : "none";
+    return strcmp(train, "none") == 0 ? NULL : train;
+}
+
+int eh_run_calibrate(eh_run_state *r, eh_err *err)
+{
+    const char *train = group_of(r);
+    if (train == NULL)
+        return EH_OK;
+    const bool questions = strcmp(r->audit.tasks, "probes") == 0 || strcmp(r->audit.tasks, "bbq") == 0;
+    if (r->m->precision == EH_BF16 || (!questions && !r->has_text))
+        return eh_run_note(r, err, "The edit was not calibrated: %s.",
+                           r->m->precision == EH_BF16 ? "training needs --precision f32"
+                                                      : "these items have no form to be learnt in, and there is no text");
+    char text[EH_RUN_PATH];
+    const int rc = eh_run_text(r, text, err);
+    if (rc < 0)
+        return rc;
+    const char *answer = r->audit.answer == NULL || strcmp(r->audit.answer, "letters") == 0 ? "letters" : "text";
+    const eh_tune_options o = {
+        .tasks = questions ? r->audit.tasks : "", /* own items may have no right answers: then text alone is learnt */
+        .data = r->audit.data,
+        .probes = r->audit.probes,
+        .answer = answer,
+        .orders = r->audit.orders,
+        .categories = r->audit.categories,
+        .split = "tune",
+        .limit = eh_run_options_of(r, EH_SPLIT_TUNE).limit,
+        .chat = r->audit.chat,
+        .text = r->has_text ? text : NULL,
+        .train = train,
+        .steps = r->o.steps > 0 ? r->o.steps : r->preset->steps > 0 ? r->preset->steps : LEAST_STEPS,
+        .patience = 3,
+        .seed = r->audit.seed,
+        .out = eh_run_path(r, FOLDER),
+        .force = r->audit.force,
+        .progress = r->audit.progress,
+        .progress_ctx = r->audit.progress_ctx,
+    };
+    if (o.out == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for a path");
+    eh_tuned done;
+    return eh_tune(r->m, &o, &done, err);
+}
+
+/* The loss curve, from what the training wrote. */
+int eh_run_put_tune(eh_buf *b, eh_run_state *r, eh_err *err)
+{
+    const char *path = eh_run_path(r, FOLDER "/tune.jsonl");
+    if (path == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for a path");
+    if (group_of(r) == NULL || !eh_file_exists(path))
+        return EH_OK;
+    eh_map map;
+    int rc = eh_map_open(path, &map, err);
+    if (rc < 0)
+        return rc;
+    eh_put_key(b, "tune");
+    eh_buf_str(b, EH_STR("{\"steps\":["));
+    for (int64_t at = 0, line = 1; at < map.n && rc == EH_OK; line++) {
+        const char *end = memchr(map.p + at, '\n', (size_t)(map.n - at));
+        const int64_t n = (end == NULL ? map.p + map.n : end) - (map.p + at);
+        char where[4300];
+        snprintf(where, sizeof where, "%.4200s: line %lld", path, (long long)line);
+        json_t *o = NULL;
+        rc = eh_json_parse((eh_str){map.p + at, n}, where, &o, err);
+        if (rc == EH_OK) {
+            static const char *const keys[] = {"step", "loss", "tune_loss"};
+            eh_buf_char(b, '{');
+            for (int k = 0; k < 3; k++) {
+                const json_t *v = json_object_get(o, keys[k]);
+                eh_put_double(b, keys[k], json_is_number(v) ? json_number_value(v) : (double)NAN);
+            }
+            eh_put_end(b, "},");
+        }
+        json_decref(o);
+        at += n + 1;
+    }
+    eh_put_end(b, "],");
+    eh_put_text(b, "note", "Loss in nats per answer token; the edited heads were held.");
+    eh_put_end(b, "},\n");
+    eh_map_close(&map);
+    return rc;
+}

@@ -1,0 +1,473 @@
+/*
+ * Calibration training as the program runs it: items, lines and text become examples (train/train.h), and what was
+ * done goes on record. docs/methods/tune.md
+ */
+#include <math.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/rng.h"
+#include "edit/recipe.h"
+#include "train/train.h"
+#include "audit/audit.h"
+#include "task/probe.h"
+#include "task/rows.h"
+
+#define TEXT_BLOCK 256
+#define TEXT_MAX ((int64_t)256 << 20) /* bytes of a file of general text */
+#define HELD_OUT 0.2
+#define MAX_TASKS 8
+
+typedef struct study {
+    eh_model *m;
+    const eh_tune_options *o;
+    eh_audit_plan plan;
+    eh_ask learn, look;  /* examples to learn from, and to look at only */
+    eh_ids text;         /* tokens of the general text */
+    eh_request *piece;   /* [n_piece] of it */
+    int64_t n_piece;
+    int64_t n_too_long;
+    eh_tune_plan tune;
+    eh_tune_data data;
+    eh_buf recipe;       /* the edits in force before */
+    char before[65];     /* fingerprint then */
+} study;
+
+/* ---- Examples ------------------------------------------------------------------------------------ */
+
+static int add(study *s, bool held_out, eh_str prompt, eh_str answer, eh_err *err)
+{
+    int64_t number;
+    const int rc = eh_ask_text(held_out ? &s->look : &s->learn, prompt, answer, &number, err);
+    s->n_too_long += rc == EH_OK && number == EH_ASK_TOO_LONG;
+    return rc;
+}
+
+/* Which of n things are kept for looking only: out [n], drawn by the seed. */
+static int draw_held_out(const study *s, const char *purpose, int64_t n, bool *out, eh_err *err)
+{
+    const double share = s->o->held_out == 0.0 ? HELD_OUT : s->o->held_out < 0.0 ? 0.0 : s->o->held_out;
+    int64_t *order = eh_alloc(n > 0 ? n : 1, (int64_t)sizeof *order);
+    if (order == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory to draw from %lld", (long long)n);
+    for (int64_t i = 0; i < n; i++) {
+        order[i] = i;
+        out[i] = false;
+    }
+    eh_rng r = eh_rng_at(s->o->seed, purpose, 0);
+    eh_rng_shuffle(&r, order, n);
+    for (int64_t i = 0; i < (int64_t)(share * (double)n + 0.5) && i < n - 1; i++)
+        out[order[i]] = true;
+    eh_free(order);
+    return EH_OK;
+}
+
+/* An item with its right answer: by letter, in each of the orders, or by text. */
+static int add_item(study *s, const eh_bbq_item *q, bool held_out, eh_err *err)
+{
+    static const char letters[] = "ABC";
+    const int8_t right = q->disambig ? q->label : q->unknown;
+    eh_buf prompt = {0};
+    int rc = EH_OK;
+    if (s->plan.form != EH_BBQ_LETTERS) {
+        rc = eh_bbq_prompt_text(q, true, &prompt, err);
+        if (rc == EH_OK)
+            rc = add(s, held_out, eh_buf_get(&prompt), q->option[right], err);
+    }
+    for (int k = 0; k < s->plan.orders->n && s->plan.form == EH_BBQ_LETTERS && rc == EH_OK; k++) {
+        const int8_t *order = s->plan.orders->order[k];
+        int place = 0;
+        while (order[place] != right)
+            place++;
+        rc = eh_bbq_prompt_letters(q, order, true, &prompt, err);
+        if (rc == EH_OK)
+            rc = add(s, held_out, eh_buf_get(&prompt), (eh_str){letters + place, 1}, err);
+    }
+    eh_buf_clear(&prompt);
+    return rc;
+}
+
+/* The items that take part: whole templates are held out, drawn among those that are left. */
+static int add_items(study *s, const eh_bbq_set *set, eh_err *err)
+{
+    eh_audit_task t = {.plan = &s->plan, .m = s->m};
+    eh_arena mem = {0};
+    eh_audit_item *item = eh_new(&mem, eh_audit_item, set->n_item);
+    int64_t *number = eh_new(&mem, int64_t, set->n_cluster); /* of a cluster that takes part, from 1 */
+    bool *held = eh_new(&mem, bool, set->n_cluster);
+    int64_t n = 0;
+    int rc = EH_OK;
+    if (item == NULL || number == NULL || held == NULL) {
+        rc = eh_fail(err, EH_ENOMEM, "no memory for %lld items", (long long)set->n_item);
+        goto done;
+    }
+    for (int64_t i = 0; i < set->n_item; i++)
+        item[i] = (eh_audit_item){set->item[i].category, set->item[i].family, set->item[i].cluster};
+    const eh_audit_names names = {set->category, set->n_category, set->family, set->n_family,
+                                  set->cluster,  set->n_cluster};
+    if ((rc = eh_audit_choose(&t, item, set->n_item, &names, err)) < 0)
+        goto done;
+    for (int64_t i = 0; i < t.n_pick; i++)
+        if (number[set->item[t.pick[i]].cluster] == 0)
+            number[set->item[t.pick[i]].cluster] = ++n;
+    rc = draw_held_out(s, "tune.templates", n, held, err);
+    for (int64_t i = 0; i < t.n_pick && rc == EH_OK; i++) {
+        const eh_bbq_item *q = &set->item[t.pick[i]];
+        rc = add_item(s, q, held[number[q->cluster] - 1], err);
+    }
+done:
+    eh_free(t.pick);
+    eh_arena_clear(&mem);
+    return rc;
+}
+
+static int add_task(study *s, const char *name, size_t n, eh_err *err)
+{
+    eh_bbq_set set = {0};
+    int rc;
+    if (n == 6 && memcmp(name, "probes", n) == 0)
+        rc = eh_probe_load(s->plan.probes, &set, err);
+    else if (n != 3 || memcmp(name, "bbq", n) != 0)
+        rc = eh_fail(err, EH_EINVAL, "there is nothing to learn from \"%.*s\"; tasks are probes and bbq", (int)n, name);
+    else if (s->o->data == NULL)
+        rc = eh_task_missing("bbq", "its files", "no --data folder is given", err);
+    else
+        rc = eh_bbq_load(s->o->data, NULL, 0, &set, err);
+    if (rc == EH_OK)
+        rc = add_items(s, &set, err);
+    eh_bbq_clear(&set);
+    return rc;
+}
+
+/* Lines {"prompt": .., "answer": ..}. */
+static int add_lines(study *s, eh_err *err)
+{
+    const char *path = s->o->examples;
+    eh_buf text = {0};
+    eh_arena mem = {0};
+    bool *held = NULL;
+    int rc = eh_file_read(path, EH_ITEMS_FILE_MAX, &text, err);
+    for (int pass = 0; pass < 2 && rc == EH_OK; pass++) { /* counted, then taken */
+        eh_rows r = {.text = eh_buf_get(&text), .where = path};
+        json_t *row;
+        int64_t n = 0;
+        int more;
+        while (rc == EH_OK && (more = eh_rows_next(&r, &row, err)) != 0) {
+            eh_str prompt, answer;
+            const eh_arena_mark mark = eh_arena_here(&mem);
+            if ((rc = more) < 0)
+                break;
+            rc = eh_row_text(&r, row, "prompt", 1, &mem, &prompt, err);
+            if (rc == EH_OK)
+                rc = eh_row_text(&r, row, "answer", 1, &mem, &answer, err);
+            if (rc == EH_OK && pass > 0)
+                rc = add(s, held[n], prompt, answer, err);
+            json_decref(row);
+            eh_arena_rewind(&mem, mark);
+            n++;
+        }
+        eh_rows_clear(&r);
+        if (rc == EH_OK && pass == 0) {
+            held = eh_new(&mem, bool, n > 0 ? n : 1);
+            rc = held == NULL ? eh_fail(err, EH_ENOMEM, "no memory for %lld examples", (long long)n)
+                              : draw_held_out(s, "tune.lines", n, held, err);
+        }
+    }
+    eh_arena_clear(&mem);
+    eh_buf_clear(&text);
+    return rc;
+}
+
+/* Pieces of the general text, the tail dropped. Where there is nothing else, the last ones are held out. */
+static int add_text(study *s, eh_err *err)
+{
+    const int64_t n_ctx = s->m->config.n_ctx;
+    const int64_t size = s->o->text_block > 0 ? s->o->text_block : TEXT_BLOCK < n_ctx ? TEXT_BLOCK : n_ctx;
+    eh_buf text = {0};
+    if (size < 2)
+        return eh_fail(err, EH_EINVAL, "pieces of %lld tokens leave nothing to learn", (long long)size);
+    if (s->m->tokenizer == NULL)
+        return eh_fail(err, EH_ENOSUP, "this needs the model's tokenizer: %s", s->m->tokenizer_trouble);
+    int rc = eh_file_read(s->o->text, TEXT_MAX, &text, err);
+    if (rc == EH_OK)
+        rc = eh_tokenizer_encode(s->m->tokenizer, eh_buf_get(&text), EH_ENCODE_DEFAULT, &s->text, err);
+    eh_buf_clear(&text);
+    if (rc < 0)
+        return rc;
+    s->n_piece = s->text.n / size;
+    if (s->n_piece == 0)
+        return eh_fail(err, EH_EINVAL, "%s: has %lld tokens, fewer than one piece of %lld", s->o->text,
+                       (long long)s->text.n, (long long)size);
+    s->piece = eh_calloc(s->n_piece, (int64_t)sizeof *s->piece);
+    if (s->piece == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for %lld pieces of text", (long long)s->n_piece);
+    for (int64_t i = 0; i < s->n_piece; i++)
+        s->piece[i] = (eh_request){.tok = s->text.id + i * size, .n_tok = size, .from = 1};
+    return EH_OK;
+}
+
+static int gather(study *s, eh_err *err)
+{
+    const eh_tune_options *o = s->o;
+    const char *tasks = o->tasks != NULL ? o->tasks : o->examples == NULL && o->text == NULL ? "probes" : "";
+    int rc = EH_OK;
+    for (const char *p = tasks; *p != '\0' && rc == EH_OK;) {
+        const size_t n = strcspn(p, ",");
+        rc = add_task(s, p, n, err);
+        p += n + (p[n] == ',');
+    }
+    if (rc == EH_OK && o->examples != NULL)
+        rc = add_lines(s, err);
+    if (rc == EH_OK && o->text != NULL)
+        rc = add_text(s, err);
+    if (rc < 0)
+        return rc;
+    int64_t n_text = s->n_piece;
+    eh_tune_data *d = &s->data;
+    *d = (eh_tune_data){s->learn.request, s->learn.n, s->piece, n_text, s->look.request, s->look.n};
+    if (d->n_example + d->n_held_out == 0 && n_text > 1) {
+        const double share = o->held_out == 0.0 ? HELD_OUT : o->held_out < 0.0 ? 0.0 : o->held_out;
+        d->n_held_out = (int64_t)(share * (double)n_text + 0.5);
+        d->n_held_out = d->n_held_out < n_text ? d->n_held_out : n_text - 1;
+        d->n_text = n_text - d->n_held_out;
+        d->held_out = s->piece + d->n_text;
+    }
+    if (d->n_example + d->n_text == 0)
+        return eh_fail(err, EH_EINVAL, "there is nothing to learn from: no item is left by --split, --categories and "
+                       "--limit, no example fits the model's context, no text is given");
+    return EH_OK;
+}
+
+/* ---- The plan ------------------------------------------------------------------------------------ */
+
+static double or_default(double x, double initial)
+{
+    return x == 0.0 ? initial : x < 0.0 ? 0.0 : x;
+}
+
+static int make_plan(study *s, eh_err *err)
+{
+    const eh_tune_options *o = s->o;
+    const char *train = o->train != NULL ? o->train : "edited";
+    const char *schedule = o->schedule != NULL ? o->schedule : "linear";
+    int group = 0;
+    while (group < EH_TUNE_N_GROUP && strcmp(eh_tune_groups[group].name, train) != 0)
+        group++;
+    if (group == EH_TUNE_N_GROUP)
+        return eh_fail(err, EH_EINVAL, "there are no weights \"%s\" to train; there are edited, attention, norms and "
+                       "all", train);
+    if (strcmp(schedule, "linear") != 0 && strcmp(schedule, "constant") != 0)
+        return eh_fail(err, EH_EINVAL, "there is no schedule \"%s\"; there are linear and constant", schedule);
+    if (o->steps < 0 || o->epochs < 0 || o->batch < 0 || o->text_batch < 0 || o->limit < 0 || o->text_block < 0)
+        return eh_fail(err, EH_EINVAL, "steps, epochs, batch, text_batch, text_block and limit cannot be negative");
+    if (!(o->held_out < 1.0) || o->lr < 0.0 || o->weight_decay < 0.0 || isnan(o->lr) || isnan(o->text_share))
+        return eh_fail(err, EH_EINVAL, "the share held out is %g, wanted below 1; learning rate %g and weight decay "
+                       "%g, wanted not negative", o->held_out, o->lr, o->weight_decay);
+    const eh_adamw a = EH_ADAMW_DEFAULT;
+    const int64_t batch = o->batch > 0 ? o->batch : 16, text_batch = o->text_batch > 0 ? o->text_batch : 1;
+    const int64_t epochs = o->epochs > 0 ? o->epochs : 1;
+    const bool by_example = s->data.n_example > 0;
+    const int64_t n = by_example ? s->data.n_example : s->data.n_text, each = by_example ? batch : text_batch;
+    if (epochs > INT64_MAX / 2 / n)
+        return eh_fail(err, EH_ERANGE, "%lld epochs are too many", (long long)epochs);
+    const int64_t steps = o->steps > 0 ? o->steps : (epochs * n + each - 1) / each;
+    const int64_t tenth = steps / 10 > 0 ? steps / 10 : 1;
+    s->tune = (eh_tune_plan){
+        .group = (eh_tune_group)group,
+        .adamw = {.lr = o->lr > 0.0 ? o->lr : a.lr,
+                  .beta1 = o->beta1 != 0.0 ? o->beta1 : a.beta1,
+                  .beta2 = o->beta2 != 0.0 ? o->beta2 : a.beta2,
+                  .eps = o->eps != 0.0 ? o->eps : a.eps,
+                  .decay = o->weight_decay},
+        .steps = steps,
+        .warmup = o->warmup,
+        .linear = strcmp(schedule, "linear") == 0,
+        .batch = by_example ? batch : 0,
+        .text_batch = s->data.n_text > 0 ? text_batch : 0,
+        .text_share = s->data.n_text > 0 && by_example ? or_default(o->text_share, 0.25) : 0.0,
+        .kl = o->kl,
+        .clip = or_default(o->clip, 1.0),
+        .eval_every = o->eval_every > 0 ? o->eval_every : tenth,
+        .patience = o->patience,
+        .save_every = o->save_every > 0 ? o->save_every : 50,
+        .seed = o->seed,
+        .dir = o->out,
+        .force = o->force,
+        .progress = o->progress,
+        .progress_ctx = o->progress_ctx,
+    };
+    if (!by_example)
+        s->tune.text_share = 1.0;
+    return EH_OK;
+}
+
+/* ---- The record ---------------------------------------------------------------------------------- */
+
+static void put_text(eh_buf *b, const char *key, const char *text)
+{
+    eh_buf_printf(b, ",\n\"%s\":", key);
+    if (text == NULL)
+        eh_buf_str(b, EH_STR("null"));
+    else
+        eh_buf_json(b, eh_str_of(text));
+}
+
+static void put_int(eh_buf *b, const char *key, int64_t x)
+{
+    eh_buf_printf(b, ",\n\"%s\":%lld", key, (long long)x);
+}
+
+static void put_real(eh_buf *b, const char *key, double x)
+{
+    eh_buf_printf(b, ",\n\"%s\":", key);
+    eh_buf_double(b, x);
+}
+
+static int write_record(const study *s, const eh_tuned *r, eh_err *err)
+{
+    const eh_tune_options *o = s->o;
+    const eh_tune_plan *p = &s->tune;
+    char after[65];
+    eh_buf b = {0};
+    int rc = eh_model_fingerprint(s->m, after, err);
+    if (rc < 0)
+        return rc;
+    eh_buf_str(&b, EH_STR("{\"evenhand\":\"" EH_VERSION "\""));
+    put_text(&b, "command", o->command);
+    put_text(&b, "model", s->m->path);
+    put_text(&b, "fingerprint_before", s->before);
+    put_text(&b, "fingerprint_after", after);
+    eh_buf_str(&b, EH_STR(",\n\"recipe\":"));
+    eh_buf_str(&b, s->recipe.n > 0 ? eh_buf_get(&s->recipe) : EH_STR("null"));
+    put_text(&b, "train", eh_tune_groups[p->group].name);
+    put_text(&b, "tasks", o->tasks);
+    put_text(&b, "examples", o->examples);
+    put_text(&b, "text", o->text);
+    put_text(&b, "answer", eh_bbq_form_table[s->plan.form].name);
+    put_text(&b, "orders", s->plan.orders->name);
+    put_text(&b, "split", s->plan.o.split);
+    put_text(&b, "categories", o->categories);
+    put_text(&b, "chat", o->chat ? "yes" : "no");
+    put_int(&b, "limit", o->limit);
+    eh_buf_printf(&b, ",\n\"seed\":%llu", (unsigned long long)o->seed);
+    put_real(&b, "lr", p->adamw.lr);
+    put_real(&b, "beta1", p->adamw.beta1);
+    put_real(&b, "beta2", p->adamw.beta2);
+    put_real(&b, "eps", p->adamw.eps);
+    put_real(&b, "weight_decay", p->adamw.decay);
+    put_text(&b, "schedule", p->linear ? "linear" : "constant");
+    put_int(&b, "steps", p->steps);
+    put_int(&b, "warmup", p->warmup);
+    put_int(&b, "batch", p->batch);
+    put_int(&b, "text_batch", p->text_batch);
+    put_real(&b, "text_share", p->text_share);
+    put_real(&b, "kl", p->kl);
+    put_real(&b, "clip", p->clip);
+    put_int(&b, "patience", p->patience);
+    put_int(&b, "n_example", r->n_example);
+    put_int(&b, "n_held_out", r->n_held_out);
+    put_int(&b, "n_text", r->n_text);
+    put_int(&b, "n_too_long", r->n_too_long);
+    put_int(&b, "n_weight", r->n_weight);
+    put_int(&b, "steps_taken", r->step);
+    put_int(&b, "best_step", r->best_step);
+    put_text(&b, "stopped_early", r->stopped_early ? "yes" : "no");
+    put_real(&b, "loss_first", r->loss_first);
+    put_real(&b, "loss_last", r->loss_last);
+    put_real(&b, "held_out_before", r->held_out_before);
+    put_real(&b, "held_out_after", r->held_out_after);
+    eh_buf_str(&b, EH_STR("\n}\n"));
+    rc = eh_buf_check(&b, "tune.json", err);
+    char *path = rc < 0 ? NULL : eh_path_join(o->out, "tune.json");
+    if (rc == EH_OK && path == NULL)
+        rc = eh_fail(err, EH_ENOMEM, "no memory for a path");
+    if (rc == EH_OK)
+        rc = eh_file_write(path, eh_buf_get(&b), err);
+    eh_free(path);
+    eh_buf_clear(&b);
+    return rc;
+}
+
+/* ---- eh_tune ------------------------------------------------------------------------------------- */
+
+static int begin(study *s, eh_err *err)
+{
+    const eh_tune_options *o = s->o;
+    if (o->out == NULL || o->out[0] == '\0')
+        return eh_fail(err, EH_EINVAL, "a training needs an out folder");
+    const eh_audit_options a = {
+        .data = o->data, .probes = o->probes, .out = o->out, .answer = o->answer, .orders = o->orders,
+        .categories = o->categories, .split = o->split != NULL ? o->split : "tune", .limit = o->limit, .chat = o->chat,
+        .seed = o->seed,
+    };
+    int rc = eh_audit_plan_make(s->m, &a, &s->plan, err);
+    s->learn = s->look = (eh_ask){.m = s->m, .chat = o->chat};
+    if (rc == EH_OK)
+        rc = gather(s, err);
+    if (rc == EH_OK)
+        rc = make_plan(s, err);
+    if (rc == EH_OK)
+        rc = eh_model_fingerprint(s->m, s->before, err);
+    if (rc == EH_OK && s->m->n_edit > 0) {
+        char base[65];
+        rc = eh_weights_fingerprint(s->m->weights, base, err);
+        if (rc == EH_OK)
+            eh_recipe_put(&s->recipe, s->m, s->m->edit, s->m->n_edit, base, NULL);
+        if (rc == EH_OK)
+            rc = eh_buf_check(&s->recipe, "the recipe", err);
+    }
+    return rc;
+}
+
+/* The model as its files have it, beside m. */
+static int open_original(const eh_model *m, eh_model **out, eh_err *err)
+{
+    const eh_options o = {
+        .precision = m->precision,
+        .threads = m->threads,
+        .batch_tokens = m->batch_tokens,
+        .memory = m->memory,
+        .product = m->product->name,
+    };
+    return eh_model_open(m->path, &o, out, err);
+}
+
+int eh_tune(eh_model *m, const eh_tune_options *options, eh_tuned *out, eh_err *err)
+{
+    study s = {.m = m, .o = options};
+    eh_model *original = NULL;
+    eh_tune_state state = {0};
+    int rc = begin(&s, err);
+    if (rc == EH_OK && s.tune.kl > 0.0)
+        rc = open_original(m, &original, err);
+    if (rc == EH_OK)
+        rc = eh_tune_train(m, original, &s.tune, &s.data, &state, err);
+    if (rc < 0)
+        goto done;
+    const eh_tuned r = {
+        .n_example = s.data.n_example,
+        .n_held_out = s.data.n_held_out,
+        .n_text = s.data.n_text,
+        .n_too_long = s.n_too_long,
+        .n_weight = state.n_weight,
+        .step = state.step,
+        .best_step = state.best_step,
+        .stopped_early = state.step < s.tune.steps,
+        .loss_first = state.point[1].loss,
+        .loss_last = state.point[state.step].loss,
+        .held_out_before = state.point[0].tune_loss,
+        .held_out_after = state.point[s.tune.patience > 0 ? state.best_step : state.step].tune_loss,
+    };
+    if ((rc = write_record(&s, &r, err)) == EH_OK)
+        *out = r;
+done:
+    eh_free(state.point);
+    eh_model_close(original);
+    eh_ask_clear(&s.learn);
+    eh_ask_clear(&s.look);
+    eh_ids_clear(&s.text);
+    eh_free(s.piece);
+    eh_buf_clear(&s.recipe);
+    return rc;
+}
