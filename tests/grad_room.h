@@ -27,35 +27,32 @@ static inline float *grad_take(float **at, int64_t n)
     return here;
 }
 
-static inline grad_room grad_room_of(const eh_model *m)
+static inline grad_room grad_room_of(const eh_session *on)
 {
-    const eh_config *c = &m->config;
-    const int64_t d = c->d_model, d_q = c->n_head * c->d_head, d_qkv = d_q + 2 * c->n_kv * c->d_head;
-    const int64_t layer = 3 * d + 2 * c->d_head + d_qkv * (d + 1) + d * d_q + 2 * c->d_ff * (d + 1) + d * (c->d_ff + 1);
-    grad_room g = {.n = 2 * c->n_vocab * d + d + c->n_layer * layer};
+    const eh_config *c = &on->m->config;
+    int64_t layer = 0;
+    for (int k = 0; k < EH_N_NORM; k++)
+        layer += eh_norm_width(c, (eh_norm_role)k);
+    for (int k = 0; k < EH_N_LINEAR; k++)
+        layer += on->layer[0].linear[k].n_out * (on->layer[0].linear[k].n_in + 1);
+    grad_room g = {.n = 2 * c->n_vocab * c->d_model + c->d_model + c->n_layer * layer};
     g.all = calloc((size_t)g.n, sizeof *g.all);
     g.grads.layer = calloc((size_t)c->n_layer, sizeof *g.grads.layer);
     CHECK(g.all != NULL && g.grads.layer != NULL);
     float *at = g.all;
-    g.grads.embed = grad_take(&at, c->n_vocab * d);
-    g.grads.head = c->tied ? NULL : grad_take(&at, c->n_vocab * d);
-    g.grads.final_norm = grad_take(&at, d);
+    g.grads.embed = grad_take(&at, c->n_vocab * c->d_model);
+    g.grads.head = c->tied ? NULL : grad_take(&at, c->n_vocab * c->d_model);
+    g.grads.final_norm = grad_take(&at, c->d_model);
     for (int64_t i = 0; i < c->n_layer; i++) {
-        const eh_layer *from = &m->layer[i];
-        g.grads.layer[i] = (eh_layer_grad){
-            .attn_norm = grad_take(&at, d),
-            .mlp_norm = grad_take(&at, d),
-            .q_norm = from->q_norm != NULL ? grad_take(&at, c->d_head) : NULL,
-            .k_norm = from->k_norm != NULL ? grad_take(&at, c->d_head) : NULL,
-            .qkv = grad_take(&at, d_qkv * d),
-            .qkv_bias = from->qkv.bias != NULL ? grad_take(&at, d_qkv) : NULL,
-            .o = grad_take(&at, d * d_q),
-            .o_bias = from->o.bias != NULL ? grad_take(&at, d) : NULL,
-            .gate_up = grad_take(&at, 2 * c->d_ff * d),
-            .gate_up_bias = from->gate_up.bias != NULL ? grad_take(&at, 2 * c->d_ff) : NULL,
-            .down = grad_take(&at, d * c->d_ff),
-            .down_bias = from->down.bias != NULL ? grad_take(&at, d) : NULL,
-        };
+        const eh_session_layer *from = &on->layer[i];
+        eh_layer_grad *to = &g.grads.layer[i];
+        for (int k = 0; k < EH_N_NORM; k++)
+            to->norm[k] = from->norm[k] != NULL ? grad_take(&at, eh_norm_width(c, (eh_norm_role)k)) : NULL;
+        for (int k = 0; k < EH_N_LINEAR; k++) {
+            const eh_linear *l = &from->linear[k];
+            to->linear[k] = grad_take(&at, l->n_out * l->n_in);
+            to->bias[k] = eh_linear_bias(l) != NULL ? grad_take(&at, l->n_out) : NULL;
+        }
     }
     CHECK(at <= g.all + g.n);
     return g;

@@ -13,9 +13,9 @@ static const struct tm the_day = {.tm_year = 2024 - 1900, .tm_mon = 6, .tm_mday 
 
 static int need_tokenizer(const eh_ask *a, eh_err *err)
 {
-    return a->m->tokenizer != NULL
+    return a->s->m->tokenizer != NULL
                ? EH_OK
-               : eh_fail(err, EH_ENOSUP, "this needs the model's tokenizer: %s", a->m->tokenizer_trouble);
+               : eh_fail(err, EH_ENOSUP, "this needs the model's tokenizer: %s", a->s->m->tokenizer_trouble);
 }
 
 /* The prompt as the model gets it: as it is, or as the user's message in a chat. */
@@ -25,10 +25,10 @@ static int wrap(const eh_ask *a, eh_str prompt, eh_buf *out, eh_err *err)
         eh_buf_str(out, prompt);
         return eh_buf_check(out, "a prompt", err);
     }
-    const eh_tokenizer *t = a->m->tokenizer;
+    const eh_tokenizer *t = a->s->m->tokenizer;
     const eh_str tmpl = eh_tokenizer_chat_template(t);
     if (tmpl.n == 0)
-        return eh_fail(err, EH_ENOSUP, "%s: brings no chat template", a->m->path);
+        return eh_fail(err, EH_ENOSUP, "%s: brings no chat template", a->s->m->path);
     const eh_chat_message message = {EH_STR("user"), prompt};
     const eh_str none = {NULL, 0};
     const eh_str bos = eh_tokenizer_bos(t) >= 0 ? eh_tokenizer_token(t, eh_tokenizer_bos(t)) : none;
@@ -58,7 +58,7 @@ static int add(eh_ask *a, const eh_ids *ids, int64_t prompt_at, int64_t from, co
     const int32_t *tok = ids->id;
     const int64_t n_tok = ids->n;
     const eh_request asked = {.tok = tok, .n_tok = n_tok, .from = from, .cand = cand, .n_cand = n_cand};
-    if (eh_request_depth(&asked) > a->m->config.n_ctx) {
+    if (eh_request_depth(&asked) > a->s->m->config.n_ctx) {
         *number = EH_ASK_TOO_LONG;
         return EH_OK;
     }
@@ -110,7 +110,7 @@ int eh_ask_next(eh_ask *a, eh_str prompt, const int32_t *cand, int64_t n_cand, i
     if (rc == EH_OK)
         rc = wrap(a, prompt, &text, err);
     if (rc == EH_OK)
-        rc = eh_tokenizer_encode(a->m->tokenizer, eh_buf_get(&text), flags(a), &ids, err);
+        rc = eh_tokenizer_encode(a->s->m->tokenizer, eh_buf_get(&text), flags(a), &ids, err);
     if (rc == EH_OK)
         rc = add(a, &ids, find_prompt(eh_buf_get(&text), prompt), ids.n, cand, n_cand, number, err);
     eh_ids_clear(&ids);
@@ -128,7 +128,7 @@ static int together(const eh_ask *a, eh_str prompt, eh_str text, eh_ids *ids, in
     if (rc == EH_OK)
         rc = wrap(a, prompt, &b, err);
     if (rc == EH_OK)
-        rc = eh_tokenizer_encode(a->m->tokenizer, eh_buf_get(&b), flags(a), &alone, err);
+        rc = eh_tokenizer_encode(a->s->m->tokenizer, eh_buf_get(&b), flags(a), &alone, err);
     if (rc == EH_OK) {
         *prompt_at = find_prompt(eh_buf_get(&b), prompt);
         if (!a->chat)
@@ -137,9 +137,10 @@ static int together(const eh_ask *a, eh_str prompt, eh_str text, eh_ids *ids, in
         rc = eh_buf_check(&b, "a prompt", err);
     }
     if (rc == EH_OK)
-        rc = eh_tokenizer_encode(a->m->tokenizer, eh_buf_get(&b), flags(a), ids, err);
+        rc = eh_tokenizer_encode(a->s->m->tokenizer, eh_buf_get(&b), flags(a), ids, err);
     if (rc == EH_OK && alone.n >= ids->n)
-        rc = eh_fail(err, EH_EINVAL, "the answer \"%.*s\" adds no token to its prompt", (int)(text.n < 99 ? text.n : 99),
+        rc = eh_fail(err, EH_EINVAL, "the answer \"%.*s\" adds no token to its prompt",
+                     (int)(text.n < 99 ? text.n : 99),
                      text.p);
     *cut = alone.n;
     eh_ids_clear(&alone);
@@ -175,7 +176,7 @@ int eh_ask_pair(eh_ask *a, eh_str context, eh_str continuation, int64_t *number,
     int64_t from = 0;
     int rc = need_tokenizer(a, err);
     if (rc == EH_OK)
-        rc = eh_pair_encode(a->m->tokenizer, context, continuation, -1, a->m->config.n_ctx + 1, &ids, &from, err);
+        rc = eh_pair_encode(a->s->m->tokenizer, context, continuation, -1, a->s->m->config.n_ctx + 1, &ids, &from, err);
     if (rc == EH_OK)
         rc = add(a, &ids, 0, from, NULL, 0, number, err);
     eh_ids_clear(&ids);
@@ -191,7 +192,7 @@ int eh_ask_whole(eh_ask *a, int64_t of, int64_t *number, eh_err *err)
 
 int eh_ask_answer_observed(eh_ask *a, const eh_observer *observer, int n_observer, eh_err *err)
 {
-    return eh_score_observed(a->m, a->request, a->n, a->answer, observer, n_observer, err);
+    return eh_score_observed(a->s, a->request, a->n, a->answer, observer, n_observer, err);
 }
 
 int eh_ask_answer(eh_ask *a, eh_err *err)

@@ -12,7 +12,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "model/model.h"
+#include "model/session.h"
 #include "text/tokenizer.h"
 
 /* Where a request's tokens lie in the text it was made of. */
@@ -22,7 +22,7 @@ typedef struct eh_ask_place {
 } eh_ask_place;
 
 typedef struct eh_ask {
-    eh_model *m;
+    eh_session *s;
     bool chat; /* prompts are wrapped in the model's chat template */
     bool places; /* keep where tokens lie; then place[number] is there */
     eh_ask_place *place;

@@ -266,7 +266,7 @@ json_t *eh_audit_what(const eh_audit_task *t, const char *data_sha, const char *
     const eh_audit_plan *p = t->plan;
     const bool letters = p->form == EH_BBQ_LETTERS;
     return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:i}", "evenhand", EH_VERSION, "model", fingerprint, "precision",
-                     t->m->precision == EH_BF16 ? "bf16" : "f32", "data", data_sha, "answer",
+                     t->s->precision == EH_BF16 ? "bf16" : "f32", "data", data_sha, "answer",
                      eh_bbq_form_table[p->form].name, "orders", letters ? p->orders->name : "stored", "chat",
                      p->o.chat, "block", BLOCK);
 }
@@ -292,7 +292,7 @@ static int run_task(eh_audit_task *t, eh_journal *j, const json_t *what, eh_audi
     const char *name = t->kind->task;
     int64_t block = 0;
     int rc = eh_journal_task(j, name, what, o->force, &block, err);
-    eh_ask ask = {.m = t->m, .chat = o->chat};
+    eh_ask ask = {.s = t->s, .chat = o->chat};
     eh_buf records = {0};
     for (; rc == EH_OK && block * BLOCK < t->n_pick; block++) {
         const int64_t from = block * BLOCK;
@@ -392,7 +392,7 @@ static bool names_task(const char *list, const char *task)
     return false;
 }
 
-int eh_audit_plan_make(const eh_model *m, const eh_audit_options *o, eh_audit_plan *p, eh_err *err)
+int eh_audit_plan_make(const eh_session *s, const eh_audit_options *o, eh_audit_plan *p, eh_err *err)
 {
     *p = (eh_audit_plan){.o = *o, .probes = find_probes(o)};
     if (o->out == NULL || o->out[0] == '\0')
@@ -423,12 +423,12 @@ int eh_audit_plan_make(const eh_model *m, const eh_audit_options *o, eh_audit_pl
         .seed = o->seed,
         .n_resample = o->resamples,
         .level = o->confidence,
-        .n_thread = m->threads,
+        .n_thread = s->threads,
     };
     return EH_OK;
 }
 
-int eh_audit_task_open(eh_model *m, const eh_audit_plan *p, const char *name, eh_audit_task **out, eh_err *err)
+int eh_audit_task_open(eh_session *s, const eh_audit_plan *p, const char *name, eh_audit_task **out, eh_err *err)
 {
     const eh_audit_kind *kind = eh_audit_kind_find(name);
     if (kind == NULL)
@@ -436,7 +436,7 @@ int eh_audit_task_open(eh_model *m, const eh_audit_plan *p, const char *name, eh
     eh_audit_task *t = eh_calloc(1, (int64_t)sizeof *t);
     if (t == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for a task");
-    *t = (eh_audit_task){.kind = kind, .plan = p, .m = m};
+    *t = (eh_audit_task){.kind = kind, .plan = p, .s = s};
     int rc = kind->load(t, err);
     if (rc == EH_OK && t->n_pick == 0)
         rc = eh_fail(err, EH_EINVAL, "no item of %s is left by --split, --categories, --rows and --limit", name);
@@ -458,30 +458,30 @@ void eh_audit_task_close(eh_audit_task *t)
 }
 
 /* The tasks named, loaded. */
-static int load_tasks(eh_model *m, const eh_audit_plan *p, eh_audit_task **task, int64_t *n, eh_err *err)
+static int load_tasks(eh_session *s, const eh_audit_plan *p, eh_audit_task **task, int64_t *n, eh_err *err)
 {
-    for (const char *s = p->o.tasks; *s != '\0';) {
-        const size_t len = strcspn(s, ",");
+    for (const char *at = p->o.tasks; *at != '\0';) {
+        const size_t len = strcspn(at, ",");
         char name[100];
-        snprintf(name, sizeof name, "%.*s", (int)(len < 99 ? len : 99), s);
+        snprintf(name, sizeof name, "%.*s", (int)(len < 99 ? len : 99), at);
         for (int64_t i = 0; i < *n; i++)
             if (strcmp(task[i]->kind->task, name) == 0)
                 return eh_fail(err, EH_EINVAL, "the benchmark \"%s\" is named twice", name);
         if (*n == MAX_TASKS)
             return eh_fail(err, EH_EINVAL, "more than %d benchmarks are named", MAX_TASKS);
-        const int rc = eh_audit_task_open(m, p, name, &task[*n], err);
+        const int rc = eh_audit_task_open(s, p, name, &task[*n], err);
         if (rc < 0)
             return rc;
         (*n)++;
-        s += len + (s[len] == ',');
+        at += len + (at[len] == ',');
     }
     return *n > 0 ? EH_OK : eh_fail(err, EH_EINVAL, "no benchmark is named");
 }
 
-int eh_audit_run(eh_model *m, const eh_audit_options *options, eh_audit **out, eh_err *err)
+int eh_audit_run(eh_session *s, const eh_audit_options *options, eh_audit **out, eh_err *err)
 {
     eh_audit_plan plan;
-    int rc = eh_audit_plan_make(m, options, &plan, err);
+    int rc = eh_audit_plan_make(s, options, &plan, err);
     if (rc < 0)
         return rc;
     const double start = now();
@@ -495,7 +495,7 @@ int eh_audit_run(eh_model *m, const eh_audit_options *options, eh_audit **out, e
     int64_t n_task = 0;
     eh_journal *j = NULL;
 
-    if ((rc = load_tasks(m, &plan, task, &n_task, err)) < 0 || (rc = eh_model_fingerprint(m, fingerprint, err)) < 0 ||
+    if ((rc = load_tasks(s, &plan, task, &n_task, err)) < 0 || (rc = eh_session_fingerprint(s, fingerprint, err)) < 0 ||
         (rc = eh_journal_open(plan.o.out, &j, err)) < 0)
         goto done;
     for (int64_t i = 0; i < n_task && rc == EH_OK; i++) {
@@ -516,9 +516,9 @@ int eh_audit_run(eh_model *m, const eh_audit_options *options, eh_audit **out, e
     }
     a->seconds = now() - start;
     if (rc == EH_OK)
-        rc = eh_audit_write_results(a, &plan, m, task, n_task, err);
+        rc = eh_audit_write_results(a, &plan, s, task, n_task, err);
     if (rc == EH_OK)
-        rc = eh_audit_write_reproduce(a, &plan, m, task, (const char(*)[EH_SHA256_TEXT])data_sha, n_task, fingerprint,
+        rc = eh_audit_write_reproduce(a, &plan, s, task, (const char(*)[EH_SHA256_TEXT])data_sha, n_task, fingerprint,
                                       scoring, err);
 done:
     for (int64_t i = 0; i < n_task; i++)

@@ -118,7 +118,7 @@ typedef struct eh_audit_kind {
 struct eh_audit_task {
     const eh_audit_kind *kind;
     const eh_audit_plan *plan;
-    eh_model *m;
+    eh_session *s;
     int64_t *pick; /* [n_pick] items that take part, in stored order */
     int64_t n_pick;
     int64_t n_all; /* items there are */
@@ -154,10 +154,10 @@ void eh_audit_put_numbers(eh_buf *b, const double *x, int64_t n);
 int eh_audit_get_numbers(const json_t *record, const char *key, const char *where, int64_t n, double *x, eh_err *err);
 
 /* A task by its name with its items loaded and chosen; the caller's to close. */
-int eh_audit_task_open(eh_model *m, const eh_audit_plan *p, const char *name, eh_audit_task **out, eh_err *err);
+int eh_audit_task_open(eh_session *s, const eh_audit_plan *p, const char *name, eh_audit_task **out, eh_err *err);
 void eh_audit_task_close(eh_audit_task *t); /* NULL is fine */
 /* Defaults filled in, and the options checked. */
-int eh_audit_plan_make(const eh_model *m, const eh_audit_options *o, eh_audit_plan *p, eh_err *err);
+int eh_audit_plan_make(const eh_session *s, const eh_audit_options *o, eh_audit_plan *p, eh_err *err);
 /* Takes the answers of items from an out folder's samples_<task>.jsonl. */
 int eh_audit_read_records(eh_audit_task *t, const char *dir, eh_err *err);
 
@@ -167,9 +167,9 @@ int eh_audit_hash_items(const eh_audit_task *t, char out[EH_SHA256_TEXT], eh_err
 json_t *eh_audit_what(const eh_audit_task *t, const char *data_sha, const char *fingerprint);
 
 /* results.json and reproduce.json. */
-int eh_audit_write_results(const eh_audit *a, const eh_audit_plan *p, const eh_model *m, eh_audit_task *const *task,
+int eh_audit_write_results(const eh_audit *a, const eh_audit_plan *p, const eh_session *s, eh_audit_task *const *task,
                            int64_t n_task, eh_err *err);
-int eh_audit_write_reproduce(const eh_audit *a, const eh_audit_plan *p, const eh_model *m, eh_audit_task *const *task,
+int eh_audit_write_reproduce(const eh_audit *a, const eh_audit_plan *p, const eh_session *s, eh_audit_task *const *task,
                              const char (*data_sha)[EH_SHA256_TEXT], int64_t n_task,
                              const char *fingerprint, double scoring_seconds, eh_err *err);
 

@@ -41,7 +41,7 @@ static int find_letters(eh_audit_task *t, eh_err *err)
 {
     static const char *const letters[3] = {"A", "B", "C"};
     bbq_self *s = t->self;
-    eh_ask a = {.m = t->m, .chat = t->plan->o.chat};
+    eh_ask a = {.s = t->s, .chat = t->plan->o.chat};
     int rc = EH_OK;
     for (int i = 0; i < 3 && rc == EH_OK; i++)
         rc = eh_ask_first_token(&a, EH_STR("Answer:"), eh_str_of(letters[i]), &s->letter[i], err);
@@ -311,7 +311,8 @@ static int record(const eh_audit_task *t, int64_t i, const eh_ask *a, const int6
     eh_audit_put_numbers(b, answer.p_q, 3);
     eh_buf_str(b, EH_STR(",\"ci\":"));
     eh_buf_double(b, answer.ci);
-    eh_buf_printf(b, ",\"pick\":%d,\"acc\":%d}\n", answer.pick, answer.pick == ((const bbq_self *)t->self)->set.item[i].label);
+    eh_buf_printf(b, ",\"pick\":%d,\"acc\":%d}\n", answer.pick,
+                  answer.pick == ((const bbq_self *)t->self)->set.item[i].label);
     return EH_OK;
 }
 
@@ -585,8 +586,10 @@ static int harness_note(eh_audit_task *t, eh_audit *a, eh_err *err)
     return note_data(t, a, err);
 }
 
-const eh_audit_kind eh_audit_bbq = {"bbq", load_bbq, cluster, hash, ask, record, read, sheet, note, shows, look, measure, clear};
-const eh_audit_kind eh_audit_probes = {"probes", load_probes, cluster, hash, ask, record, read, sheet, note, shows, look, measure, clear};
+const eh_audit_kind eh_audit_bbq = {"bbq", load_bbq, cluster, hash, ask, record, read, sheet, note, shows, look,
+                                    measure, clear};
+const eh_audit_kind eh_audit_probes = {"probes", load_probes, cluster, hash, ask, record, read, sheet, note, shows,
+                                       look, measure, clear};
 const eh_audit_kind eh_audit_bbq_harness = {
     "bbq_harness", load_harness,  cluster,      hash, harness_ask, harness_record, harness_read,
     harness_sheet, harness_note, NULL,         NULL, NULL,        clear};

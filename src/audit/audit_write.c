@@ -71,11 +71,11 @@ static void put_notes(eh_buf *b, const eh_audit *a)
     eh_put_end(b, "],");
 }
 
-int eh_audit_write_results(const eh_audit *a, const eh_audit_plan *p, const eh_model *m, eh_audit_task *const *task,
+int eh_audit_write_results(const eh_audit *a, const eh_audit_plan *p, const eh_session *s, eh_audit_task *const *task,
                            int64_t n_task, eh_err *err)
 {
-    eh_info info;
-    eh_model_info(m, &info);
+    eh_model_info info;
+    eh_model_describe(s->m, &info);
     eh_buf out = {0}, *b = &out;
     eh_buf_char(b, '{');
     eh_put_key(b, "results");
@@ -121,7 +121,7 @@ int eh_audit_write_results(const eh_audit *a, const eh_audit_plan *p, const eh_m
     eh_buf_char(b, '{');
     eh_put_text(b, "model", "evenhand");
     eh_put_text(b, "model_args", info.path);
-    eh_put_text(b, "model_dtype", info.precision == EH_BF16 ? "bf16" : "f32");
+    eh_put_text(b, "model_dtype", s->precision == EH_BF16 ? "bf16" : "f32");
     eh_put_int(b, "model_num_parameters", info.n_param);
     eh_put_text(b, "answer", eh_bbq_form_table[p->form].name);
     eh_put_text(b, "orders", p->form == EH_BBQ_LETTERS ? p->orders->name : "stored");
@@ -142,15 +142,15 @@ int eh_audit_write_results(const eh_audit *a, const eh_audit_plan *p, const eh_m
     return rc;
 }
 
-int eh_audit_write_reproduce(const eh_audit *a, const eh_audit_plan *p, const eh_model *m, eh_audit_task *const *task,
+int eh_audit_write_reproduce(const eh_audit *a, const eh_audit_plan *p, const eh_session *s, eh_audit_task *const *task,
                              const char (*data_sha)[EH_SHA256_TEXT], int64_t n_task,
                              const char *fingerprint, double scoring_seconds, eh_err *err)
 {
-    eh_info info;
-    eh_model_info(m, &info);
+    eh_model_info info;
+    eh_session_info session;
+    eh_model_describe(s->m, &info);
+    eh_session_describe(s, &session);
     eh_buf out = {0}, *b = &out;
-    int64_t computed, asked;
-    eh_model_counts(m, &computed, &asked);
     eh_buf_char(b, '{');
     eh_put_text(b, "evenhand", EH_VERSION);
     eh_put_text(b, "command", p->o.command);
@@ -186,20 +186,20 @@ int eh_audit_write_reproduce(const eh_audit *a, const eh_audit_plan *p, const eh
     eh_put_int(b, "limit", p->o.limit);
     eh_put_int(b, "rows", p->o.rows);
     eh_put_int(b, "seed", (int64_t)p->o.seed);
-    eh_put_text(b, "precision", info.precision == EH_BF16 ? "bf16" : "f32");
-    eh_put_int(b, "threads", info.threads);
-    eh_put_int(b, "batch_tokens", info.batch_tokens);
+    eh_put_text(b, "precision", s->precision == EH_BF16 ? "bf16" : "f32");
+    eh_put_int(b, "threads", session.threads);
+    eh_put_int(b, "batch_tokens", session.batch_tokens);
     eh_put_end(b, "},\n");
     eh_put_key(b, "machine");
     eh_buf_char(b, '{');
-    eh_put_text(b, "features", info.features);
-    eh_put_text(b, "kernels", info.simd);
-    eh_put_text(b, "product", info.product);
+    eh_put_text(b, "features", session.features);
+    eh_put_text(b, "kernels", session.simd);
+    eh_put_text(b, "product", session.product);
     eh_put_end(b, "},\n");
     eh_put_int(b, "items", a->n_item);
     eh_put_int(b, "items_computed", a->n_computed);
-    eh_put_int(b, "tokens_asked", asked);
-    eh_put_int(b, "tokens_computed", computed);
+    eh_put_int(b, "tokens_asked", session.tokens_asked);
+    eh_put_int(b, "tokens_computed", session.tokens_computed);
     eh_put_double(b, "seconds", a->seconds);
     eh_put_double(b, "seconds_scoring", scoring_seconds);
     eh_put_double(b, "rows_per_s", a->n_computed > 0 ? (double)a->n_computed / scoring_seconds : (double)NAN);

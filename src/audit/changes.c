@@ -100,26 +100,26 @@ static int adjust(eh_changes *c, eh_err *err)
     return rc;
 }
 
-int eh_changes_of(eh_model *m, const eh_audit_options *o, const char *before, const char *after, eh_changes *out,
+int eh_changes_of(eh_session *s, const eh_audit_options *o, const char *before, const char *after, eh_changes *out,
                   eh_err *err)
 {
     eh_audit_plan plan;
     eh_changes c = {0};
-    int rc = eh_audit_plan_make(m, o, &plan, err);
-    for (const char *s = rc == EH_OK ? plan.o.tasks : ""; rc == EH_OK && *s != '\0';) {
-        const size_t len = strcspn(s, ",");
+    int rc = eh_audit_plan_make(s, o, &plan, err);
+    for (const char *at = rc == EH_OK ? plan.o.tasks : ""; rc == EH_OK && *at != '\0';) {
+        const size_t len = strcspn(at, ",");
         char name[100];
-        memcpy(name, s, len < 99 ? len : 99);
+        memcpy(name, at, len < 99 ? len : 99);
         name[len < 99 ? len : 99] = '\0';
         eh_audit_task *b = NULL, *a = NULL;
-        if ((rc = eh_audit_task_open(m, &plan, name, &b, err)) == EH_OK &&
-            (rc = eh_audit_task_open(m, &plan, name, &a, err)) == EH_OK &&
+        if ((rc = eh_audit_task_open(s, &plan, name, &b, err)) == EH_OK &&
+            (rc = eh_audit_task_open(s, &plan, name, &a, err)) == EH_OK &&
             (rc = eh_audit_read_records(b, before, err)) == EH_OK &&
             (rc = eh_audit_read_records(a, after, err)) == EH_OK)
             rc = compare_task(&c, b, a, err);
         eh_audit_task_close(b);
         eh_audit_task_close(a);
-        s += len + (s[len] == ',');
+        at += len + (at[len] == ',');
     }
     if (rc == EH_OK)
         rc = adjust(&c, err);

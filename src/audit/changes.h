@@ -27,7 +27,7 @@ typedef struct eh_changes {
 } eh_changes;
 
 /* Errors: those of loading a task, of records that are not there or not whole, and of eh_sheet_difference. */
-int eh_changes_of(eh_model *m, const eh_audit_options *o, const char *before, const char *after, eh_changes *out,
+int eh_changes_of(eh_session *s, const eh_audit_options *o, const char *before, const char *after, eh_changes *out,
                   eh_err *err);
 const eh_change *eh_changes_find(const eh_changes *c, const char *task, const char *category, const char *score);
 void eh_changes_clear(eh_changes *c);

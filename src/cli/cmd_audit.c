@@ -271,14 +271,16 @@ static void put_categories(const eh_score_row *row, int64_t n, double confidence
 }
 
 /* What was asked, and how. */
-static void put_heading(const args *a, const eh_model *m)
+static void put_heading(const args *a, const cli_opened *opened)
 {
-    eh_info info;
-    eh_model_info(m, &info);
+    eh_model_info info;
+    eh_session_info session;
+    eh_model_describe(opened->m, &info);
+    eh_session_describe(opened->s, &session);
     const bool letters = strcmp(a->questions.answer, "letters") == 0;
     cli_put_coloured(stdout, CLI_BOLD, info.path);
     printf(": %s, %s parameters, %s, computed in %s\n", info.family, cli_count(info.n_param), info.dtype,
-           info.precision == EH_BF16 ? "bf16" : "f32");
+           session.precision == EH_BF16 ? "bf16" : "f32");
     if (letters)
         printf("answers by letter, orders %s", a->questions.orders);
     else
@@ -286,10 +288,10 @@ static void put_heading(const args *a, const eh_model *m)
     printf(", %s\n\n", a->questions.chat ? "in the model's chat template" : "plain prompts");
 }
 
-static void put_tables(const args *a, const eh_model *m, const eh_score_row *row, int64_t n, const char *out)
+static void put_tables(const args *a, const cli_opened *opened, const eh_score_row *row, int64_t n, const char *out)
 {
     note_list notes = {.text = cli_new(n, (int64_t)sizeof *notes.text)};
-    put_heading(a, m);
+    put_heading(a, opened);
     for (int64_t first = 0, next; first < n; first = next) {
         for (next = first; next < n && strcmp(row[next].task, row[first].task) == 0; next++)
             ;
@@ -386,7 +388,7 @@ static int run(const void *given)
     const args *a = given;
     cli_progress progress = {.unit = "items"};
     char *out = a->out != NULL ? cli_printf("%s", a->out) : cli_default_out("audit", a->model);
-    eh_model *m = NULL;
+    cli_opened opened = {0};
     eh_audit *audit = NULL;
     eh_err err;
     gate *gates = NULL;
@@ -398,7 +400,7 @@ static int run(const void *given)
     if (status == CLI_DONE)
         status = gates_read(a->fail_if, &gates, &n_gate);
     if (status == CLI_DONE)
-        status = cli_model_open(a->model, &a->engine, &m);
+        status = cli_open(a->model, &a->engine, &opened);
     if (status != CLI_DONE)
         goto done;
 
@@ -411,7 +413,7 @@ static int run(const void *given)
     o.progress = cli_progress_and_stop;
     o.progress_ctx = &progress;
     cli_interrupt_catch();
-    if (eh_audit_run(m, &o, &audit, &err) < 0) {
+    if (eh_audit_run(opened.s, &o, &audit, &err) < 0) {
         status = cli_study_failed(&err, out);
         goto done;
     }
@@ -424,7 +426,7 @@ static int run(const void *given)
     if (a->json)
         put_json(out, row, n, notes);
     else
-        put_tables(a, m, row, n, out);
+        put_tables(a, &opened, row, n, out);
     fflush(stdout);
     if (!a->json)
         cli_say_notes(notes);
@@ -440,7 +442,7 @@ done:
         gate_clear(&gates[i]);
     free(gates);
     eh_audit_close(audit);
-    eh_model_close(m);
+    cli_close(&opened);
     free(out);
     return status;
 }

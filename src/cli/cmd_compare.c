@@ -113,21 +113,21 @@ static int run(const void *given)
 {
     const args *a = given;
     static const cli_engine engine = {.precision = "f32"}; /* nothing is computed */
-    eh_model *first = NULL, *second = NULL;
+    cli_opened first = {0}, second = {0};
     eh_comparison c = {0};
     eh_err err;
-    int status = cli_model_open(a->a, &engine, &first);
+    int status = cli_open(a->a, &engine, &first);
     if (status == CLI_DONE)
-        status = cli_model_open(a->b, &engine, &second);
-    if (status == CLI_DONE && eh_compare(first, second, &c, &err) < 0)
+        status = cli_open(a->b, &engine, &second);
+    if (status == CLI_DONE && eh_compare(first.s, second.s, &c, &err) < 0)
         status = cli_fail_with(&err);
     if (status == CLI_DONE && a->json)
         put_json(&c);
     else if (status == CLI_DONE)
         put_readable(&c, a->top);
     eh_comparison_clear(&c);
-    eh_model_close(first);
-    eh_model_close(second);
+    cli_close(&first);
+    cli_close(&second);
     return status;
 }
 

@@ -22,11 +22,11 @@ static int undo(const args *a)
     return CLI_DONE;
 }
 
-static int write_adapter(const args *a, const eh_model *m)
+static int write_adapter(const args *a, const eh_session *s)
 {
     eh_lora lora;
     eh_err err;
-    if (eh_model_save_lora(m, a->lora, a->lora_rank, a->force, &lora, &err) < 0)
+    if (eh_session_save_lora(s, a->lora, a->lora_rank, a->force, &lora, &err) < 0)
         return cli_fail_with(&err);
     printf("%s: adapter of %s linears, rank %s at most, %s; reconstruction error %.3g at most, %.3g of the change\n",
            a->lora, cli_count(lora.n_module), cli_count(lora.rank), cli_bytes(lora.n_byte), lora.max_abs,
@@ -34,11 +34,11 @@ static int write_adapter(const args *a, const eh_model *m)
     return CLI_DONE;
 }
 
-static int write_model(const args *a, const eh_model *m)
+static int write_model(const args *a, const eh_session *s)
 {
     eh_saved saved;
     eh_err err;
-    if (eh_model_save(m, a->out, a->force, &saved, &err) < 0)
+    if (eh_session_save(s, a->out, a->force, &saved, &err) < 0)
         return cli_fail_with(&err);
     printf("%s: %s of %s tensors rewritten", a->out, cli_count(saved.n_changed), cli_count(saved.n_tensor));
     if (saved.n_new > 0)
@@ -52,7 +52,7 @@ static int run(const void *given)
     const args *a = given;
     static const cli_engine engine = {.precision = "f32"}; /* nothing is computed */
     eh_recipe *recipe = NULL;
-    eh_model *m = NULL;
+    cli_opened opened = {0};
     eh_err err;
     int status = CLI_DONE;
 
@@ -64,14 +64,14 @@ static int run(const void *given)
         return cli_fail(CLI_USAGE, "edit wants -o for the edited model, --lora for an adapter, or both");
     if (eh_recipe_read(a->recipe, &recipe, &err) < 0)
         return cli_fail_with(&err);
-    status = cli_model_open(a->model, &engine, &m);
-    if (status == CLI_DONE && eh_recipe_apply(m, recipe, &err) < 0)
+    status = cli_open(a->model, &engine, &opened);
+    if (status == CLI_DONE && eh_recipe_apply(opened.s, recipe, &err) < 0)
         status = cli_fail_with(&err);
     if (status == CLI_DONE && a->lora != NULL)
-        status = write_adapter(a, m);
+        status = write_adapter(a, opened.s);
     if (status == CLI_DONE && a->out != NULL)
-        status = write_model(a, m);
-    eh_model_close(m);
+        status = write_model(a, opened.s);
+    cli_close(&opened);
     eh_recipe_close(recipe);
     return status;
 }

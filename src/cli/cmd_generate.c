@@ -186,9 +186,9 @@ static int run(const void *given)
                                   .max_new = a->max_new,
                                   .ignore_eos = a->ignore_eos,
                                   .seed = (uint64_t)a->seed};
-    eh_model *m = NULL;
+    cli_opened opened = {0};
     eh_generated *g = NULL;
-    eh_info info;
+    eh_model_info info;
     eh_err err;
     prompts p = {0};
     cli_lines in = {0};
@@ -205,29 +205,29 @@ static int run(const void *given)
     if (a->prompts != NULL)
         status = cli_lines_open(&in, a->prompts);
     if (status == CLI_DONE)
-        status = cli_model_open(a->model, &a->engine, &m);
+        status = cli_open(a->model, &a->engine, &opened);
     if (status != CLI_DONE)
         goto done;
-    eh_model_info(m, &info);
+    eh_model_describe(opened.m, &info);
     p.start = info.bos >= 0 ? info.bos : info.eos;
-    if (a->prompt != NULL && add(&p, m, json_integer(0), a->prompt, (int64_t)strlen(a->prompt), &err) < 0)
+    if (a->prompt != NULL && add(&p, opened.m, json_integer(0), a->prompt, (int64_t)strlen(a->prompt), &err) < 0)
         status = cli_fail_with(&err);
     else if (a->prompts != NULL)
-        status = add_lines(&p, m, &in);
+        status = add_lines(&p, opened.m, &in);
     if (status == CLI_DONE)
         status = cli_out_open(&out, a->out);
     if (status != CLI_DONE)
         goto done;
 
     n_text = p.n * a->samples;
-    w.m = m;
+    w.m = opened.m;
     w.stream = a->prompt != NULL && a->samples == 1 && !a->json && a->out == NULL;
     w.room = a->max_new;
     w.total = n_text * a->max_new;
     w.tok = cli_new(w.room, (int64_t)sizeof *w.tok);
     g = cli_new(n_text, (int64_t)sizeof *g);
     cli_interrupt_catch();
-    rc = eh_generate(m, p.request, p.n, a->samples, &sampling, see, &w, g, &err);
+    rc = eh_generate(opened.s, p.request, p.n, a->samples, &sampling, see, &w, g, &err);
     if (w.stream)
         show(&w, true);
     status = w.status;
@@ -238,7 +238,7 @@ static int run(const void *given)
         goto done;
     }
     if (!w.stream && status == CLI_DONE)
-        status = put_generated(out.stream, m, &p, a->samples, g);
+        status = put_generated(out.stream, opened.m, &p, a->samples, g);
     if (status == CLI_DONE)
         status = cli_out_commit(&out);
 done:
@@ -248,7 +248,7 @@ done:
     free(w.tok);
     cli_out_drop(&out);
     clear(&p);
-    eh_model_close(m);
+    cli_close(&opened);
     cli_lines_close(&in);
     return status;
 }

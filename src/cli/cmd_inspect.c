@@ -16,7 +16,7 @@ typedef struct args {
 } args;
 
 /* Seconds for 1,000 tokens, from one request of random tokens; the one before it packs what is kept. */
-static int measure(eh_model *m, const eh_info *info, double *seconds)
+static int measure(eh_session *s, const eh_model_info *info, double *seconds)
 {
     int32_t tok[PROBE_TOKENS];
     float logprob[PROBE_TOKENS];
@@ -33,7 +33,7 @@ static int measure(eh_model *m, const eh_info *info, double *seconds)
         const eh_request r = {.tok = tok, .n_tok = round == 0 ? 2 : n, .from = 1};
         eh_answer answer = {.token_logprob = logprob};
         start = cli_seconds();
-        if (eh_score(m, &r, 1, &answer, &err) < 0)
+        if (eh_score(s, &r, 1, &answer, &err) < 0)
             return cli_fail_with(&err);
     }
     *seconds = (cli_seconds() - start) * 1000 / (double)n;
@@ -51,7 +51,7 @@ static void __attribute__((format(printf, 3, 4))) put_row(cli_table *t, const ch
     cli_table_add(t, text);
 }
 
-static void put_readable(const eh_info *i, const char *fingerprint, double seconds)
+static void put_readable(const eh_model_info *i, const eh_session_info *s, const char *fingerprint, double seconds)
 {
     cli_table t = {.align = "ll"};
     put_row(&t, "model", "%s", i->path);
@@ -68,10 +68,10 @@ static void put_readable(const eh_info *i, const char *fingerprint, double secon
     else
         put_row(&t, "tokenizer", "none: %s",
                 i->tokenizer_trouble != NULL ? i->tokenizer_trouble : "the files hold none");
-    put_row(&t, "runs in", "%s, %d threads, %s products, %s kernels (%s)", i->precision == EH_BF16 ? "bf16" : "f32",
-            i->threads, i->product, i->simd, i->features);
-    put_row(&t, "memory", "%s for a batch of %s tokens, %s of %s packed weights kept", cli_bytes(i->batch_bytes),
-            cli_count(i->batch_tokens), cli_bytes(i->kept_bytes), cli_bytes(i->packed_bytes));
+    put_row(&t, "runs in", "%s, %d threads, %s products, %s kernels (%s)", s->precision == EH_BF16 ? "bf16" : "f32",
+            s->threads, s->product, s->simd, s->features);
+    put_row(&t, "memory", "%s for a batch of %s tokens, %s of %s packed weights kept", cli_bytes(s->batch_bytes),
+            cli_count(s->batch_tokens), cli_bytes(s->kept_bytes), cli_bytes(s->packed_bytes));
     if (seconds >= 0)
         put_row(&t, "time", "%.3g s for 1,000 tokens, measured", seconds);
     else
@@ -86,15 +86,15 @@ static json_t *text_or_null(const char *text)
     return text != NULL ? json_string(text) : json_null();
 }
 
-static void put_json(const eh_info *i, const char *fingerprint, double seconds)
+static void put_json(const eh_model_info *i, const eh_session_info *s, const char *fingerprint, double seconds)
 {
     json_t *out = json_object();
     const struct {
         const char *name, *text;
     } texts[] = {
         {"path", i->path}, {"format", i->format}, {"family", i->family}, {"dtype", i->dtype},
-        {"tokenizer", i->tokenizer}, {"tokenizer_trouble", i->tokenizer_trouble}, {"product", i->product},
-        {"simd", i->simd}, {"features", i->features}, {"precision", i->precision == EH_BF16 ? "bf16" : "f32"},
+        {"tokenizer", i->tokenizer}, {"tokenizer_trouble", i->tokenizer_trouble}, {"product", s->product},
+        {"simd", s->simd}, {"features", s->features}, {"precision", s->precision == EH_BF16 ? "bf16" : "f32"},
         {"fingerprint", fingerprint},
     };
     const struct {
@@ -111,11 +111,11 @@ static void put_json(const eh_info *i, const char *fingerprint, double seconds)
         {"n_ctx", i->n_ctx},
         {"n_param", i->n_param},
         {"n_byte", i->n_byte},
-        {"threads", i->threads},
-        {"batch_tokens", i->batch_tokens},
-        {"packed_bytes", i->packed_bytes},
-        {"kept_bytes", i->kept_bytes},
-        {"batch_bytes", i->batch_bytes},
+        {"threads", s->threads},
+        {"batch_tokens", s->batch_tokens},
+        {"packed_bytes", s->packed_bytes},
+        {"kept_bytes", s->kept_bytes},
+        {"batch_bytes", s->batch_bytes},
         {"bos", i->bos},
         {"eos", i->eos},
     };
@@ -133,26 +133,28 @@ static void put_json(const eh_info *i, const char *fingerprint, double seconds)
 static int run(const void *given)
 {
     const args *a = given;
-    eh_model *m = NULL;
-    eh_info info;
+    cli_opened opened = {0};
+    eh_model_info info;
+    eh_session_info session;
     eh_err err;
     char fingerprint[65];
     double seconds = -1;
 
-    int status = cli_model_open(a->model, &a->engine, &m);
+    int status = cli_open(a->model, &a->engine, &opened);
     if (status != CLI_DONE)
         goto done;
-    eh_model_info(m, &info);
-    if (eh_model_fingerprint(m, fingerprint, &err) < 0) {
+    eh_model_describe(opened.m, &info);
+    eh_session_describe(opened.s, &session);
+    if (eh_model_fingerprint(opened.m, fingerprint, &err) < 0) {
         status = cli_fail_with(&err);
         goto done;
     }
     if (strcmp(a->time, "yes") == 0 || (strcmp(a->time, "auto") == 0 && info.n_param <= PROBE_PARAMETERS))
-        status = measure(m, &info, &seconds);
+        status = measure(opened.s, &info, &seconds);
     if (status == CLI_DONE)
-        (a->json ? put_json : put_readable)(&info, fingerprint, seconds);
+        (a->json ? put_json : put_readable)(&info, &session, fingerprint, seconds);
 done:
-    eh_model_close(m);
+    cli_close(&opened);
     return status;
 }
 

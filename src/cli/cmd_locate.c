@@ -154,10 +154,10 @@ static int run(const void *given)
     const args *a = given;
     cli_progress progress = {.unit = "items"};
     char *out = a->out != NULL ? cli_printf("%s", a->out) : cli_default_out("locate", a->model);
-    eh_model *m = NULL;
+    cli_opened opened = {0};
     eh_head_map *map = NULL;
     eh_err err;
-    int status = cli_model_open(a->model, &a->engine, &m);
+    int status = cli_open(a->model, &a->engine, &opened);
     if (status != CLI_DONE)
         goto done;
     eh_locate_options o = {.audit = cli_audit_options(&a->questions),
@@ -179,7 +179,7 @@ static int run(const void *given)
     o.audit.progress = cli_progress_and_stop;
     o.audit.progress_ctx = &progress;
     cli_interrupt_catch();
-    if (eh_locate_run(m, &o, &map, &err) < 0) {
+    if (eh_locate_run(opened.s, &o, &map, &err) < 0) {
         status = cli_study_failed(&err, out);
         goto done;
     }
@@ -200,7 +200,7 @@ static int run(const void *given)
     }
 done:
     eh_head_map_close(map);
-    eh_model_close(m);
+    cli_close(&opened);
     free(out);
     return status;
 }

@@ -51,7 +51,7 @@ static char *join_rows(const char *text, int64_t n, int64_t *n_out)
     return out;
 }
 
-static int of_file(const args *a, eh_model *m, eh_perplexity_kind kind, eh_perplexity *sum)
+static int of_file(const args *a, eh_session *s, eh_perplexity_kind kind, eh_perplexity *sum)
 {
     const eh_perplexity_options o = options_of(a, kind, false);
     char *text = NULL;
@@ -65,14 +65,14 @@ static int of_file(const args *a, eh_model *m, eh_perplexity_kind kind, eh_perpl
         free(text);
         text = joined;
     }
-    if (eh_perplexity_of(m, text, n, &o, sum, &err) < 0)
+    if (eh_perplexity_of(s, text, n, &o, sum, &err) < 0)
         status = cli_fail(err.code == EH_ENOFIT ? CLI_NOFIT : CLI_FAILED, "%s: %s", a->text, err.text);
     free(text);
     return status;
 }
 
 /* One document is added to the sums. */
-static int add_document(const args *a, eh_model *m, const cli_lines *in, const json_t *line, eh_perplexity *sum,
+static int add_document(const args *a, eh_session *s, const cli_lines *in, const json_t *line, eh_perplexity *sum,
                         bool *empty)
 {
     const bool page = json_object_get(line, "page") != NULL;
@@ -88,7 +88,7 @@ static int add_document(const args *a, eh_model *m, const cli_lines *in, const j
     *empty = n == 0;
     if (*empty)
         return CLI_DONE;
-    if (eh_perplexity_of(m, text, n, &o, &one, &err) < 0)
+    if (eh_perplexity_of(s, text, n, &o, &one, &err) < 0)
         return cli_lines_fail(in, "%s", err.text);
     sum->n_tok += one.n_tok;
     sum->n_window += one.n_window;
@@ -98,7 +98,7 @@ static int add_document(const args *a, eh_model *m, const cli_lines *in, const j
     return CLI_DONE;
 }
 
-static int of_documents(const args *a, eh_model *m, cli_lines *in, eh_perplexity *sum, int64_t *n_document,
+static int of_documents(const args *a, eh_session *s, cli_lines *in, eh_perplexity *sum, int64_t *n_document,
                         int64_t *n_empty)
 {
     cli_progress progress = {.unit = "documents"};
@@ -110,7 +110,7 @@ static int of_documents(const args *a, eh_model *m, cli_lines *in, eh_perplexity
         status = cli_lines_json(in, &line);
         if (status != CLI_DONE || line == NULL)
             break;
-        status = add_document(a, m, in, line, sum, &empty);
+        status = add_document(a, s, in, line, sum, &empty);
         json_decref(line);
         if (status != CLI_DONE)
             break;
@@ -174,7 +174,7 @@ static int run(const void *given)
     const args *a = given;
     const char *word = a->kind != NULL ? a->kind : a->documents != NULL ? "harness" : "wanda";
     const eh_perplexity_kind kind = (eh_perplexity_kind)cli_word_index(KINDS, word);
-    eh_model *m = NULL;
+    cli_opened opened = {0};
     eh_perplexity p;
     cli_lines in = {0};
     int64_t n_document = 0, n_empty = 0;
@@ -187,15 +187,16 @@ static int run(const void *given)
     if (a->documents != NULL)
         status = cli_lines_open(&in, a->documents);
     if (status == CLI_DONE)
-        status = cli_model_open(a->model, &a->engine, &m);
+        status = cli_open(a->model, &a->engine, &opened);
     if (status == CLI_DONE)
-        status = a->text != NULL ? of_file(a, m, kind, &p) : of_documents(a, m, &in, &p, &n_document, &n_empty);
+        status = a->text != NULL ? of_file(a, opened.s, kind, &p)
+            : of_documents(a, opened.s, &in, &p, &n_document, &n_empty);
     if (status == CLI_DONE) {
         put(a, kind, &p);
         if (n_empty > 0)
             status = cli_fail(CLI_PARTLY, "%s documents are empty and were left out", cli_count(n_empty));
     }
-    eh_model_close(m);
+    cli_close(&opened);
     cli_lines_close(&in);
     return status;
 }

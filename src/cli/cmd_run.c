@@ -71,11 +71,11 @@ static int run(const void *given)
     const args *a = given;
     cli_progress progress = {.unit = "items"};
     char *out = a->out != NULL ? cli_printf("%s", a->out) : cli_default_out("run", a->model);
-    eh_model *m = NULL;
+    cli_opened opened = {0};
     eh_run_result result = {0};
     eh_verdict verdict = {0};
     eh_err err;
-    int status = cli_model_open(a->model, &a->engine, &m);
+    int status = cli_open(a->model, &a->engine, &opened);
     if (status != CLI_DONE)
         goto done;
     eh_run_options o = {.locate = {.audit = cli_audit_options(&a->questions),
@@ -102,7 +102,7 @@ static int run(const void *given)
     cli_interrupt_catch();
     if (a->plan || !a->json) {
         eh_run_plan plan;
-        if (eh_study_plan(m, &o, &plan, &err) < 0) {
+        if (eh_study_plan(opened.s, &o, &plan, &err) < 0) {
             status = cli_study_failed(&err, out);
             goto done;
         }
@@ -110,7 +110,7 @@ static int run(const void *given)
         if (a->plan)
             goto done;
     }
-    if (eh_study_run(m, &o, &result, &err) < 0) {
+    if (eh_study_run(opened.s, &o, &result, &err) < 0) {
         status = cli_study_failed(&err, out);
         goto done;
     }
@@ -132,7 +132,7 @@ static int run(const void *given)
 done:
     eh_verdict_clear(&verdict);
     eh_run_result_clear(&result);
-    eh_model_close(m);
+    cli_close(&opened);
     free(out);
     return status;
 }

@@ -47,7 +47,7 @@ static int32_t *copy_ids(const int32_t *id, int64_t n)
 }
 
 /* {"tokens": [...], "from": k} */
-static int read_tokens(const cli_lines *in, const json_t *line, const eh_info *info, item *it, eh_request *r)
+static int read_tokens(const cli_lines *in, const json_t *line, const eh_model_info *info, item *it, eh_request *r)
 {
     const json_t *from = json_object_get(line, "from");
     const int status = cli_get_ids(in, line, "tokens", info->n_vocab, &it->tok, &r->n_tok);
@@ -121,7 +121,7 @@ static int read_choices(const cli_lines *in, const json_t *line, const eh_model 
     return CLI_DONE;
 }
 
-static int read_request(const cli_lines *in, const json_t *line, const eh_model *m, const eh_info *info, block *b)
+static int read_request(const cli_lines *in, const json_t *line, const eh_model *m, const eh_model_info *info, block *b)
 {
     item *it = &b->item[b->n];
     eh_request *r = &b->request[b->n];
@@ -146,7 +146,7 @@ static int read_request(const cli_lines *in, const json_t *line, const eh_model 
     return CLI_DONE;
 }
 
-static int read_block(cli_lines *in, const eh_model *m, const eh_info *info, block *b)
+static int read_block(cli_lines *in, const eh_model *m, const eh_model_info *info, block *b)
 {
     int status = CLI_DONE;
     for (int64_t n_tok = 0; status == CLI_DONE && b->n < BLOCK_LINES && n_tok < BLOCK_TOKENS;) {
@@ -194,22 +194,22 @@ static void put_answers(FILE *f, const block *b)
 static int run(const void *given)
 {
     const args *a = given;
-    eh_model *m = NULL;
-    eh_info info;
+    cli_opened opened = {0};
+    eh_model_info info;
     eh_err err;
     cli_lines in = {0};
     cli_out out = {0};
     cli_progress progress = {.unit = "requests"};
-    int64_t n_done = 0, computed, asked;
+    int64_t n_done = 0;
     block *b = cli_new(1, (int64_t)sizeof *b);
 
     int status = cli_lines_open(&in, a->requests);
     if (status != CLI_DONE)
         goto done;
-    status = cli_model_open(a->model, &a->engine, &m);
+    status = cli_open(a->model, &a->engine, &opened);
     if (status != CLI_DONE)
         goto done;
-    eh_model_info(m, &info);
+    eh_model_describe(opened.m, &info);
     status = cli_out_open(&out, a->out);
     if (status != CLI_DONE)
         goto done;
@@ -218,10 +218,10 @@ static int run(const void *given)
     const double start = cli_seconds();
     for (;;) {
         const int64_t first = in.number + 1;
-        status = read_block(&in, m, &info, b);
+        status = read_block(&in, opened.m, &info, b);
         if (status != CLI_DONE || b->n == 0)
             break;
-        if (eh_score(m, b->request, b->n, b->answer, &err) < 0) {
+        if (eh_score(opened.s, b->request, b->n, b->answer, &err) < 0) {
             status = cli_fail(err.code == EH_ENOFIT ? CLI_NOFIT : CLI_FAILED, "%s:%lld-%lld: %s", in.name,
                               (long long)first, (long long)in.number, err.text);
             break;
@@ -240,15 +240,16 @@ static int run(const void *given)
     if (status == CLI_DONE)
         status = cli_out_commit(&out);
     if (status == CLI_DONE) {
-        eh_model_counts(m, &computed, &asked);
+        eh_session_info session;
+        eh_session_describe(opened.s, &session);
         cli_say("%s requests in %.1f s; %s tokens computed for %s asked", cli_count(n_done), cli_seconds() - start,
-                cli_count(computed), cli_count(asked));
+                cli_count(session.tokens_computed), cli_count(session.tokens_asked));
     }
 done:
     block_clear(b);
     free(b);
     cli_out_drop(&out);
-    eh_model_close(m);
+    cli_close(&opened);
     cli_lines_close(&in);
     return status;
 }

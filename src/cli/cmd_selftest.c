@@ -18,12 +18,16 @@ static const char *verdict(const eh_check *c)
 static int run(const void *given)
 {
     const args *a = given;
-    const eh_options options = cli_engine_options(&a->engine);
+    const eh_session_options options = cli_engine_options(&a->engine);
+    eh_model *m = NULL;
     eh_check check[ROOM];
     eh_err err;
     int n = ROOM, n_failed = 0;
 
-    if (eh_selftest(a->model, &options, a->against, check, &n, &err) < 0)
+    const bool failed = eh_model_open(a->model, &m, &err) < 0 ||
+        eh_selftest(m, &options, a->against, check, &n, &err) < 0;
+    eh_model_close(m);
+    if (failed)
         return cli_fail_with(&err);
     for (int i = 0; i < n; i++)
         n_failed += !check[i].passed && !check[i].skipped;

@@ -119,8 +119,8 @@ static int run(const void *given)
 {
     const args *a = given;
     const cli_engine engine = {.precision = "auto"};
-    eh_model *m = NULL;
-    eh_info info;
+    cli_opened opened = {0};
+    eh_model_info info;
     eh_err err;
     cli_out out = {0};
 
@@ -128,10 +128,10 @@ static int run(const void *given)
         return cli_fail(CLI_USAGE, "--text goes with neither --input nor --decode");
     if (a->plain && (a->decode || a->text != NULL))
         return cli_fail(CLI_USAGE, "--plain goes with neither --text nor --decode");
-    int status = cli_model_open(a->model, &engine, &m);
+    int status = cli_open(a->model, &engine, &opened);
     if (status != CLI_DONE)
         goto done;
-    eh_model_info(m, &info);
+    eh_model_describe(opened.m, &info);
     if (info.tokenizer == NULL) {
         status = cli_fail(CLI_FAILED, "%s has no tokenizer%s%s", a->model, info.tokenizer_trouble != NULL ? ": " : "",
                           info.tokenizer_trouble != NULL ? info.tokenizer_trouble : "");
@@ -142,16 +142,16 @@ static int run(const void *given)
         goto done;
     if (a->text != NULL) {
         put_start(out.stream, NULL);
-        if (put_encoded(out.stream, m, a, a->text, (int64_t)strlen(a->text), &err) < 0)
+        if (put_encoded(out.stream, opened.m, a, a->text, (int64_t)strlen(a->text), &err) < 0)
             status = cli_fail_with(&err);
     } else {
-        status = do_lines(a, m, info.n_vocab, &out);
+        status = do_lines(a, opened.m, info.n_vocab, &out);
     }
     if (status == CLI_DONE)
         status = cli_out_commit(&out);
 done:
     cli_out_drop(&out);
-    eh_model_close(m);
+    cli_close(&opened);
     return status;
 }
 

@@ -72,12 +72,12 @@ static bool is_there(const char *dir, const char *name)
     return there;
 }
 
-static int apply_recipe(eh_model *m, const char *path)
+static int apply_recipe(eh_session *s, const char *path)
 {
     eh_err err;
     eh_recipe *r = NULL;
     int status = CLI_DONE;
-    if (eh_recipe_read(path, &r, &err) < 0 || eh_recipe_apply(m, r, &err) < 0)
+    if (eh_recipe_read(path, &r, &err) < 0 || eh_recipe_apply(s, r, &err) < 0)
         status = cli_fail_with(&err);
     eh_recipe_close(r);
     return status;
@@ -127,18 +127,18 @@ static int run(const void *given)
     cli_progress progress = {.unit = "steps"};
     char *out = a->out != NULL ? cli_printf("%s", a->out) : cli_default_out("tune", a->model);
     char *model = NULL;
-    eh_model *m = NULL;
+    cli_opened opened = {0};
     eh_tuned tuned;
     eh_saved saved;
-    eh_info info;
+    eh_model_info info;
     eh_err err;
-    int status = cli_model_open(a->model, &a->engine, &m);
+    int status = cli_open(a->model, &a->engine, &opened);
 
     if (status == CLI_DONE && a->recipe != NULL)
-        status = apply_recipe(m, a->recipe);
+        status = apply_recipe(opened.s, a->recipe);
     if (status != CLI_DONE)
         goto done;
-    eh_model_info(m, &info);
+    eh_model_describe(opened.m, &info);
     const char *name = strcmp(info.format, "GGUF") == 0 ? "model.gguf" : "model";
     model = cli_printf("%s/%s", out, name);
     if (!a->force && is_there(out, name) && !is_there(out, "tune.ckpt")) {
@@ -150,13 +150,13 @@ static int run(const void *given)
     o.progress = cli_progress_and_stop;
     o.progress_ctx = &progress;
     cli_interrupt_catch();
-    if (eh_tune(m, &o, &tuned, &err) < 0) {
+    if (eh_tune(opened.s, &o, &tuned, &err) < 0) {
         status = cli_study_failed(&err, out);
         goto done;
     }
     cli_progress_end();
     /* What is there is of this very training, or was to be replaced. */
-    if (eh_model_save(m, model, true, &saved, &err) < 0) {
+    if (eh_session_save(opened.s, model, true, &saved, &err) < 0) {
         status = cli_study_failed(&err, out);
         goto done;
     }
@@ -165,7 +165,7 @@ static int run(const void *given)
         status = cli_fail(CLI_PARTLY, "%s examples are longer than the model's context and were left out",
                           cli_count(tuned.n_too_long));
 done:
-    eh_model_close(m);
+    cli_close(&opened);
     free(model);
     free(out);
     return status;

@@ -171,7 +171,13 @@ int cli_progress_and_stop(void *ctx, const char *stage, int64_t done, int64_t to
 int cli_study_failed(const eh_err *err, const char *out);
 void cli_say_notes(const char *notes); /* sentences, one a line; may be NULL */
 
-int cli_model_open(const char *path, const cli_engine *engine, eh_model **m); /* an exit status */
-eh_options cli_engine_options(const cli_engine *engine);
+/* A model and a session on it. NULL: not open. */
+typedef struct cli_opened {
+    eh_model *m;
+    eh_session *s;
+} cli_opened;
+int cli_open(const char *path, const cli_engine *engine, cli_opened *opened); /* an exit status */
+void cli_close(cli_opened *opened);
+eh_session_options cli_engine_options(const cli_engine *engine);
 
 #endif

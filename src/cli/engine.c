@@ -2,21 +2,30 @@
 
 #include "command.h"
 
-eh_options cli_engine_options(const cli_engine *engine)
+eh_session_options cli_engine_options(const cli_engine *engine)
 {
     /* The words stand in the order of eh_precision. */
-    return (eh_options){.precision = (eh_precision)cli_word_index("auto|f32|bf16", engine->precision),
+    return (eh_session_options){.precision = (eh_precision)cli_word_index("auto|f32|bf16", engine->precision),
                         .threads = (int)engine->threads,
                         .batch_tokens = engine->batch_tokens,
                         .memory = engine->memory,
                         .no_prefix_sharing = engine->no_prefix_sharing};
 }
 
-int cli_model_open(const char *path, const cli_engine *engine, eh_model **m)
+int cli_open(const char *path, const cli_engine *engine, cli_opened *opened)
 {
     eh_err err;
-    const eh_options options = cli_engine_options(engine);
-    return eh_model_open(path, &options, m, &err) < 0 ? cli_fail_with(&err) : CLI_DONE;
+    const eh_session_options options = cli_engine_options(engine);
+    if (eh_model_open(path, &opened->m, &err) < 0 || eh_session_open(opened->m, &options, &opened->s, &err) < 0)
+        return cli_fail_with(&err);
+    return CLI_DONE;
+}
+
+void cli_close(cli_opened *opened)
+{
+    eh_session_close(opened->s);
+    eh_model_close(opened->m);
+    *opened = (cli_opened){0};
 }
 
 eh_audit_options cli_audit_options(const cli_questions *q)

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/model.h"
+#include "model/stored.h"
 
 typedef struct sums { /* of b - a and of a */
     double d2, a2, max_abs;
@@ -11,7 +11,7 @@ typedef struct sums { /* of b - a and of a */
 } sums;
 
 typedef struct comparing {
-    const eh_model *a, *b;
+    const eh_session *a, *b;
     sums *head;   /* [n_layer, n_head] */
     sums *neuron; /* [n_layer, d_ff] */
     float *x, *y; /* a row of each */
@@ -41,17 +41,17 @@ static double relative(const sums *s)
 /* Whose number this is, of the units; NULL: nobody's alone. */
 static sums *owner(const comparing *j, const eh_stored *s, int64_t row, int64_t col)
 {
-    const eh_config *c = &j->a->config;
+    const eh_config *c = &j->a->m->config;
     const int64_t out = s->bias ? col : row; /* which output of the linear */
-    switch (s->kind) {
-    case EH_STORED_Q:
+    switch (s->slot) {
+    case EH_SLOT_Q:
         return &j->head[s->layer * c->n_head + out / c->d_head];
-    case EH_STORED_O:
+    case EH_SLOT_O:
         return s->bias ? NULL : &j->head[s->layer * c->n_head + col / c->d_head];
-    case EH_STORED_GATE:
-    case EH_STORED_UP:
+    case EH_SLOT_GATE:
+    case EH_SLOT_UP:
         return &j->neuron[s->layer * c->d_ff + out];
-    case EH_STORED_DOWN:
+    case EH_SLOT_DOWN:
         return s->bias ? NULL : &j->neuron[s->layer * c->d_ff + col];
     default:
         return NULL;
@@ -59,12 +59,12 @@ static sums *owner(const comparing *j, const eh_stored *s, int64_t row, int64_t 
 }
 
 /* A tensor that one of them lacks: a bias counts as zeros there; a tied head is read as what it is tied to. */
-static void read_row(const eh_model *m, const eh_stored *s, bool there, int64_t row, float *x)
+static void read_row(const eh_session *s, const eh_stored *t, bool there, int64_t row, float *x)
 {
-    if (there || s->kind == EH_STORED_HEAD)
-        eh_stored_rows(m, s, row, 1, x);
+    if (there || t->slot == EH_SLOT_HEAD)
+        eh_stored_rows(s, t, row, 1, x);
     else
-        memset(x, 0, (size_t)s->n_col * sizeof *x);
+        memset(x, 0, (size_t)t->n_col * sizeof *x);
 }
 
 static double share_of_equal_bytes(const eh_tensor *a, const eh_tensor *b)
@@ -80,7 +80,7 @@ static double share_of_equal_bytes(const eh_tensor *a, const eh_tensor *b)
 static bool compare_one(comparing *j, int64_t i, eh_tensor_difference *d, sums *all)
 {
     eh_stored s, t;
-    const bool in_a = eh_model_stored(j->a, i, &s), in_b = eh_model_stored(j->b, i, &t);
+    const bool in_a = eh_stored_at(j->a, i, &s), in_b = eh_stored_at(j->b, i, &t);
     if (!in_a && !in_b)
         return false;
     sums sum = {0};
@@ -104,9 +104,9 @@ static bool compare_one(comparing *j, int64_t i, eh_tensor_difference *d, sums *
     return true;
 }
 
-static int same_shape(const eh_model *a, const eh_model *b, eh_err *err)
+static int same_shape(const eh_session *a, const eh_session *b, eh_err *err)
 {
-    const eh_config *x = &a->config, *y = &b->config;
+    const eh_config *x = &a->m->config, *y = &b->m->config;
     const struct {
         const char *what;
         int64_t x, y;
@@ -118,7 +118,7 @@ static int same_shape(const eh_model *a, const eh_model *b, eh_err *err)
     for (size_t i = 0; i < sizeof number / sizeof *number; i++)
         if (number[i].x != number[i].y)
             return eh_fail(err, EH_EINVAL, "%s has %lld %s, %s has %lld: only models of one shape can be compared",
-                           a->path, (long long)number[i].x, number[i].what, b->path, (long long)number[i].y);
+                           a->m->path, (long long)number[i].x, number[i].what, b->m->path, (long long)number[i].y);
     return EH_OK;
 }
 
@@ -138,7 +138,7 @@ static int by_relative(const void *a, const void *b)
 
 static int list_units(const comparing *j, eh_comparison *c, eh_err *err)
 {
-    const eh_config *k = &j->a->config;
+    const eh_config *k = &j->a->m->config;
     const int64_t n_head = k->n_layer * k->n_head, n_all = n_head + k->n_layer * k->d_ff;
     int64_t n = 0;
     for (int64_t i = 0; i < n_all; i++)
@@ -158,13 +158,13 @@ static int list_units(const comparing *j, eh_comparison *c, eh_err *err)
     return EH_OK;
 }
 
-int eh_compare(const eh_model *a, const eh_model *b, eh_comparison *out, eh_err *err)
+int eh_compare(const eh_session *a, const eh_session *b, eh_comparison *out, eh_err *err)
 {
     int rc = same_shape(a, b, err);
     if (rc < 0)
         return rc;
-    const eh_config *k = &a->config;
-    const int64_t n = eh_model_n_stored(a);
+    const eh_config *k = &a->m->config;
+    const int64_t n = eh_n_stored(a->m);
     int64_t widest = k->d_model > k->d_ff ? k->d_model : k->d_ff;
     if (widest < k->n_head * k->d_head)
         widest = k->n_head * k->d_head;
@@ -185,7 +185,7 @@ int eh_compare(const eh_model *a, const eh_model *b, eh_comparison *out, eh_err 
         c.n_tensor++;
         c.n_tensor_differ += d->n_differ > 0;
         if (!isnan(d->equal_bytes)) {
-            const double size = (double)eh_weights_find(a->weights, d->name)->n_byte;
+            const double size = (double)eh_weights_find(a->m->weights, d->name)->n_byte;
             equal += d->equal_bytes * size;
             bytes += size;
         }

@@ -21,7 +21,7 @@ typedef struct module {
 } module;
 
 typedef struct lora {
-    const eh_model *m;
+    const eh_session *s;
     eh_arena arena;
     module *module; /* [n_module] */
     int64_t n_module;
@@ -32,7 +32,7 @@ typedef struct lora {
 /* W' in force and W as stored, one row in Hugging Face order; the difference in f32 is returned in delta. */
 static void one_row(const lora *l, const eh_stored *s, int64_t row, float *now, float *was, float *delta)
 {
-    eh_stored_rows(l->m, s, row, 1, now);
+    eh_stored_rows(l->s, s, row, 1, now);
     eh_tensor_rows(s->t, row, 1, was); /* a folder: nothing is permuted */
     for (int64_t c = 0; c < s->n_col; c++)
         delta[c] = now[c] - was[c];
@@ -175,7 +175,7 @@ static int put_config(const lora *l, const char *path, eh_err *err)
     static const char *const lists[] = {"\"rank_pattern\": {", "\"alpha_pattern\": {", "\"target_modules\": ["};
     eh_buf b = {0};
     eh_buf_printf(&b, "{\n \"peft_type\": \"LORA\", \"task_type\": \"CAUSAL_LM\", \"base_model_name_or_path\": ");
-    eh_buf_json(&b, eh_str_of(l->m->path));
+    eh_buf_json(&b, eh_str_of(l->s->m->path));
     eh_buf_printf(&b, ",\n \"r\": %lld, \"lora_alpha\": %lld, \"lora_dropout\": 0.0, \"bias\": \"none\",\n"
                   " \"fan_in_fan_out\": false, \"inference_mode\": true, \"use_rslora\": false, \"use_dora\": false",
                   (long long)l->told.rank, (long long)l->told.rank);
@@ -199,16 +199,16 @@ static int put_config(const lora *l, const char *path, eh_err *err)
 
 static int plan_lora(lora *l, int64_t limit, eh_err *err)
 {
-    const int64_t n = eh_model_n_stored(l->m);
+    const int64_t n = eh_n_stored(l->s->m);
     l->module = eh_new(&l->arena, module, n);
     if (l->module == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory to plan an adapter");
     for (int64_t i = 0; i < n; i++) {
         eh_stored s;
         bool differs;
-        if (!eh_model_stored(l->m, i, &s))
+        if (!eh_stored_at(l->s, i, &s))
             continue;
-        int rc = eh_stored_changed(l->m, &s, &differs, err);
+        int rc = eh_stored_changed(l->s, &s, &differs, err);
         if (rc == EH_OK && differs)
             rc = plan_module(l, &s, limit, err);
         if (rc < 0)
@@ -216,19 +216,20 @@ static int plan_lora(lora *l, int64_t limit, eh_err *err)
     }
     if (l->n_module == 0)
         return eh_fail(err, EH_EINVAL, "%s: nothing in it differs from the file: there is no adapter to write",
-                       l->m->path);
+                       l->s->m->path);
     l->told.n_module = l->n_module;
     l->told.relative = l->delta2 > 0.0 ? sqrt(l->error2 / l->delta2) : 0.0;
     return EH_OK;
 }
 
-int eh_model_save_lora(const eh_model *m, const char *out, int64_t rank_limit, bool force, eh_lora *told, eh_err *err)
+int eh_session_save_lora(const eh_session *s, const char *out, int64_t rank_limit, bool force, eh_lora *told,
+                         eh_err *err)
 {
-    lora l = {.m = m};
+    lora l = {.s = s};
     eh_place place = {0};
     char *weights = NULL, *config = NULL;
-    if (eh_weights_kind_of(m->weights) == EH_WEIGHTS_GGUF)
-        return eh_fail(err, EH_ENOSUP, "%s: is a GGUF file; adapters are written for model folders", m->path);
+    if (eh_weights_kind_of(s->m->weights) == EH_WEIGHTS_GGUF)
+        return eh_fail(err, EH_ENOSUP, "%s: is a GGUF file; adapters are written for model folders", s->m->path);
     if (rank_limit < 0)
         return eh_fail(err, EH_EINVAL, "the rank limit is %lld, wanted 1 or more, or 0 for %d", (long long)rank_limit,
                        RANK_LIMIT);

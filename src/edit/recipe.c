@@ -201,35 +201,35 @@ const eh_unit_edit *eh_recipe_units(const eh_recipe *r, int64_t *n)
     return r->unit;
 }
 
-int eh_recipe_apply(eh_model *m, const eh_recipe *r, eh_err *err)
+int eh_recipe_apply(eh_session *s, const eh_recipe *r, eh_err *err)
 {
     char base[65], now[65];
     bool applied;
-    int rc = eh_saved_base(m->weights, &applied, base, err);
+    int rc = eh_saved_base(s->m->weights, &applied, base, err);
     if (rc < 0)
         return rc;
     if (applied)
         return eh_fail(err, EH_EINVAL,
                        "%s: a recipe was applied already (to the model %.12s...); go back with `evenhand edit MODEL "
                        "--undo -o ORIGINAL`, then apply the new one",
-                       m->path, base);
+                       s->m->path, base);
     if (r->model != NULL) {
-        rc = eh_weights_fingerprint(m->weights, now, err);
+        rc = eh_weights_fingerprint(s->m->weights, now, err);
         if (rc < 0)
             return rc;
         if (strcmp(now, r->model) != 0)
             return eh_fail(err, EH_EINVAL,
                            "%s: is for another model: its fingerprint is %.12s..., that of %s is %.12s...", r->where,
-                           r->model, m->path, now);
+                           r->model, s->m->path, now);
     }
     for (int64_t i = 0; i < r->n; i++) {
         const bool head = r->unit[i].kind == EH_UNIT_HEAD;
-        const int64_t wanted = head ? m->config.d_head : 1;
+        const int64_t wanted = head ? s->m->config.d_head : 1;
         if (r->unit[i].mean != NULL && r->n_mean[i] != wanted)
             return eh_fail(err, EH_EINVAL, "%s: units[%lld]: \"mean\" holds %lld numbers, a %s of this model has %lld",
                            r->where, (long long)i, (long long)r->n_mean[i], kinds[r->unit[i].kind], (long long)wanted);
     }
-    rc = eh_model_edit(m, r->unit, r->n, err);
+    rc = eh_session_edit(s, r->unit, r->n, err);
     return rc < 0 ? eh_fail_in(err, rc, "%s", r->where) : EH_OK;
 }
 

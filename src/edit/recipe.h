@@ -12,7 +12,7 @@
 #define EH_EDIT_RECIPE_H
 
 #include "base/str.h"
-#include "model/model.h"
+#include "model/session.h"
 
 /* The same from text; `where` is what messages call it. */
 int eh_recipe_parse(eh_str text, const char *where, eh_recipe **r, eh_err *err);

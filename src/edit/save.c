@@ -30,7 +30,7 @@ typedef struct fresh {
 } fresh;
 
 typedef struct plan {
-    const eh_model *m;
+    const eh_session *s;
     const eh_weights *w;
     bool gguf;
     eh_arena arena;
@@ -106,7 +106,7 @@ static int add_fresh(plan *p, const eh_stored *of, const float *value, eh_err *e
     snprintf(weight, sizeof weight, "%.*sweight", (int)n, of->name);
     const eh_tensor *t = eh_weights_find(p->w, weight);
     if (t == NULL)
-        return eh_fail(err, EH_EFORMAT, "%s: has no tensor \"%s\"", p->m->path, weight);
+        return eh_fail(err, EH_EFORMAT, "%s: has no tensor \"%s\"", p->s->m->path, weight);
     fresh *f = &p->add[p->n_add++];
     *f = (fresh){.file = t->file, .dtype = p->gguf ? EH_DTYPE_F32 : t->dtype, .value = value, .n = of->n_col};
     snprintf(f->name, sizeof f->name, "%s", of->name);
@@ -116,29 +116,29 @@ static int add_fresh(plan *p, const eh_stored *of, const float *value, eh_err *e
 /* A family whose files can say that there is a bias has it in every layer. */
 static int plan_fresh(plan *p, eh_err *err)
 {
-    const eh_config *c = &p->m->config;
+    const eh_config *c = &p->s->m->config;
     const bool gguf_takes = p->gguf && strcmp(c->family->gguf, "llama") == 0;
     if (p->o_bias && !(p->gguf ? gguf_takes : c->family->takes_o_bias))
         return eh_fail(err, EH_ENOSUP,
                        "%s: a head's mean output wants a bias at the attention's output, which the %s family does not "
                        "take; use mode \"zero\"",
-                       p->m->path, c->family->name);
+                       p->s->m->path, c->family->name);
     if (p->mlp_bias && !(p->gguf ? gguf_takes : c->family->takes_mlp_bias))
         return eh_fail(err, EH_ENOSUP,
                        "%s: a neuron's mean output wants a bias in the MLP, which the %s family does not take; use "
                        "mode \"zero\"",
-                       p->m->path, c->family->name);
-    const int64_t n = eh_model_n_stored(p->m);
+                       p->s->m->path, c->family->name);
+    const int64_t n = eh_n_stored(p->s->m);
     p->add = eh_new(&p->arena, fresh, n);
     if (p->add == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory to plan the new biases");
     for (int64_t i = 0; i < n; i++) {
         eh_stored s;
-        const bool there = eh_model_stored(p->m, i, &s);
+        const bool there = eh_stored_at(p->s, i, &s);
         if (!s.bias || s.t != NULL)
             continue;
-        const bool attention = s.kind >= EH_STORED_Q && s.kind <= EH_STORED_O;
-        const bool wanted = attention ? p->o_bias && (!p->gguf || s.kind == EH_STORED_O) : p->mlp_bias;
+        const bool attention = s.slot >= EH_SLOT_Q && s.slot <= EH_SLOT_O;
+        const bool wanted = attention ? p->o_bias && (!p->gguf || s.slot == EH_SLOT_O) : p->mlp_bias;
         const int rc = wanted ? add_fresh(p, &s, there ? s.vector : NULL, err) : EH_OK;
         if (rc < 0)
             return rc;
@@ -146,16 +146,16 @@ static int plan_fresh(plan *p, eh_err *err)
     return EH_OK;
 }
 
-static int make_plan(plan *p, const eh_model *m, eh_err *err)
+static int make_plan(plan *p, const eh_session *s, eh_err *err)
 {
     bool applied;
-    const int64_t n = eh_model_n_stored(m);
-    *p = (plan){.m = m, .w = m->weights, .gguf = eh_weights_kind_of(m->weights) == EH_WEIGHTS_GGUF};
+    const int64_t n = eh_n_stored(s->m);
+    *p = (plan){.s = s, .w = s->m->weights, .gguf = eh_weights_kind_of(s->m->weights) == EH_WEIGHTS_GGUF};
     int rc = eh_saved_base(p->w, &applied, p->base, err);
     if (rc < 0)
         return rc;
-    if (applied && (m->n_edit > 0 || p->gguf))
-        return eh_fail(err, EH_EINVAL, "%s: a recipe was applied already; go back with --undo first", m->path);
+    if (applied && (s->n_edit > 0 || p->gguf))
+        return eh_fail(err, EH_EINVAL, "%s: a recipe was applied already; go back with --undo first", s->m->path);
     rc = eh_weights_fingerprint(p->w, p->base, err);
     if (rc < 0)
         return rc;
@@ -167,14 +167,14 @@ static int make_plan(plan *p, const eh_model *m, eh_err *err)
     for (int64_t i = 0; i < n; i++) {
         changed *c = &p->change[p->n_change];
         bool differs;
-        if (!eh_model_stored(m, i, &c->s))
+        if (!eh_stored_at(s, i, &c->s))
             continue;
         if (c->s.t == NULL) {
-            p->o_bias = p->o_bias || c->s.kind <= EH_STORED_O;
-            p->mlp_bias = p->mlp_bias || c->s.kind > EH_STORED_O;
+            p->o_bias = p->o_bias || c->s.slot <= EH_SLOT_O;
+            p->mlp_bias = p->mlp_bias || c->s.slot > EH_SLOT_O;
             continue;
         }
-        rc = eh_stored_changed(m, &c->s, &differs, err);
+        rc = eh_stored_changed(s, &c->s, &differs, err);
         if (rc < 0)
             return rc;
         p->n_change += differs;
@@ -183,8 +183,8 @@ static int make_plan(plan *p, const eh_model *m, eh_err *err)
         qsort(p->change, (size_t)p->n_change, sizeof *p->change, by_place);
     if (p->o_bias || p->mlp_bias)
         rc = plan_fresh(p, err);
-    if (rc == EH_OK && m->n_edit > 0) {
-        eh_recipe_put(&p->recipe, m, m->edit, m->n_edit, p->base, NULL);
+    if (rc == EH_OK && s->n_edit > 0) {
+        eh_recipe_put(&p->recipe, s->m, s->edit, s->n_edit, p->base, NULL);
         rc = eh_buf_check(&p->recipe, "the recipe", err);
     }
     return rc;
@@ -318,7 +318,7 @@ static int gguf_head(plan *p, int64_t data, eh_buf *head, eh_err *err)
     }
     while (head->fault == 0 && head->n % alignment != 0)
         eh_buf_char(head, '\0');
-    return eh_buf_check(head, p->m->path, err);
+    return eh_buf_check(head, p->s->m->path, err);
 }
 
 typedef struct row_job {
@@ -336,9 +336,9 @@ static void update_row(void *ctx, int64_t i, int worker)
     float *x = j->row + worker * s->n_col;
     if (s->vector != NULL)
         for (int64_t c = 0; c < s->n_col; c++)
-            x[c] = s->vector[eh_stored_row(j->p->m, s, c)];
+            x[c] = s->vector[eh_stored_row(j->p->s, s, c)];
     else
-        eh_stored_rows(j->p->m, s, eh_stored_row(j->p->m, s, j->first + i), 1, x);
+        eh_stored_rows(j->p->s, s, eh_stored_row(j->p->s, s, j->first + i), 1, x);
     eh_dtype_update(s->t->dtype, x, s->n_col, j->bytes + i * eh_tensor_row_bytes(s->t));
 }
 
@@ -366,7 +366,7 @@ static int put_changed(const plan *p, changed *c, sink *k, eh_err *err)
     const int64_t row_bytes = eh_tensor_row_bytes(t);
     const int64_t n = row_bytes < CHUNK ? CHUNK / row_bytes : 1; /* rows at once */
     row_job job = {.p = p, .s = &c->s};
-    job.row = eh_alloc(p->m->threads * c->s.n_col, (int64_t)sizeof *job.row);
+    job.row = eh_alloc(p->s->threads * c->s.n_col, (int64_t)sizeof *job.row);
     job.bytes = eh_alloc(n, row_bytes);
     int rc = job.row != NULL && job.bytes != NULL ? EH_OK
                                                   : eh_fail(err, EH_ENOMEM, "no memory to write \"%s\"", t->name);
@@ -376,7 +376,7 @@ static int put_changed(const plan *p, changed *c, sink *k, eh_err *err)
         const char *stored = t->data + row * row_bytes;
         memcpy(job.bytes, stored, (size_t)(rows * row_bytes));
         job.first = row;
-        eh_par_for(p->m->threads, rows, update_row, &job);
+        eh_par_for(p->s->threads, rows, update_row, &job);
         for (int64_t i = 0; i < rows * row_bytes; i++)
             if (job.bytes[i] != stored[i]) {
                 c->from = c->from < 0 ? row * row_bytes + i : c->from;
@@ -606,12 +606,12 @@ static int save_gguf(plan *p, const char *out, bool force, int64_t *n_undo, eh_e
     return rc;
 }
 
-int eh_model_save(const eh_model *m, const char *out, bool force, eh_saved *saved, eh_err *err)
+int eh_session_save(const eh_session *s, const char *out, bool force, eh_saved *saved, eh_err *err)
 {
     plan p;
     int64_t n_undo = 0;
-    int rc = make_plan(&p, m, err);
-    if (rc == EH_OK && same_file(out, m->path))
+    int rc = make_plan(&p, s, err);
+    if (rc == EH_OK && same_file(out, s->m->path))
         rc = eh_fail(err, EH_EINVAL, "%s: is the model itself; write the edited one beside it", out);
     if (rc == EH_OK)
         rc = p.gguf ? save_gguf(&p, out, force, &n_undo, err) : save_folder(&p, out, force, &n_undo, err);

@@ -10,7 +10,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
-#include "model/model.h"
+#include "model/stored.h"
 
 #define EH_UNDO_NAME "edit.undo"         /* in a folder; behind a GGUF file's name: ".undo" */
 #define EH_KEY_BASE "evenhand.edit.base" /* metadata: the fingerprint of the model before */

@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "model/batch.h"
+#include "model/backward.h"
 #include "probe/patch.h"
 
 /* Items of a block. Their records hold a number for each head, so a block is small. */
@@ -67,9 +68,9 @@ static int forward(eh_head_map *l, block *b, int64_t n, eh_err *err)
     for (int64_t k = 0; k < n; k++)
         for (int f = 0; b->look[k].skip == NULL && f < b->look[k].n_forward; f++)
             set[b->look[k].forward[f].number] = b->look[k].forward[f].set;
-    int rc = eh_head_probe_start(&b->heads, l->m, b->ask.request, set, b->ask.n, err);
+    int rc = eh_head_probe_start(&b->heads, l->s, b->ask.request, set, b->ask.n, err);
     if (rc == EH_OK)
-        rc = eh_layer_probe_start(&b->layers, l->m, b->ask.n, err);
+        rc = eh_layer_probe_start(&b->layers, l->s, b->ask.n, err);
     if (rc < 0)
         return rc;
     const eh_observer o[2] = {eh_head_probe_observer(&b->heads), eh_layer_probe_observer(&b->layers)};
@@ -118,26 +119,23 @@ static int backward(eh_head_map *l, block *b, int64_t n, eh_err *err)
             rc = add_goals(b, &b->look[k], &b->arena, goal, &n_goal, err);
     }
     b->first_goal[n] = n_goal;
-    const int64_t batch_tokens = l->m->batch_tokens;
-    if (l->m->batch_tokens > BACKWARD_TOKENS)
-        l->m->batch_tokens = BACKWARD_TOKENS;
     for (int s = EH_HEAD_N_FORWARD; s < EH_HEAD_N_STAT && rc == EH_OK; s++) {
         eh_effect_probe *e = &b->effect[s - EH_HEAD_N_FORWARD];
         if (!l->wanted[s] || n_goal == 0)
             continue;
-        rc = eh_effect_probe_start(e, l->m, n_goal, err);
+        const eh_backward_options options = {.rules = eh_head_stat_table[s].rules, .batch_tokens = BACKWARD_TOKENS};
+        rc = eh_effect_probe_start(e, l->s, n_goal, err);
         const eh_observer o = eh_effect_probe_observer(e);
         if (rc == EH_OK)
-            rc = eh_attribute(l->m, goal, n_goal, eh_head_stat_table[s].rules, NULL, &o, 1, err);
+            rc = eh_backward(l->s, goal, n_goal, &options, NULL, &o, 1, err);
     }
-    l->m->batch_tokens = batch_tokens;
     return rc;
 }
 
 /* A statistic of item k, for every head, into x [n_unit]. */
 static void statistic_of(const eh_head_map *l, const block *b, int64_t k, int s, double *x)
 {
-    const int64_t n_unit = l->m->config.n_layer * l->m->config.n_head;
+    const int64_t n_unit = l->s->m->config.n_layer * l->s->m->config.n_head;
     const eh_look *look = &b->look[k];
     for (int64_t u = 0; u < n_unit; u++)
         x[u] = 0.0;
@@ -158,7 +156,7 @@ static void statistic_of(const eh_head_map *l, const block *b, int64_t k, int s,
 static int record(eh_head_map *l, const block *b, int64_t k, int64_t i, double *x, eh_buf *out, eh_err *err)
 {
     const eh_look *look = &b->look[k];
-    const int64_t n_unit = l->m->config.n_layer * l->m->config.n_head;
+    const int64_t n_unit = l->s->m->config.n_layer * l->s->m->config.n_head;
     eh_buf_printf(out, "{\"doc_id\":%lld,\"category\":", (long long)i);
     eh_buf_json(out, eh_str_of(l->task->names->category[look->category]));
     eh_buf_str(out, EH_STR(",\"cluster\":"));
@@ -194,7 +192,7 @@ static int record(eh_head_map *l, const block *b, int64_t k, int64_t i, double *
         eh_buf_char(out, ']');
     }
     eh_buf_str(out, EH_STR("},\"layers\":["));
-    const int64_t n_layer_number = l->m->config.n_layer * EH_LAYER_N_STAT;
+    const int64_t n_layer_number = l->s->m->config.n_layer * EH_LAYER_N_STAT;
     const float *v = b->layers.value + look->forward[0].number * n_layer_number;
     for (int64_t u = 0; u < n_layer_number; u++) {
         if (u > 0)
@@ -229,12 +227,12 @@ static int ask_all(eh_head_map *l, eh_journal *j, const json_t *what, eh_err *er
     int64_t at = 0;
     int rc = eh_journal_task(j, "locate", what, o->force, &at, err);
     block *b = eh_calloc(1, (int64_t)sizeof *b);
-    double *x = eh_alloc(l->m->config.n_layer * l->m->config.n_head, (int64_t)sizeof *x);
+    double *x = eh_alloc(l->s->m->config.n_layer * l->s->m->config.n_head, (int64_t)sizeof *x);
     eh_buf records = {0};
     if (rc == EH_OK && (b == NULL || x == NULL))
         rc = eh_fail(err, EH_ENOMEM, "no memory for a block of items");
     if (rc == EH_OK)
-        b->ask = (eh_ask){.m = l->m, .chat = o->chat, .places = true};
+        b->ask = (eh_ask){.s = l->s, .chat = o->chat, .places = true};
     for (; rc == EH_OK && at * BLOCK < n; at++) {
         const int64_t from = at * BLOCK, size = n - from < BLOCK ? n - from : BLOCK;
         if (o->progress != NULL && o->progress(o->progress_ctx, "locate", from, n) != 0) {
@@ -330,8 +328,8 @@ static int items_room(eh_head_map *l, eh_err *err)
 {
     eh_locate_items *t = &l->items;
     const int64_t n = l->task->n_pick;
-    t->n_layer = l->m->config.n_layer;
-    t->n_unit = t->n_layer * l->m->config.n_head;
+    t->n_layer = l->s->m->config.n_layer;
+    t->n_unit = t->n_layer * l->s->m->config.n_head;
     t->category = eh_new(&t->memory, int32_t, n);
     t->cluster = eh_new(&t->memory, int32_t, n);
     t->stratum = eh_new(&t->memory, int32_t, n);
@@ -341,7 +339,8 @@ static int items_room(eh_head_map *l, eh_err *err)
         good = (t->measure[q] = eh_new(&t->memory, double, n)) != NULL && good;
     for (int s = 0; s < EH_HEAD_N_STAT; s++)
         if (l->wanted[s])
-            good = (t->stat[s] = n <= INT64_MAX / t->n_unit ? eh_new(&t->memory, float, n * t->n_unit) : NULL) != NULL &&
+            good = (t->stat[s] = n <= INT64_MAX / t->n_unit ? eh_new(&t->memory, float, n * t->n_unit)
+                    : NULL) != NULL &&
                    good;
     return good ? EH_OK
                 : eh_fail(err, EH_ENOMEM, "no memory for the statistics of %lld heads on %lld items; --limit takes fewer",
@@ -416,13 +415,14 @@ static int take_options(eh_head_map *l, const eh_locate_options *given, eh_err *
     l->o = *given;
     if (l->o.audit.split == NULL)
         l->o.audit.split = "select";
-    int rc = eh_audit_plan_make(l->m, &l->o.audit, &l->plan, err);
+    int rc = eh_audit_plan_make(l->s, &l->o.audit, &l->plan, err);
     if (rc == EH_OK)
         rc = take_statistics(l, err);
     if (rc < 0)
         return rc;
     if (strchr(l->plan.o.tasks, ',') != NULL)
-        return eh_fail(err, EH_EINVAL, "locating works on one benchmark at a time; \"%s\" names several", l->plan.o.tasks);
+        return eh_fail(err, EH_EINVAL, "locating works on one benchmark at a time; \"%s\" names several",
+                       l->plan.o.tasks);
     l->o.q = l->o.q == 0.0 ? 0.05 : l->o.q;
     l->o.floor = l->o.floor == 0.0 ? 0.1 : l->o.floor;
     l->o.share = l->o.share == 0.0 ? 0.3 : l->o.share;
@@ -434,7 +434,7 @@ static int take_options(eh_head_map *l, const eh_locate_options *given, eh_err *
                        l->o.q, l->o.floor, l->o.share, (long long)l->o.permutations);
     if (l->o.select != NULL && strcmp(l->o.select, "fdr") != 0 && strcmp(l->o.select, "seed") != 0)
         return eh_fail(err, EH_EINVAL, "there is no selection \"%s\"; there are fdr and seed", l->o.select);
-    rc = eh_audit_task_open(l->m, &l->plan, l->plan.o.tasks, &l->task, err);
+    rc = eh_audit_task_open(l->s, &l->plan, l->plan.o.tasks, &l->task, err);
     if (rc < 0)
         return rc;
     if (l->task->kind->look == NULL)
@@ -492,18 +492,18 @@ static int choose_statistic(eh_head_map *l, eh_err *err)
     return rc;
 }
 
-int eh_locate_run(eh_model *m, const eh_locate_options *options, eh_head_map **out, eh_err *err)
+int eh_locate_run(eh_session *s, const eh_locate_options *options, eh_head_map **out, eh_err *err)
 {
     eh_head_map *l = eh_calloc(1, (int64_t)sizeof *l);
     if (l == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory to locate");
-    l->m = m;
+    l->s = s;
     eh_journal *j = NULL;
     json_t *what = NULL;
     char data_sha[EH_SHA256_TEXT], fingerprint[65];
     int rc;
     if ((rc = take_options(l, options, err)) < 0 || (rc = eh_audit_hash_items(l->task, data_sha, err)) < 0 ||
-        (rc = eh_model_fingerprint(m, fingerprint, err)) < 0 || (rc = eh_journal_open(l->plan.o.out, &j, err)) < 0)
+        (rc = eh_session_fingerprint(s, fingerprint, err)) < 0 || (rc = eh_journal_open(l->plan.o.out, &j, err)) < 0)
         goto done;
     what = what_of(l, data_sha, fingerprint);
     if (what == NULL) {

@@ -28,7 +28,7 @@ struct eh_head_map {
     eh_locate_options o;
     eh_audit_plan plan;
     eh_audit_task *task;
-    eh_model *m;
+    eh_session *s;
     bool wanted[EH_HEAD_N_STAT];
     int statistic;     /* an eh_head_stat: the one that selects; -1: to be chosen from the records */
     eh_measure measure;

@@ -65,12 +65,13 @@ static void targets_clear(targets *t)
 static int targets_open(eh_head_map *l, const int64_t *pick, int64_t n, targets *t, eh_err *err)
 {
     int64_t number[EH_AUDIT_NUMBERS];
-    *t = (targets){.ask = {.m = l->m, .chat = l->plan.o.chat, .places = true}};
+    *t = (targets){.ask = {.s = l->s, .chat = l->plan.o.chat, .places = true}};
     t->look = eh_new(&t->arena, eh_look, n);
     t->base = eh_new(&t->arena, double, n);
     t->now = eh_new(&t->arena, double, n);
     int rc = t->look && t->base && t->now ? EH_OK
-                                          : eh_fail(err, EH_ENOMEM, "no memory for the targets of %lld items", (long long)n);
+                                          : eh_fail(err, EH_ENOMEM, "no memory for the targets of %lld items",
+                                                    (long long)n);
     for (int64_t k = 0; k < n && rc == EH_OK; k++) {
         rc = eh_locate_ask(l, pick[k], &t->ask, number, &t->arena, &t->look[t->n], err);
         t->n += rc == EH_OK && t->look[t->n].skip == NULL;
@@ -96,7 +97,7 @@ static int targets_open(eh_head_map *l, const int64_t *pick, int64_t n, targets 
 /* Scores them under an observer and puts each item's target into out. */
 static int targets_score(eh_head_map *l, targets *t, const eh_observer *o, double *out, eh_err *err)
 {
-    const int rc = eh_score_observed(l->m, t->request, t->n_request, t->answer, o, 1, err);
+    const int rc = eh_score_observed(l->s, t->request, t->n_request, t->answer, o, 1, err);
     for (int64_t k = 0; k < t->n && rc == EH_OK; k++) {
         out[k] = 0.0;
         for (int p = 0; p < t->look[k].n_part; p++) {
@@ -150,7 +151,7 @@ static int by_predicted(const void *a, const void *b)
 /* The heads that are silenced: the top by the pooled map, and their random twins; or all. */
 static int choose_heads(eh_head_map *l, eh_err *err)
 {
-    const int64_t n_unit = l->items.n_unit, n_layer = l->items.n_layer, n_head = l->m->config.n_head;
+    const int64_t n_unit = l->items.n_unit, n_layer = l->items.n_layer, n_head = l->s->m->config.n_head;
     const eh_head_row *map = pooled_row(l, l->result.statistic), *effect = pooled_row(l, "head_effect");
     eh_ablated *all = eh_calloc(n_unit, (int64_t)sizeof *all);
     eh_pick *pick = eh_calloc(2 * n_unit, (int64_t)sizeof *pick);
@@ -197,7 +198,7 @@ static void put_list(eh_buf *b, const char *key, const double *x, int64_t n)
 /* One head silenced, and set to its mean: a record with the change of every item's target. */
 static int ablate(eh_head_map *l, targets *t, const eh_head_means *means, const eh_ablated *a, eh_buf *out, eh_err *err)
 {
-    float *mean = eh_alloc(l->m->config.d_head, (int64_t)sizeof *mean);
+    float *mean = eh_alloc(l->s->m->config.d_head, (int64_t)sizeof *mean);
     if (mean == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for a head's mean output");
     eh_head_means_get(means, a->layer, a->head, mean);
@@ -207,7 +208,7 @@ static int ablate(eh_head_map *l, targets *t, const eh_head_means *means, const 
     int rc = EH_OK;
     for (int way = 0; way < 2 && rc == EH_OK; way++) {
         const eh_ablate one = {a->layer, a->head, way == 0 ? NULL : mean};
-        eh_ablation ablation = {l->m, &one, 1};
+        eh_ablation ablation = {l->s, &one, 1};
         const eh_observer o = eh_ablation_observer(&ablation);
         rc = targets_score(l, t, &o, t->now, err);
         for (int64_t k = 0; k < t->n; k++)
@@ -262,7 +263,8 @@ static int agree(eh_head_map *l, eh_err *err)
 {
     eh_locate_result *r = &l->result;
     double *x = eh_alloc(r->n_ablated, (int64_t)sizeof *x), *y = eh_alloc(r->n_ablated, (int64_t)sizeof *y);
-    int rc = x == NULL || y == NULL ? eh_fail(err, EH_ENOMEM, "no memory for %lld heads", (long long)r->n_ablated) : EH_OK;
+    int rc = x == NULL || y == NULL ? eh_fail(err, EH_ENOMEM, "no memory for %lld heads", (long long)r->n_ablated)
+        : EH_OK;
     for (int which = 0; which < 2 && rc == EH_OK; which++) {
         int64_t n = 0;
         for (int64_t i = 0; i < r->n_ablated; i++) {
@@ -312,7 +314,7 @@ int eh_locate_confirm(eh_head_map *l, eh_journal *j, const json_t *what, eh_err 
     if (rc == EH_OK)
         rc = eh_journal_task(j, "confirm", mine, o->force, &at, err);
     if (rc == EH_OK && at < l->result.n_ablated) {
-        rc = eh_head_means_start(&means, l->m, err);
+        rc = eh_head_means_start(&means, l->s, err);
         const eh_observer see = eh_head_means_observer(&means);
         if (rc == EH_OK)
             rc = targets_score(l, &t, &see, t.base, err);
@@ -389,7 +391,7 @@ static int trace_block(eh_head_map *l, eh_ask *ask, eh_arena *arena, const int64
     if (rc == EH_OK && (plain == NULL || patched == NULL))
         rc = eh_fail(err, EH_ENOMEM, "no memory to trace %lld layers", (long long)l->items.n_layer);
     if (rc == EH_OK && n_used > 0)
-        rc = eh_trace(l->m, source, target, n_used, plain, patched, err);
+        rc = eh_trace(l->s, source, target, n_used, plain, patched, err);
     for (int64_t k = 0, u = 0; k < n && rc == EH_OK; k++) {
         eh_buf_printf(out, "{\"doc_id\":%lld,\"cluster\":%d", (long long)pick[k], look[k].cluster);
         if (u == n_used || used[u] != k) {
@@ -473,7 +475,7 @@ int eh_locate_trace(eh_head_map *l, eh_journal *j, const json_t *what, eh_err *e
         return EH_OK;
     const eh_audit_options *o = &l->plan.o;
     int64_t *pick = eh_alloc(l->task->n_pick, (int64_t)sizeof *pick), n = 0, block = 0;
-    eh_ask ask = {.m = l->m, .chat = o->chat, .places = true};
+    eh_ask ask = {.s = l->s, .chat = o->chat, .places = true};
     eh_arena arena = {0};
     eh_buf records = {0};
     json_t *mine = json_deep_copy(what);

@@ -74,7 +74,7 @@ static int centre(gathered *g, int64_t n_unit, int64_t n_category, eh_err *err)
 /* Rows of one category. One too small or without variation gives no rows. */
 static int correlate(eh_head_map *l, int s, int32_t category, const char *name, int64_t *n_constant, eh_err *err)
 {
-    const int64_t n_unit = l->items.n_unit, n_head = l->m->config.n_head;
+    const int64_t n_unit = l->items.n_unit, n_head = l->s->m->config.n_head;
     gathered g;
     int rc = gather(l, s, category, &g, err);
     if (rc < 0)
@@ -95,7 +95,7 @@ static int correlate(eh_head_map *l, int s, int32_t category, const char *name, 
                                   .n_permutation = l->o.permutations,
                                   .n_bootstrap = l->plan.o.resamples,
                                   .level = l->plan.o.confidence,
-                                  .n_thread = l->m->threads};
+                                  .n_thread = l->s->threads};
     rc = eh_correlate(&sample, &options, c, n_constant, err);
     if (rc == EH_EDOM) { /* said, not hidden: the category stands in no table */
         rc = eh_locate_note(l, err, "%s, %s: no correlation: %s.", name, eh_head_stat_table[s].name, err->text);
@@ -154,7 +154,7 @@ static int reliability(eh_head_map *l, eh_err *err)
     const eh_sample sample = {g.x, g.y, g.stratum, g.cluster, g.n, l->items.n_unit};
     eh_reliability e;
     if (rc == EH_OK)
-        rc = eh_split_half(&sample, &(eh_halves_options){.seed = l->plan.o.seed, .n_thread = l->m->threads}, &e, err);
+        rc = eh_split_half(&sample, &(eh_halves_options){.seed = l->plan.o.seed, .n_thread = l->s->threads}, &e, err);
     if (rc == EH_OK && e.defined) {
         r->split_half = e.value;
         r->split_half_low = e.low;
@@ -200,7 +200,7 @@ static int choose(eh_head_map *l, eh_err *err)
     const eh_select_options fdr = {l->o.q, l->o.floor, l->o.share};
     int64_t n = 0;
     if (r->n_category > 0)
-        rc = eh_select_heads(score, q, r->n_category, l->m->config.n_layer, l->m->config.n_head,
+        rc = eh_select_heads(score, q, r->n_category, l->s->m->config.n_layer, l->s->m->config.n_head,
                              seed ? &eh_select_seed : &fdr, pick, &n, err);
     if (rc < 0)
         goto done;
@@ -247,8 +247,8 @@ int eh_locate_map(eh_head_map *l, eh_err *err)
         .n_item = l->items.n,
         .n_skipped = l->items.n_skipped,
         .n_unplaced = l->items.n_unplaced,
-        .n_layer = l->m->config.n_layer,
-        .n_head = l->m->config.n_head,
+        .n_layer = l->s->m->config.n_layer,
+        .n_head = l->s->m->config.n_head,
         .confirmed = (double)NAN,
         .confirmed_effect = (double)NAN,
     };

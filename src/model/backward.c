@@ -36,7 +36,7 @@ static const rule_set rule_sets[] = {
 };
 
 typedef struct back {
-    eh_model *m;
+    eh_session *s;
     const rule_set *rules;
     const eh_grads *grads; /* or NULL */
     eh_goal_batch *goals;
@@ -82,12 +82,12 @@ static int linear_grad(const back *k, const float *dy, int64_t n_out, const floa
 {
     if (db != NULL) {
         bias_job j = {dy, n_row, n_out, db};
-        eh_par_for(k->m->threads, (n_out + BIAS_COLS - 1) / BIAS_COLS, bias_cols, &j);
+        eh_par_for(k->s->threads, (n_out + BIAS_COLS - 1) / BIAS_COLS, bias_cols, &j);
     }
     if (dw == NULL)
         return EH_OK;
-    return eh_product_gemm(k->m->product, true, false, n_out, n_in, n_row, dy, n_out, x, n_in, 1.0f, dw, n_in,
-                           k->m->threads, err);
+    return eh_product_gemm(k->s->product, true, false, n_out, n_in, n_row, dy, n_out, x, n_in, 1.0f, dw, n_in,
+                           k->s->threads, err);
 }
 
 /* dw[n] += the row blocks' sums, at `at` of each. */
@@ -116,7 +116,7 @@ static void norm_back_block(void *ctx, int64_t block, int worker)
 {
     norm_job *j = ctx;
     const back *k = j->k;
-    const int64_t d = k->m->config.d_model;
+    const int64_t d = k->s->m->config.d_model;
     float *dx = k->row + worker * d;
     double *part = j->to_weight ? k->part + block * d : NULL;
     for (int64_t c = 0; part != NULL && c < d; c++)
@@ -124,9 +124,10 @@ static void norm_back_block(void *ctx, int64_t block, int worker)
     for (int64_t i = block * EH_ROW_BLOCK; i < eh_row_block_end(block, j->n_row); i++) {
         const float *x = j->x + i * d, *dh = j->dh + i * d;
         float scale;
-        if (!isfinite(k->m->simd->norm_grad(x, j->w, dh, d, k->m->config.norm_eps, k->rules->exact_norm, dx, &scale)))
+        if (!isfinite(k->s->simd->norm_grad(x, j->w, dh, d, k->s->m->config.norm_eps, k->rules->exact_norm, dx,
+                                            &scale)))
             atomic_store(&j->bad_row, i);
-        k->m->simd->add(j->g + i * d, dx, d);
+        k->s->simd->add(j->g + i * d, dx, d);
         for (int64_t c = 0; part != NULL && c < d; c++)
             part[c] += (double)(dh[c] * x[c] * scale);
     }
@@ -139,9 +140,9 @@ static void norm_back(const back *k, const float *x, const float *w, const float
 {
     norm_job j = {.k = k, .x = x, .w = w, .dh = dh, .n_row = n_row, .g = g, .to_weight = dw != NULL};
     atomic_store(&j.bad_row, -1);
-    eh_par_for(k->m->threads, eh_row_blocks(n_row), norm_back_block, &j);
+    eh_par_for(k->s->threads, eh_row_blocks(n_row), norm_back_block, &j);
     if (dw != NULL)
-        add_parts(k, eh_row_blocks(n_row), k->m->config.d_model, 0, k->m->config.d_model, dw);
+        add_parts(k, eh_row_blocks(n_row), k->s->m->config.d_model, 0, k->s->m->config.d_model, dw);
     *bad_row = atomic_load(&j.bad_row);
 }
 
@@ -155,11 +156,11 @@ static void norm_again_block(void *ctx, int64_t block, int worker)
 {
     (void)worker;
     const norm_again_job *j = ctx;
-    const eh_model *m = j->k->m;
-    const int64_t d = m->config.d_model;
+    const eh_session *s = j->k->s;
+    const int64_t d = s->m->config.d_model;
     for (int64_t i = block * EH_ROW_BLOCK; i < eh_row_block_end(block, j->n_row); i++) {
         /* Nothing is added to x, so it is not written to. */
-        m->simd->norm((float *)(uintptr_t)(j->x + i * d), NULL, j->w, d, m->config.norm_eps, j->k->h + i * d);
+        s->simd->norm((float *)(uintptr_t)(j->x + i * d), NULL, j->w, d, s->m->config.norm_eps, j->k->h + i * d);
     }
 }
 
@@ -167,7 +168,7 @@ static void norm_again_block(void *ctx, int64_t block, int worker)
 static void norm_again(const back *k, const float *x, const float *w, int64_t n_row)
 {
     norm_again_job j = {k, x, w, n_row};
-    eh_par_for(k->m->threads, eh_row_blocks(n_row), norm_again_block, &j);
+    eh_par_for(k->s->threads, eh_row_blocks(n_row), norm_again_block, &j);
 }
 
 /* ---- MLP -------------------------------------------------------------------------------------------- */
@@ -176,12 +177,12 @@ static void gate_back_block(void *ctx, int64_t block, int worker)
 {
     (void)worker;
     const back *k = ctx;
-    const int64_t d = k->m->config.d_ff;
+    const int64_t d = k->s->m->config.d_ff;
     const rule_set *r = k->rules;
     for (int64_t i = block * EH_ROW_BLOCK; i < eh_row_block_end(block, k->f.n_row); i++) {
         const float *gu = k->f.gu + i * 2 * d;
         float *dgu = k->dgu + i * 2 * d;
-        k->m->simd->silu_mul_grad(gu, gu + d, k->dact + i * d, d, r->exact_activation, r->gate_share, r->up_share, dgu,
+        k->s->simd->silu_mul_grad(gu, gu + d, k->dact + i * d, d, r->exact_activation, r->gate_share, r->up_share, dgu,
                                   dgu + d);
     }
 }
@@ -195,17 +196,18 @@ static int not_finite(const back *k, const char *site, int64_t row, eh_err *err)
 /* g from the layer's output to the MLP's input; f.x is the stream there. */
 static int mlp_back(back *k, const eh_layer_grad *to, eh_err *err)
 {
-    eh_model *m = k->m;
+    eh_session *s = k->s;
     eh_pass *f = &k->f;
-    const eh_config *c = &m->config;
-    eh_layer *l = &m->layer[f->layer];
+    const eh_config *c = &s->m->config;
+    eh_session_layer *l = &s->layer[f->layer];
     const eh_kept *kept = &k->kept[f->layer];
     int rc;
-    if (kept->gu == NULL && ((rc = eh_pass_norm(f, l->mlp_norm, l->gate_up.precision, "MLP", err)) < 0 ||
-                             (rc = eh_linear_need(m, &l->gate_up, err)) < 0))
+    if (kept->gu == NULL && ((rc = eh_pass_norm(f, l->norm[EH_NORM_MLP], l->linear[EH_LINEAR_UP].precision, "MLP",
+                                                err)) < 0 ||
+                             (rc = eh_linear_need(s, &l->linear[EH_LINEAR_UP], err)) < 0))
         return rc;
-    if (to->gate_up != NULL)
-        norm_again(k, f->x, l->mlp_norm, f->n_live);
+    if (to->linear[EH_LINEAR_UP] != NULL)
+        norm_again(k, f->x, l->norm[EH_NORM_MLP], f->n_live);
     for (f->first = 0; f->first < f->n_live; f->first += EH_MLP_ROWS) {
         f->n_row = f->n_live - f->first < EH_MLP_ROWS ? f->n_live - f->first : EH_MLP_ROWS;
         const int64_t at = f->first * c->d_model;
@@ -216,21 +218,23 @@ static int mlp_back(back *k, const eh_layer_grad *to, eh_err *err)
         } else if ((rc = eh_layer_gate(f, err)) < 0) {
             return rc;
         }
-        if ((rc = eh_linear_back(m, &l->down, g, f->n_row, 0.0f, k->dact, k->room, err)) < 0 ||
+        if ((rc = eh_linear_back(s, &l->linear[EH_LINEAR_DOWN], g, f->n_row, 0.0f, k->dact, k->room, err)) < 0 ||
             (rc = eh_pass_show(f, EH_SITE_NEURON, f->layer, f->first, f->n_row, c->d_ff, f->act, k->dact, err)) < 0)
             return rc;
-        eh_par_for(m->threads, eh_row_blocks(f->n_row), gate_back_block, k);
-        if ((rc = linear_grad(k, g, c->d_model, f->act, c->d_ff, f->n_row, to->down, to->down_bias, err)) < 0 ||
-            (rc = linear_grad(k, k->dgu, 2 * c->d_ff, k->h + (k->h != NULL ? at : 0), c->d_model, f->n_row, to->gate_up,
-                              to->gate_up_bias, err)) < 0 ||
-            (rc = eh_linear_back(m, &l->gate_up, k->dgu, f->n_row, 0.0f, k->dh, k->room, err)) < 0)
+        eh_par_for(s->threads, eh_row_blocks(f->n_row), gate_back_block, k);
+        if ((rc = linear_grad(k, g, c->d_model, f->act, c->d_ff, f->n_row, to->linear[EH_LINEAR_DOWN],
+                              to->bias[EH_LINEAR_DOWN], err)) < 0 ||
+            (rc = linear_grad(k, k->dgu, 2 * c->d_ff, k->h + (k->h != NULL ? at : 0), c->d_model, f->n_row,
+                              to->linear[EH_LINEAR_UP],
+                              to->bias[EH_LINEAR_UP], err)) < 0 ||
+            (rc = eh_linear_back(s, &l->linear[EH_LINEAR_UP], k->dgu, f->n_row, 0.0f, k->dh, k->room, err)) < 0)
             return rc;
         int64_t bad;
-        norm_back(k, f->x + at, l->mlp_norm, k->dh, f->n_row, g, to->mlp_norm, &bad);
+        norm_back(k, f->x + at, l->norm[EH_NORM_MLP], k->dh, f->n_row, g, to->norm[EH_NORM_MLP], &bad);
         if (bad >= 0)
             return not_finite(k, "MLP", f->first + bad, err);
     }
-    eh_linear_done(&l->gate_up);
+    eh_linear_done(&l->linear[EH_LINEAR_UP]);
     return EH_OK;
 }
 
@@ -241,24 +245,24 @@ static void rotate_back_block(void *ctx, int64_t block, int worker)
 {
     (void)worker;
     const back *k = ctx;
-    const eh_model *m = k->m;
-    const eh_config *c = &m->config;
-    const eh_layer *l = &m->layer[k->f.layer];
+    const eh_session *s = k->s;
+    const eh_config *c = &s->m->config;
+    const eh_session_layer *l = &s->layer[k->f.layer];
     const int64_t half = c->d_rot / 2, d = c->d_head, n_head = c->n_head + c->n_kv;
-    double *part = k->part != NULL && l->q_norm != NULL ? k->part + block * 2 * d : NULL;
+    double *part = k->part != NULL && l->norm[EH_NORM_Q] != NULL ? k->part + block * 2 * d : NULL;
     for (int64_t i = 0; part != NULL && i < 2 * d; i++)
         part[i] = 0.0;
     for (int64_t i = block * EH_ROW_BLOCK; i < eh_row_block_end(block, k->f.b->n_tok); i++) {
         const int64_t pos = k->f.b->depth[i];
         for (int64_t head = 0; head < n_head; head++) {
             float *g = k->dqkv + i * eh_d_qkv(c) + head * d;
-            m->simd->rope_grad(g, m->rope_cos + pos * half, m->rope_sin + pos * half, half);
-            const float *w = head < c->n_head ? l->q_norm : l->k_norm;
+            s->simd->rope_grad(g, s->rope_cos + pos * half, s->rope_sin + pos * half, half);
+            const float *w = head < c->n_head ? l->norm[EH_NORM_Q] : l->norm[EH_NORM_K];
             if (w == NULL)
                 continue;
             const float *x = k->f.raw + (i * n_head + head) * d;
             float *dx = k->f.qkv + i * eh_d_qkv(c) + head * d, scale; /* what was there has done its work */
-            m->simd->norm_grad(x, w, g, d, c->norm_eps, k->rules->exact_norm, dx, &scale);
+            s->simd->norm_grad(x, w, g, d, c->norm_eps, k->rules->exact_norm, dx, &scale);
             for (int64_t e = 0; part != NULL && e < d; e++)
                 part[(head < c->n_head ? 0 : d) + e] += (double)(g[e] * x[e] * scale);
             memcpy(g, dx, (size_t)d * sizeof *g);
@@ -269,15 +273,15 @@ static void rotate_back_block(void *ctx, int64_t block, int worker)
 /* g from the attention's output to the layer's input, where the stream is x. */
 static int attention_back(back *k, const float *x, const eh_layer_grad *to, eh_err *err)
 {
-    eh_model *m = k->m;
+    eh_session *s = k->s;
     eh_pass *f = &k->f;
-    const eh_config *c = &m->config;
-    eh_layer *l = &m->layer[f->layer];
+    const eh_config *c = &s->m->config;
+    eh_session_layer *l = &s->layer[f->layer];
     const int64_t d_q = c->n_head * c->d_head, d_kv = c->n_kv * c->d_head, n = f->b->n_tok;
     int rc;
-    if ((rc = eh_linear_back(m, &l->o, k->g, n, 0.0f, k->da, k->room, err)) < 0 ||
+    if ((rc = eh_linear_back(s, &l->linear[EH_LINEAR_O], k->g, n, 0.0f, k->da, k->room, err)) < 0 ||
         (rc = eh_pass_show(f, EH_SITE_HEAD_OUT, f->layer, 0, n, d_q, f->a, k->da, err)) < 0 ||
-        (rc = linear_grad(k, k->g, c->d_model, f->a, d_q, n, to->o, to->o_bias, err)) < 0)
+        (rc = linear_grad(k, k->g, c->d_model, f->a, d_q, n, to->linear[EH_LINEAR_O], to->bias[EH_LINEAR_O], err)) < 0)
         return rc;
     const eh_attention a = eh_pass_attention(f);
     const eh_attention_grad ag = {
@@ -288,20 +292,21 @@ static int attention_back(back *k, const float *x, const eh_layer_grad *to, eh_e
         .dk = k->dqkv + d_q,
         .dv = k->dqkv + d_q + d_kv,
     };
-    if ((rc = eh_attention_back(&a, &ag, m->threads, &m->scratch, err)) < 0)
+    if ((rc = eh_attention_back(&a, &ag, s->threads, &s->scratch, err)) < 0)
         return rc;
-    eh_par_for(m->threads, eh_row_blocks(n), rotate_back_block, k);
-    if (to->q_norm != NULL)
-        add_parts(k, eh_row_blocks(n), 2 * c->d_head, 0, c->d_head, to->q_norm);
-    if (to->k_norm != NULL)
-        add_parts(k, eh_row_blocks(n), 2 * c->d_head, c->d_head, c->d_head, to->k_norm);
-    if (to->qkv != NULL)
-        norm_again(k, x, l->attn_norm, n);
-    if ((rc = linear_grad(k, k->dqkv, eh_d_qkv(c), k->h, c->d_model, n, to->qkv, to->qkv_bias, err)) < 0 ||
-        (rc = eh_linear_back(m, &l->qkv, k->dqkv, n, 0.0f, k->dh, k->room, err)) < 0)
+    eh_par_for(s->threads, eh_row_blocks(n), rotate_back_block, k);
+    if (to->norm[EH_NORM_Q] != NULL)
+        add_parts(k, eh_row_blocks(n), 2 * c->d_head, 0, c->d_head, to->norm[EH_NORM_Q]);
+    if (to->norm[EH_NORM_K] != NULL)
+        add_parts(k, eh_row_blocks(n), 2 * c->d_head, c->d_head, c->d_head, to->norm[EH_NORM_K]);
+    if (to->linear[EH_LINEAR_QKV] != NULL)
+        norm_again(k, x, l->norm[EH_NORM_ATTN], n);
+    if ((rc = linear_grad(k, k->dqkv, eh_d_qkv(c), k->h, c->d_model, n, to->linear[EH_LINEAR_QKV],
+                          to->bias[EH_LINEAR_QKV], err)) < 0 ||
+        (rc = eh_linear_back(s, &l->linear[EH_LINEAR_QKV], k->dqkv, n, 0.0f, k->dh, k->room, err)) < 0)
         return rc;
     int64_t bad;
-    norm_back(k, x, l->attn_norm, k->dh, n, k->g, to->attn_norm, &bad);
+    norm_back(k, x, l->norm[EH_NORM_ATTN], k->dh, n, k->g, to->norm[EH_NORM_ATTN], &bad);
     return bad >= 0 ? not_finite(k, "attention", bad, err) : EH_OK;
 }
 
@@ -309,7 +314,7 @@ static int layer_back(back *k, int64_t layer, eh_err *err)
 {
     static const eh_layer_grad none = {0};
     eh_pass *f = &k->f;
-    const int64_t n = f->b->n_tok * k->m->config.d_model;
+    const int64_t n = f->b->n_tok * k->s->m->config.d_model;
     const float *x = k->saved + layer * n;
     const eh_layer_grad *to = k->grads != NULL && k->grads->layer != NULL ? &k->grads->layer[layer] : &none;
     const eh_kept *kept = &k->kept[layer];
@@ -333,7 +338,8 @@ static int layer_back(back *k, int64_t layer, eh_err *err)
     f->raw = room.raw;
     f->a = room.a;
     f->gu = room.gu;
-    return eh_pass_show(f, EH_SITE_RESID, layer - 1, 0, f->b->n_tok, k->m->config.d_model, (float *)(uintptr_t)x, k->g,
+    return eh_pass_show(f, EH_SITE_RESID, layer - 1, 0, f->b->n_tok, k->s->m->config.d_model, (float *)(uintptr_t)x,
+                        k->g,
                         err);
 }
 
@@ -357,7 +363,7 @@ static const float *reference(const head_job *j, const eh_row_kl *kl, int worker
 {
     float *p = j->p + worker * EH_HEAD_SLICE;
     memcpy(p, kl->term.logp + j->from, (size_t)j->n * sizeof *p);
-    j->k->m->simd->exp_minus(p, j->n, 0.0f, factor);
+    j->k->s->simd->exp_minus(p, j->n, 0.0f, factor);
     return p;
 }
 
@@ -367,7 +373,7 @@ static void value_row(void *ctx, int64_t i, int worker)
     const float *logits = j->logits + i * j->n;
     const int64_t row = j->first + i;
     eh_goal_batch *goals = j->k->goals;
-    eh_softmax_add(j->k->m->simd, logits, j->from, j->n, &j->row[row]);
+    eh_softmax_add(j->k->s->simd, logits, j->from, j->n, &j->row[row]);
     for (int64_t t = goals->term_of[row]; t < goals->term_of[row + 1]; t++) {
         const int64_t id = goals->term[t].term.id - j->from;
         if (id >= 0 && id < j->n)
@@ -391,7 +397,7 @@ static void each_row(head_job *j, int64_t first, int64_t n_row, int64_t from, in
     j->from = from;
     j->n = n;
     j->logits = logits;
-    eh_par_for(j->k->m->threads, n_row, body, j);
+    eh_par_for(j->k->s->threads, n_row, body, j);
 }
 
 static void value_slice(void *ctx, int64_t first, int64_t n_row, int64_t from, int64_t n, float *logits)
@@ -410,9 +416,9 @@ static void grad_row(void *ctx, int64_t i, int worker)
     float *logits = j->logits + i * j->n;
     const int64_t row = j->first + i;
     const eh_goal_batch *goals = j->k->goals;
-    j->k->m->simd->exp_minus(logits, j->n, (float)j->row[row].lse, j->coef[row]);
+    j->k->s->simd->exp_minus(logits, j->n, (float)j->row[row].lse, j->coef[row]);
     for (int64_t t = goals->kl_of[row]; t < goals->kl_of[row + 1]; t++)
-        j->k->m->simd->add(logits, reference(j, &goals->kl[t], worker, -(float)goals->kl[t].term.weight), j->n);
+        j->k->s->simd->add(logits, reference(j, &goals->kl[t], worker, -(float)goals->kl[t].term.weight), j->n);
     for (int64_t t = goals->term_of[row]; t < goals->term_of[row + 1]; t++) {
         const int64_t id = goals->term[t].term.id - j->from;
         if (id >= 0 && id < j->n)
@@ -423,14 +429,15 @@ static void grad_row(void *ctx, int64_t i, int worker)
 static int grad_slice(head_job *j, const eh_linear *slice, eh_err *err)
 {
     const back *k = j->k;
-    eh_model *m = k->m;
-    const int64_t d = m->config.d_model;
-    float *to = k->grads == NULL ? NULL : m->config.tied ? k->grads->embed : k->grads->head;
-    float *logits = j->all + j->n_row * slice->first;
-    each_row(j, j->at, j->n_row, slice->first, slice->n_out, logits, grad_row);
+    eh_session *s = k->s;
+    const int64_t d = s->m->config.d_model;
+    float *to = k->grads == NULL ? NULL : s->m->config.tied ? k->grads->embed : k->grads->head;
+    float *logits = j->all + j->n_row * slice->of->first;
+    each_row(j, j->at, j->n_row, slice->of->first, slice->n_out, logits, grad_row);
     const int rc = linear_grad(k, logits, slice->n_out, j->h + j->at * d, d, j->n_row,
-                               to != NULL ? to + slice->first * d : NULL, NULL, err);
-    return rc < 0 ? rc : eh_linear_back(m, slice, logits, j->n_row, slice->first > 0 ? 1.0f : 0.0f, j->dh + j->at * d,
+                               to != NULL ? to + slice->of->first * d : NULL, NULL, err);
+    return rc < 0 ? rc : eh_linear_back(s, slice, logits, j->n_row, slice->of->first > 0 ? 1.0f : 0.0f,
+                                        j->dh + j->at * d,
                                         k->room, err);
 }
 
@@ -466,41 +473,41 @@ static int sum_values(const head_job *j, double *value, eh_err *err)
 /* x [n_ask, d_model]: the stream of the asked rows after the last layer. Its gradient goes to their rows of k->g. */
 static int head_back(back *k, const float *x, double *value, eh_err *err)
 {
-    eh_model *m = k->m;
+    eh_session *s = k->s;
     const eh_batch *b = &k->goals->b;
-    const int64_t d = m->config.d_model, n = b->n_ask;
+    const int64_t d = s->m->config.d_model, n = b->n_ask;
     const bool has_kl = k->goals->kl_of[n] > 0;
-    const int64_t fit = HEAD_FLOATS / m->config.n_vocab, most = fit < 128 ? 128 : fit < HEAD_ROWS ? fit : HEAD_ROWS;
+    const int64_t fit = HEAD_FLOATS / s->m->config.n_vocab, most = fit < 128 ? 128 : fit < HEAD_ROWS ? fit : HEAD_ROWS;
     const int64_t n_row = n < most ? n : most;
-    const eh_arena_mark mark = eh_arena_here(&m->scratch);
+    const eh_arena_mark mark = eh_arena_here(&s->scratch);
     head_job j = {
         .k = k,
-        .row = eh_new_raw(&m->scratch, eh_softmax_row, n),
-        .p = has_kl ? eh_new_raw(&m->scratch, float, m->threads * EH_HEAD_SLICE) : NULL,
-        .coef = eh_new_raw(&m->scratch, float, n),
+        .row = eh_new_raw(&s->scratch, eh_softmax_row, n),
+        .p = has_kl ? eh_new_raw(&s->scratch, float, s->threads * EH_HEAD_SLICE) : NULL,
+        .coef = eh_new_raw(&s->scratch, float, n),
         .h = k->h,
-        .dh = eh_new_raw(&m->scratch, float, n * d),
-        .all = eh_new_raw(&m->scratch, float, n_row * m->config.n_vocab),
+        .dh = eh_new_raw(&s->scratch, float, n * d),
+        .all = eh_new_raw(&s->scratch, float, n_row * s->m->config.n_vocab),
     };
-    float *dx = eh_new(&m->scratch, float, n * d);
+    float *dx = eh_new(&s->scratch, float, n * d);
     int rc = EH_OK;
     if (!j.row || !j.coef || !j.dh || !j.all || !dx || (has_kl && !j.p)) {
         rc = eh_fail(err, EH_ENOMEM, "no memory for the logits of %lld positions", (long long)n);
         goto done;
     }
     if (k->h != NULL)
-        norm_again(k, x, m->final_norm, n);
+        norm_again(k, x, s->final_norm, n);
     for (j.at = 0; j.at < n; j.at += n_row) {
         j.n_row = n - j.at < n_row ? n - j.at : n_row;
-        if ((rc = eh_head_run(m, x + j.at * d, j.n_row, value_slice, &j, err)) < 0 ||
+        if ((rc = eh_head_run(s, x + j.at * d, j.n_row, value_slice, &j, err)) < 0 ||
             (rc = sum_values(&j, value, err)) < 0)
             goto done;
-        for (int64_t s = 0; s < m->n_head_slice; s++)
-            if ((rc = grad_slice(&j, &m->head[s], err)) < 0)
+        for (int64_t i = 0; i < s->m->n_head_slice; i++)
+            if ((rc = grad_slice(&j, &s->head[i], err)) < 0)
                 goto done;
     }
     int64_t bad;
-    norm_back(k, x, m->final_norm, j.dh, n, dx, k->grads != NULL ? k->grads->final_norm : NULL, &bad);
+    norm_back(k, x, s->final_norm, j.dh, n, dx, k->grads != NULL ? k->grads->final_norm : NULL, &bad);
     if (bad >= 0) {
         rc = eh_fail(err, EH_ENUMERIC, "final norm: the gradient is not finite at position %d", b->depth[b->ask[bad]]);
         goto done;
@@ -509,7 +516,7 @@ static int head_back(back *k, const float *x, double *value, eh_err *err)
     for (int64_t i = 0; i < n; i++)
         memcpy(k->g + b->ask[i] * d, dx + i * d, (size_t)d * sizeof *dx);
 done:
-    eh_arena_rewind(&m->scratch, mark);
+    eh_arena_rewind(&s->scratch, mark);
     return rc;
 }
 
@@ -527,53 +534,55 @@ static int keep_stream(void *ctx, const eh_block *block, eh_err *err)
 
 static int get_room(back *k, eh_err *err)
 {
-    eh_model *m = k->m;
-    const eh_config *c = &m->config;
-    eh_arena *s = &m->scratch;
+    eh_session *s = k->s;
+    const eh_config *c = &s->m->config;
+    eh_arena *arena = &s->scratch;
     const int64_t n = k->goals->b.n_tok, n_mlp = n < EH_MLP_ROWS ? n : EH_MLP_ROWS;
     const int64_t wide = c->d_model > 2 * c->d_head ? c->d_model : 2 * c->d_head;
-    int64_t room = eh_linear_room(&m->head[0]);
-    const eh_linear *all[] = {&m->layer[0].qkv, &m->layer[0].o, &m->layer[0].gate_up, &m->layer[0].down};
-    for (int i = 0; i < 4; i++)
-        room = eh_linear_room(all[i]) > room ? eh_linear_room(all[i]) : room;
-    k->g = eh_new_raw(s, float, n * c->d_model);
-    k->dh = eh_new_raw(s, float, n * c->d_model);
-    k->da = eh_new_raw(s, float, n * c->n_head * c->d_head);
-    k->dqkv = eh_new_raw(s, float, n * eh_d_qkv(c));
-    k->dact = eh_new_raw(s, float, n_mlp * c->d_ff);
-    k->dgu = eh_new_raw(s, float, n_mlp * 2 * c->d_ff);
-    k->room = eh_new_raw(s, float, room);
-    k->row = eh_new_raw(s, float, m->threads * c->d_model);
+    int64_t room = eh_linear_room(&s->head[0]);
+    for (int i = 0; i < EH_N_LINEAR; i++) {
+        const int64_t wants = eh_linear_room(&s->layer[0].linear[i]);
+        room = wants > room ? wants : room;
+    }
+    k->g = eh_new_raw(arena, float, n * c->d_model);
+    k->dh = eh_new_raw(arena, float, n * c->d_model);
+    k->da = eh_new_raw(arena, float, n * c->n_head * c->d_head);
+    k->dqkv = eh_new_raw(arena, float, n * eh_d_qkv(c));
+    k->dact = eh_new_raw(arena, float, n_mlp * c->d_ff);
+    k->dgu = eh_new_raw(arena, float, n_mlp * 2 * c->d_ff);
+    k->room = eh_new_raw(arena, float, room);
+    k->row = eh_new_raw(arena, float, s->threads * c->d_model);
     bool good = k->g && k->dh && k->da && k->dqkv && k->dact && k->dgu && k->room && k->row;
     if (k->grads != NULL) {
-        k->h = eh_new_raw(s, float, n * c->d_model);
-        k->part = eh_new_raw(s, double, eh_row_blocks(n) * wide);
+        k->h = eh_new_raw(arena, float, n * c->d_model);
+        k->part = eh_new_raw(arena, double, eh_row_blocks(n) * wide);
         good = good && k->h != NULL && k->part != NULL;
     }
     if (c->family->qk_norm) {
-        k->f.raw = eh_new_raw(s, float, n * (c->n_head + c->n_kv) * c->d_head);
+        k->f.raw = eh_new_raw(arena, float, n * (c->n_head + c->n_kv) * c->d_head);
         good = good && k->f.raw != NULL;
     }
     if (good)
         return eh_pass_room(&k->f, err);
     return eh_fail(err, EH_ENOMEM,
-                   "no memory to go back over a batch of %lld tokens; a smaller --batch-tokens needs less", (long long)n);
+                   "no memory to go back over a batch of %lld tokens; a smaller --batch-tokens needs less",
+                       (long long)n);
 }
 
 /* Room for what the last layers' forward pass leaves behind, as many as KEPT_BYTES allow. */
 static int keep_room(back *k, eh_err *err)
 {
-    eh_model *m = k->m;
-    const eh_config *c = &m->config;
+    eh_session *s = k->s;
+    const eh_config *c = &s->m->config;
     const int64_t n = k->goals->b.n_tok, d_q = c->n_head * c->d_head;
     const int64_t d_raw = c->family->qk_norm ? (c->n_head + c->n_kv) * c->d_head : 0;
     const int64_t each = n * (eh_d_qkv(c) + d_raw + d_q + c->d_model + 2 * c->d_ff);
-    const int64_t budget = m->memory >= 0 && m->memory < KEPT_BYTES ? m->memory : KEPT_BYTES;
+    const int64_t budget = s->memory >= 0 && s->memory < KEPT_BYTES ? s->memory : KEPT_BYTES;
     int64_t left = k->grads != NULL ? budget / (each * (int64_t)sizeof(float)) : 0;
-    k->kept = eh_new(&m->scratch, eh_kept, c->n_layer);
+    k->kept = eh_new(&s->scratch, eh_kept, c->n_layer);
     bool good = k->kept != NULL;
     for (int64_t l = c->n_layer - 1; good && l >= 0 && left-- > 0; l--) {
-        float *p = eh_new_raw(&m->scratch, float, each);
+        float *p = eh_new_raw(&s->scratch, float, each);
         good = p != NULL;
         if (!good)
             break;
@@ -589,20 +598,20 @@ static int keep_room(back *k, eh_err *err)
 
 static int batch_back(back *k, double *value, const eh_observer *observer, int n_observer, eh_err *err)
 {
-    eh_model *m = k->m;
+    eh_session *s = k->s;
     const eh_batch *b = &k->goals->b;
-    const eh_config *c = &m->config;
+    const eh_config *c = &s->m->config;
     const int64_t d = c->d_model, n = b->n_tok * d;
-    float *x = eh_new_raw(&m->scratch, float, n);
-    k->saved = eh_new_raw(&m->scratch, float, (c->n_layer + 1) * n);
+    float *x = eh_new_raw(&s->scratch, float, n);
+    k->saved = eh_new_raw(&s->scratch, float, (c->n_layer + 1) * n);
     if (x == NULL || k->saved == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for the residual stream of %lld tokens in %lld layers; a smaller "
                        "--batch-tokens needs less", (long long)b->n_tok, (long long)c->n_layer);
     const eh_observer keeper = {1u << EH_SITE_RESID, keep_stream, k};
     int rc = keep_room(k, err);
     if (rc == EH_OK)
-        rc = eh_forward_kept(m, b, k->kept, &keeper, 1, x, err);
-    k->f = (eh_pass){.m = m, .b = b, .observer = observer, .n_observer = n_observer, .first_row = k->goals->first_row,
+        rc = eh_forward_kept(s, b, k->kept, &keeper, 1, x, err);
+    k->f = (eh_pass){.s = s, .b = b, .observer = observer, .n_observer = n_observer, .first_row = k->goals->first_row,
                      .n_live = b->n_tok, .x = x};
     atomic_store(&k->f.bad_row, -1);
     if (rc < 0 || (rc = get_room(k, err)) < 0 || (rc = head_back(k, x, value, err)) < 0)
@@ -612,7 +621,7 @@ static int batch_back(back *k, double *value, const eh_observer *observer, int n
         rc = layer_back(k, l, err);
     if (rc == EH_OK && k->grads != NULL && k->grads->embed != NULL)
         for (int64_t i = 0; i < b->n_tok; i++)
-            m->simd->add(k->grads->embed + b->tok[i] * d, k->g + i * d, d);
+            s->simd->add(k->grads->embed + b->tok[i] * d, k->g + i * d, d);
     return rc;
 }
 
@@ -626,41 +635,44 @@ static int check_observers(const eh_observer *observer, int n_observer, eh_err *
     return EH_OK;
 }
 
-int eh_backward(eh_model *m, const eh_goal *goal, int64_t n, const eh_kl_term *kl, int64_t n_kl, eh_rules rules,
-                double *value, const eh_observer *observer, int n_observer, const eh_grads *grads, eh_err *err)
+int eh_backward(eh_session *s, const eh_goal *goal, int64_t n, const eh_backward_options *options, double *value,
+                const eh_observer *observer, int n_observer, eh_err *err)
 {
-    if ((int)rules < 0 || rules >= sizeof rule_sets / sizeof *rule_sets)
-        return eh_fail(err, EH_EINVAL, "there is no rule set %d", (int)rules);
-    int rc = eh_goals_check(m, goal, n, kl, n_kl, err);
+    if ((int)options->rules < 0 || options->rules >= sizeof rule_sets / sizeof *rule_sets)
+        return eh_fail(err, EH_EINVAL, "there is no rule set %d", (int)options->rules);
+    int rc = eh_goals_check(s->m, goal, n, options->kl, options->n_kl, err);
     if (rc < 0 || (rc = check_observers(observer, n_observer, err)) < 0)
         return rc;
     double *sum = eh_calloc(n > 0 ? n : 1, (int64_t)sizeof *sum);
     if (sum == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for %lld goals", (long long)n);
-    const eh_arena_mark mark = eh_arena_here(&m->scratch);
-    int64_t number = 0;
-    const int64_t most = grads != NULL && m->batch_tokens > GRAD_TOKENS ? GRAD_TOKENS : m->batch_tokens;
+    const eh_arena_mark mark = eh_arena_here(&s->scratch);
+    int64_t number = 0, most = s->batch_tokens;
+    if (options->batch_tokens > 0 && most > options->batch_tokens)
+        most = options->batch_tokens;
+    if (options->grads != NULL && most > GRAD_TOKENS)
+        most = GRAD_TOKENS;
     for (int64_t at = 0; at < n && rc == EH_OK;) {
         eh_goal_batch goals;
-        back k = {.m = m, .rules = &rule_sets[rules], .grads = grads, .goals = &goals};
-        rc = eh_goals_pack(goal, n, kl, n_kl, at, most, &m->scratch, &goals, err);
+        back k = {.s = s, .rules = &rule_sets[options->rules], .grads = options->grads, .goals = &goals};
+        rc = eh_goals_pack(goal, n, options->kl, options->n_kl, at, most, &s->scratch, &goals, err);
         if (rc == EH_OK) {
             goals.b.number = number++;
             at = goals.end;
             rc = batch_back(&k, sum, observer, n_observer, err);
         }
-        eh_arena_rewind(&m->scratch, mark);
+        eh_arena_rewind(&s->scratch, mark);
     }
     for (int64_t i = 0; i < n && rc == EH_OK; i++)
-        m->n_asked += goal[i].n_tok;
+        s->n_asked += goal[i].n_tok;
     if (rc == EH_OK && value != NULL)
         memcpy(value, sum, (size_t)n * sizeof *value);
     eh_free(sum);
     return rc;
 }
 
-int eh_attribute(eh_model *m, const eh_goal *goal, int64_t n, eh_rules rules, double *value,
+int eh_attribute(eh_session *s, const eh_goal *goal, int64_t n, eh_rules rules, double *value,
                  const eh_observer *observer, int n_observer, eh_err *err)
 {
-    return eh_backward(m, goal, n, NULL, 0, rules, value, observer, n_observer, NULL, err);
+    return eh_backward(s, goal, n, &(eh_backward_options){.rules = rules}, value, observer, n_observer, err);
 }

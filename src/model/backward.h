@@ -2,7 +2,8 @@
  * The backward pass: what goals change with, by one of several tables of rules.
  *
  *     const eh_grads grads = {.layer = layer, .embed = embed};     sums are added to what is there
- *     rc = eh_backward(m, goal, n, NULL, 0, EH_RULES_GRADIENT, value, NULL, 0, &grads, err);
+ *     const eh_backward_options o = {.rules = EH_RULES_GRADIENT, .grads = &grads};
+ *     rc = eh_backward(s, goal, n, &o, value, NULL, 0, err);
  *
  * Each goal is a segment of its own; segments share batches of m->batch_tokens. A goal's value and what
  * observers see of it do not depend on the other goals; `grads` are of the sum of all goals. Nothing
@@ -13,17 +14,14 @@
 #ifndef EH_MODEL_BACKWARD_H
 #define EH_MODEL_BACKWARD_H
 
-#include "model/model.h"
+#include "model/session.h"
 
-/* Where the gradients of a layer's weights are added. NULL: not wanted. Shapes as in eh_layer; linears
- * like eh_linear's `own`: stacked parts, [n_out, n_in], Hugging Face order. */
+/* Where the gradients of a layer's weights are added. NULL: not wanted. Linears like eh_linear's `own`: stacked parts,
+ * [n_out, n_in], Hugging Face order. */
 typedef struct eh_layer_grad {
-    float *attn_norm, *mlp_norm;     /* [d_model] */
-    float *q_norm, *k_norm;          /* [d_head] */
-    float *qkv, *qkv_bias;           /* [(n_head + 2 n_kv) * d_head, d_model]; its rows */
-    float *o, *o_bias;               /* [d_model, n_head * d_head] */
-    float *gate_up, *gate_up_bias;   /* [2 d_ff, d_model] */
-    float *down, *down_bias;         /* [d_model, d_ff] */
+    float *norm[EH_N_NORM];     /* [eh_norm_width] */
+    float *linear[EH_N_LINEAR]; /* [n_out, n_in] */
+    float *bias[EH_N_LINEAR];   /* [n_out] */
 } eh_layer_grad;
 
 typedef struct eh_grads {
@@ -41,19 +39,26 @@ typedef struct eh_kl_term {
     const float *logp; /* [n_vocab] log-probabilities of the reference */
 } eh_kl_term;
 
+typedef struct eh_backward_options {
+    eh_rules rules;
+    int64_t batch_tokens; /* at most so many of a batch, which keeps n_layer residual streams; 0: as the session */
+    const eh_kl_term *kl; /* [n_kl] in any order (a goal with KL terms may have n_term = 0) */
+    int64_t n_kl;
+    const eh_grads *grads; /* sums are added; NULL: no weight gradient is computed. Under rules other than
+                              EH_RULES_GRADIENT they are what the modified gradient gives for the weights. Of weights as
+                              they are in force: d/dW of the edited W, not of what edits were laid on */
+} eh_backward_options;
+
 /*
  * eh_backward - goals, and their gradients at the observers' sites and in the weights
  *
- * in   goal [n], kl [n_kl] in any order (a goal with KL terms may have n_term = 0), rules
- * out  value [n]  may be NULL
- *      grads      sums are added; may be NULL, then no weight gradient is computed. Under rules other
- *                 than EH_RULES_GRADIENT they are what the modified gradient gives for the weights.
- *                 Of weights as they are in force: d/dW of the edited W, not of what edits were laid on
+ * in   goal [n], options
+ * out  value [n]  may be NULL; and options->grads
  *
  * When it fails, value and grads may hold some goals already and others not.
  * Errors   as eh_attribute
  */
-int eh_backward(eh_model *m, const eh_goal *goal, int64_t n, const eh_kl_term *kl, int64_t n_kl, eh_rules rules,
-                double *value, const eh_observer *observer, int n_observer, const eh_grads *grads, eh_err *err);
+int eh_backward(eh_session *s, const eh_goal *goal, int64_t n, const eh_backward_options *options, double *value,
+                const eh_observer *observer, int n_observer, eh_err *err);
 
 #endif

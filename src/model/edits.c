@@ -10,11 +10,10 @@
  * and touches no other head when K and V are shared (docs/methods/edits.md).
  */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
-#include "model/model.h"
+#include "model/session.h"
 
 void eh_linear_unedit(eh_linear *l)
 {
@@ -24,37 +23,54 @@ void eh_linear_unedit(eh_linear *l)
     l->row_scale = l->col_scale = l->bias_now = NULL;
 }
 
-void eh_model_free_edits(eh_model *m)
+static void free_units(eh_unit_edit *edit, int64_t n)
 {
-    for (int64_t i = 0; i < m->n_edit; i++)
-        eh_free((void *)(uintptr_t)m->edit[i].mean);
-    eh_free(m->edit);
-    m->edit = NULL;
-    m->n_edit = 0;
+    for (int64_t i = 0; edit != NULL && i < n; i++)
+        eh_free((void *)(uintptr_t)edit[i].mean);
+    eh_free(edit);
 }
 
-const eh_unit_edit *eh_model_edits(const eh_model *m, int64_t *n)
+void eh_session_free_edits(eh_session *s)
 {
-    *n = m->n_edit;
-    return m->edit;
+    free_units(s->edit, s->n_edit);
+    s->edit = NULL;
+    s->n_edit = 0;
 }
 
-int eh_model_fingerprint_edits(const eh_model *m, char text[65], eh_err *err)
+const eh_unit_edit *eh_session_edits(const eh_session *s, int64_t *n)
 {
+    *n = s->n_edit;
+    return s->edit;
+}
+
+/* Numbers of a unit's mean output. */
+static int64_t mean_width(const eh_session *s, const eh_unit_edit *e)
+{
+    return e->kind == EH_UNIT_HEAD ? s->m->config.d_head : 1;
+}
+
+/* The model's own where nothing else is in force; else one that stands for the edits and the training, too. */
+int eh_session_fingerprint(const eh_session *s, char text[65], eh_err *err)
+{
+    const int rc = eh_model_fingerprint(s->m, text, err);
+    if (rc < 0 || (s->n_edit == 0 && s->trained[0] == '\0'))
+        return rc;
     eh_sha256 h;
     eh_sha256_begin(&h);
     eh_sha256_add_text(&h, eh_str_of(text));
-    eh_sha256_add_text(&h, eh_str_of(m->trained));
-    for (int64_t i = 0; i < m->n_edit; i++) {
-        const eh_unit_edit *e = &m->edit[i];
+    eh_sha256_add_text(&h, eh_str_of(s->trained));
+    for (int64_t i = 0; i < s->n_edit; i++) {
+        const eh_unit_edit *e = &s->edit[i];
         const int64_t where[4] = {(int64_t)e->kind, e->layer, e->index, (int64_t)e->mode};
         eh_sha256_add(&h, where, (int64_t)sizeof where);
         eh_sha256_add(&h, &e->alpha, (int64_t)sizeof e->alpha);
         if (e->mean != NULL)
-            eh_sha256_add(&h, e->mean, (e->kind == EH_UNIT_HEAD ? m->config.d_head : 1) * (int64_t)sizeof *e->mean);
+            eh_sha256_add(&h, e->mean, mean_width(s, e) * (int64_t)sizeof *e->mean);
     }
     return eh_sha256_end(&h, text, err);
 }
+
+/* ---- What may be asked ----------------------------------------------------------------------------------- */
 
 static int named_twice(const eh_unit_edit *edit, int64_t i, eh_err *err)
 {
@@ -67,9 +83,9 @@ static int named_twice(const eh_unit_edit *edit, int64_t i, eh_err *err)
 }
 
 /* named [n_layer, n_head + d_ff], all false. */
-static int check(const eh_model *m, const eh_unit_edit *edit, int64_t n, bool *named, eh_err *err)
+static int check(const eh_session *s, const eh_unit_edit *edit, int64_t n, bool *named, eh_err *err)
 {
-    const eh_config *c = &m->config;
+    const eh_config *c = &s->m->config;
     for (int64_t i = 0; i < n; i++) {
         const eh_unit_edit *e = &edit[i];
         const bool head = e->kind == EH_UNIT_HEAD;
@@ -94,168 +110,186 @@ static int check(const eh_model *m, const eh_unit_edit *edit, int64_t n, bool *n
     return EH_OK;
 }
 
-/* Scales of a linear; all 1 when new. */
-static bool need_scale(float **scale, int64_t n)
+/* ---- What is in the making: beside what is in force, until nothing can fail any more ------------------------ */
+
+/* A linear's scales. NULL: not touched. */
+typedef struct scales {
+    float *row, *col, *bias;
+} scales;
+
+typedef struct making {
+    const eh_session *s;
+    scales *linear;     /* [n_layer, EH_N_LINEAR] */
+    eh_unit_edit *unit; /* [n] copies, with means of their own */
+    int64_t n;
+} making;
+
+static scales *scales_of(const making *k, int64_t layer, eh_linear_role role)
 {
-    if (*scale != NULL)
-        return true;
-    *scale = eh_alloc(n, (int64_t)sizeof **scale);
+    return &k->linear[layer * EH_N_LINEAR + role];
+}
+
+static const eh_linear *linear_of(const making *k, int64_t layer, eh_linear_role role)
+{
+    return &k->s->layer[layer].linear[role];
+}
+
+/* [from, from + n) of a vector of n_all scales become x; all others are 1 when it is new. */
+static bool put_scale(float **scale, int64_t n_all, int64_t from, int64_t n, float x)
+{
+    if (*scale == NULL) {
+        *scale = eh_alloc(n_all, (int64_t)sizeof **scale);
+        for (int64_t i = 0; *scale != NULL && i < n_all; i++)
+            (*scale)[i] = 1.0f;
+    }
     for (int64_t i = 0; *scale != NULL && i < n; i++)
-        (*scale)[i] = 1.0f;
+        (*scale)[from + i] = x;
     return *scale != NULL;
 }
 
-/* bias_now += columns [at, at + n) of W, as stored, times mean. */
-static bool add_mean(const eh_model *m, eh_linear *l, int64_t at, int64_t n, const float *mean)
+/* The bias in the making += columns [at, at + n) of W, as it is without edits, times mean. */
+static bool add_mean(const making *k, int64_t layer, eh_linear_role role, int64_t at, int64_t n, const float *mean)
 {
+    const eh_linear *l = linear_of(k, layer, role);
+    const float *stored = l->own_bias != NULL ? l->own_bias : l->of->bias;
+    scales *to = scales_of(k, layer, role);
     float *row = eh_alloc(l->n_in, (int64_t)sizeof *row);
-    if (l->bias_now == NULL) {
-        l->bias_now = eh_calloc(l->n_out, (int64_t)sizeof *l->bias_now);
-        if (l->bias_now != NULL && l->bias != NULL)
-            memcpy(l->bias_now, l->bias, (size_t)l->n_out * sizeof *l->bias);
+    if (to->bias == NULL) {
+        to->bias = eh_calloc(l->n_out, (int64_t)sizeof *to->bias);
+        if (to->bias != NULL && stored != NULL)
+            memcpy(to->bias, stored, (size_t)l->n_out * sizeof *stored);
     }
-    if (row == NULL || l->bias_now == NULL) {
+    if (row == NULL || to->bias == NULL) {
         eh_free(row);
         return false;
     }
-    const eh_linear plain = {.part = {l->part[0]}, .unpermute = {l->unpermute[0]}, .n_part = 1, .n_out = l->n_out,
-                             .n_in = l->n_in, .own = l->own};
+    const eh_linear plain = {.of = l->of, .n_out = l->n_out, .n_in = l->n_in, .own = l->own};
     for (int64_t r = 0; r < l->n_out; r++) {
-        eh_linear_rows(m, &plain, r, 1, row);
+        eh_linear_rows(k->s, &plain, r, 1, row);
         double sum = 0.0;
         for (int64_t i = 0; i < n; i++)
             sum += (double)row[at + i] * (double)mean[i];
-        l->bias_now[r] = (float)((double)l->bias_now[r] + sum);
+        to->bias[r] = (float)((double)to->bias[r] + sum);
     }
     eh_free(row);
     return true;
 }
 
-static bool edit_head(const eh_model *m, eh_layer *l, const eh_unit_edit *e)
+static bool make_head(const making *k, const eh_unit_edit *e)
 {
-    const int64_t d = m->config.d_head, at = e->index * d;
-    const float keep = e->mode == EH_EDIT_SOFT || e->mode == EH_EDIT_OUTPUT ? (float)(1.0 - e->alpha) : 0.0f;
-    if (!need_scale(&l->o.col_scale, l->o.n_in))
+    const eh_linear *qkv = linear_of(k, e->layer, EH_LINEAR_QKV), *o = linear_of(k, e->layer, EH_LINEAR_O);
+    const int64_t d = k->s->m->config.d_head, at = e->index * d;
+    const double keep = 1.0 - e->alpha;
+    const bool scaled = e->mode == EH_EDIT_SOFT || e->mode == EH_EDIT_OUTPUT;
+    if (!put_scale(&scales_of(k, e->layer, EH_LINEAR_O)->col, o->n_in, at, d, scaled ? (float)keep : 0.0f))
         return false;
-    for (int64_t i = 0; i < d; i++)
-        l->o.col_scale[at + i] = keep;
-    if (e->mode == EH_EDIT_MEAN && !add_mean(m, &l->o, at, d, e->mean))
-        return false;
-    if (e->mode != EH_EDIT_SOFT || l->q_norm != NULL)
+    if (e->mode == EH_EDIT_MEAN)
+        return add_mean(k, e->layer, EH_LINEAR_O, at, d, e->mean);
+    if (e->mode != EH_EDIT_SOFT || k->s->layer[e->layer].norm[EH_NORM_Q] != NULL)
         return true;
-    if (!need_scale(&l->qkv.row_scale, l->qkv.n_out))
-        return false;
-    for (int64_t i = 0; i < d; i++)
-        l->qkv.row_scale[at + i] = (float)((1.0 - e->alpha) * (1.0 - e->alpha));
-    return true;
+    return put_scale(&scales_of(k, e->layer, EH_LINEAR_QKV)->row, qkv->n_out, at, d, (float)(keep * keep));
 }
 
-static bool edit_neuron(const eh_model *m, eh_layer *l, const eh_unit_edit *e)
+static bool make_neuron(const making *k, const eh_unit_edit *e)
 {
-    const float keep = e->mode == EH_EDIT_SOFT || e->mode == EH_EDIT_OUTPUT ? (float)(1.0 - e->alpha) : 0.0f;
-    if (!need_scale(&l->down.col_scale, l->down.n_in))
+    const eh_linear *up = linear_of(k, e->layer, EH_LINEAR_UP), *down = linear_of(k, e->layer, EH_LINEAR_DOWN);
+    const bool scaled = e->mode == EH_EDIT_SOFT || e->mode == EH_EDIT_OUTPUT;
+    if (!put_scale(&scales_of(k, e->layer, EH_LINEAR_DOWN)->col, down->n_in, e->index, 1,
+                   scaled ? (float)(1.0 - e->alpha) : 0.0f))
         return false;
-    l->down.col_scale[e->index] = keep;
     if (e->mode == EH_EDIT_MEAN)
-        return add_mean(m, &l->down, e->index, 1, e->mean);
-    if (e->mode != EH_EDIT_ZERO)
-        return true;
-    if (!need_scale(&l->gate_up.row_scale, l->gate_up.n_out))
-        return false;
-    l->gate_up.row_scale[e->index] = 0.0f;
-    l->gate_up.row_scale[m->config.d_ff + e->index] = 0.0f;
-    return true;
+        return add_mean(k, e->layer, EH_LINEAR_DOWN, e->index, 1, e->mean);
+    bool good = true;
+    for (int64_t row = e->index; e->mode == EH_EDIT_ZERO && good && row < up->n_out; row += k->s->m->config.d_ff)
+        good = put_scale(&scales_of(k, e->layer, EH_LINEAR_UP)->row, up->n_out, row, 1, 0.0f);
+    return good;
 }
 
 /* The rows' scales hold for their biases. */
-static bool scale_bias(eh_linear *l)
+static bool scale_bias(const eh_linear *l, scales *to)
 {
-    if (l->bias == NULL || l->row_scale == NULL)
+    const float *stored = l->own_bias != NULL ? l->own_bias : l->of->bias;
+    if (stored == NULL || to->row == NULL)
         return true;
-    l->bias_now = eh_alloc(l->n_out, (int64_t)sizeof *l->bias_now);
-    for (int64_t i = 0; l->bias_now != NULL && i < l->n_out; i++)
-        l->bias_now[i] = l->bias[i] * l->row_scale[i];
-    return l->bias_now != NULL;
+    to->bias = eh_alloc(l->n_out, (int64_t)sizeof *to->bias);
+    for (int64_t i = 0; to->bias != NULL && i < l->n_out; i++)
+        to->bias[i] = stored[i] * to->row[i];
+    return to->bias != NULL;
 }
 
-/* The linears that edits reach, in the order of `saved` below. */
-#define N_EDITED 4
-static void edited_linears(eh_layer *l, eh_linear *out[N_EDITED])
+static bool copy_units(making *k, const eh_unit_edit *edit, int64_t n)
 {
-    out[0] = &l->qkv;
-    out[1] = &l->o;
-    out[2] = &l->gate_up;
-    out[3] = &l->down;
+    k->n = n;
+    k->unit = eh_calloc(n > 0 ? n : 1, (int64_t)sizeof *k->unit);
+    for (int64_t i = 0; k->unit != NULL && i < n; i++) {
+        k->unit[i] = edit[i];
+        k->unit[i].mean = NULL;
+        if (edit[i].mode != EH_EDIT_MEAN)
+            continue;
+        const size_t size = (size_t)mean_width(k->s, &edit[i]) * sizeof(float);
+        float *mean = eh_alloc((int64_t)size, 1);
+        if (mean == NULL)
+            return false;
+        memcpy(mean, edit[i].mean, size);
+        k->unit[i].mean = mean;
+    }
+    return k->unit != NULL;
 }
 
-int eh_model_edit(eh_model *m, const eh_unit_edit *edit, int64_t n, eh_err *err)
+static bool make(making *k, const eh_unit_edit *edit, int64_t n)
 {
-    const int64_t n_layer = m->config.n_layer;
-    bool *named = eh_calloc(n_layer, m->config.n_head + m->config.d_ff);
-    int rc = named != NULL ? check(m, edit, n, named, err)
+    const int64_t n_layer = k->s->m->config.n_layer;
+    k->linear = eh_calloc(n_layer * EH_N_LINEAR, (int64_t)sizeof *k->linear);
+    bool good = copy_units(k, edit, n) && k->linear != NULL;
+    for (int64_t i = 0; good && i < n; i++)
+        good = k->unit[i].kind == EH_UNIT_HEAD ? make_head(k, &k->unit[i]) : make_neuron(k, &k->unit[i]);
+    for (int64_t i = 0; good && i < n_layer; i++)
+        good = scale_bias(linear_of(k, i, EH_LINEAR_QKV), scales_of(k, i, EH_LINEAR_QKV)) &&
+               scale_bias(linear_of(k, i, EH_LINEAR_UP), scales_of(k, i, EH_LINEAR_UP));
+    return good;
+}
+
+/* The linear's scales and those in the making change places. */
+static void swap(eh_linear *l, scales *with)
+{
+    const scales was = {l->row_scale, l->col_scale, l->bias_now};
+    if (was.row || was.col || was.bias || with->row || with->col || with->bias)
+        eh_linear_changed(l);
+    l->row_scale = with->row;
+    l->col_scale = with->col;
+    l->bias_now = with->bias;
+    *with = was;
+}
+
+int eh_session_edit(eh_session *s, const eh_unit_edit *edit, int64_t n, eh_err *err)
+{
+    const eh_config *c = &s->m->config;
+    bool *named = eh_calloc(c->n_layer, c->n_head + c->d_ff);
+    int rc = named != NULL ? check(s, edit, n, named, err)
                            : eh_fail(err, EH_ENOMEM, "no memory to check %lld edits", (long long)n);
     eh_free(named);
     if (rc < 0)
         return rc;
-    /* Everything that can fail is done beside what is in force. */
-    eh_unit_edit *copy = eh_calloc(n > 0 ? n : 1, (int64_t)sizeof *copy);
-    eh_linear *saved = eh_calloc(n_layer * N_EDITED, (int64_t)sizeof *saved);
-    bool good = copy != NULL && saved != NULL;
-    for (int64_t i = 0; good && i < n; i++) {
-        copy[i] = edit[i];
-        copy[i].mean = NULL;
-        if (edit[i].mode != EH_EDIT_MEAN)
-            continue;
-        const int64_t width = edit[i].kind == EH_UNIT_HEAD ? m->config.d_head : 1;
-        float *mean = eh_alloc(width, (int64_t)sizeof *mean);
-        if ((good = mean != NULL))
-            memcpy(mean, edit[i].mean, (size_t)width * sizeof *mean);
-        copy[i].mean = mean;
+    making k = {.s = s};
+    if (make(&k, edit, n)) {
+        for (int64_t i = 0; i < c->n_layer; i++)
+            for (int r = 0; r < EH_N_LINEAR; r++)
+                swap(&s->layer[i].linear[r], scales_of(&k, i, (eh_linear_role)r));
+        eh_unit_edit *was = s->edit;
+        const int64_t n_was = s->n_edit;
+        s->edit = k.unit;
+        s->n_edit = n;
+        k.unit = was;
+        k.n = n_was;
+    } else {
+        rc = eh_fail(err, EH_ENOMEM, "no memory for %lld edits", (long long)n);
     }
-    if (!good) {
-        for (int64_t i = 0; copy != NULL && i < n; i++)
-            eh_free((void *)(uintptr_t)copy[i].mean);
-        eh_free(copy);
-        eh_free(saved);
-        return eh_fail(err, EH_ENOMEM, "no memory for %lld edits", (long long)n);
+    for (int64_t i = 0; k.linear != NULL && i < c->n_layer * EH_N_LINEAR; i++) {
+        eh_free(k.linear[i].row);
+        eh_free(k.linear[i].col);
+        eh_free(k.linear[i].bias);
     }
-    eh_linear *l[N_EDITED];
-    for (int64_t i = 0; i < n_layer; i++) {
-        edited_linears(&m->layer[i], l);
-        for (int k = 0; k < N_EDITED; k++) {
-            saved[i * N_EDITED + k] = *l[k];
-            l[k]->row_scale = l[k]->col_scale = l[k]->bias_now = NULL;
-        }
-    }
-    for (int64_t i = 0; good && i < n; i++)
-        good = copy[i].kind == EH_UNIT_HEAD ? edit_head(m, &m->layer[copy[i].layer], &copy[i])
-                                            : edit_neuron(m, &m->layer[copy[i].layer], &copy[i]);
-    for (int64_t i = 0; good && i < n_layer; i++)
-        good = scale_bias(&m->layer[i].qkv) && scale_bias(&m->layer[i].gate_up);
-    for (int64_t i = 0; i < n_layer; i++) {
-        edited_linears(&m->layer[i], l);
-        for (int k = 0; k < N_EDITED; k++) {
-            eh_linear *was = &saved[i * N_EDITED + k];
-            if (!good) {
-                eh_linear_unedit(l[k]);
-                *l[k] = *was;
-                continue;
-            }
-            if (was->row_scale != NULL || was->col_scale != NULL || was->bias_now != NULL || l[k]->row_scale != NULL ||
-                l[k]->col_scale != NULL || l[k]->bias_now != NULL)
-                eh_linear_changed(l[k]);
-            eh_linear_unedit(was);
-        }
-    }
-    eh_free(saved);
-    if (!good) {
-        for (int64_t i = 0; i < n; i++)
-            eh_free((void *)(uintptr_t)copy[i].mean);
-        eh_free(copy);
-        return eh_fail(err, EH_ENOMEM, "no memory for the scales of %lld edits", (long long)n);
-    }
-    eh_model_free_edits(m);
-    m->edit = copy;
-    m->n_edit = n;
-    return EH_OK;
+    eh_free(k.linear);
+    free_units(k.unit, k.n);
+    return rc;
 }

@@ -11,10 +11,10 @@
 
 /* ---- Cache -------------------------------------------------------------------------------------- */
 
-int eh_cache_init(eh_cache *c, const eh_model *m, int64_t n_seq, int64_t room, eh_err *err)
+int eh_cache_init(eh_cache *c, const eh_session *s, int64_t n_seq, int64_t room, eh_err *err)
 {
-    const int64_t n = m->config.n_layer * n_seq;
-    const int64_t width = m->config.n_kv * m->config.d_head;
+    const int64_t n = s->m->config.n_layer * n_seq;
+    const int64_t width = s->m->config.n_kv * s->m->config.d_head;
     *c = (eh_cache){.n_seq = n_seq, .room = room};
     c->k = eh_calloc(n, (int64_t)sizeof *c->k);
     c->v = eh_calloc(n, (int64_t)sizeof *c->v);
@@ -26,14 +26,14 @@ int eh_cache_init(eh_cache *c, const eh_model *m, int64_t n_seq, int64_t room, e
     }
     if (good)
         return EH_OK;
-    eh_cache_clear(c, m);
+    eh_cache_clear(c, s);
     return eh_fail(err, EH_ENOMEM, "no memory for keys and values of %lld sequences of %lld positions",
                    (long long)n_seq, (long long)room);
 }
 
-void eh_cache_clear(eh_cache *c, const eh_model *m)
+void eh_cache_clear(eh_cache *c, const eh_session *s)
 {
-    for (int64_t i = 0; i < m->config.n_layer * c->n_seq; i++) {
+    for (int64_t i = 0; i < s->m->config.n_layer * c->n_seq; i++) {
         if (c->k != NULL)
             eh_free(c->k[i]);
         if (c->v != NULL)
@@ -127,7 +127,7 @@ static void show_prob(void *ctx, int worker, int64_t tok, int64_t head, const fl
 static void to_product_input(const eh_pass *f, const float *x, int64_t n, void *h, int64_t at)
 {
     if (f->to == EH_BF16)
-        f->m->simd->to_bf16(x, n, (uint16_t *)h + at);
+        f->s->simd->to_bf16(x, n, (uint16_t *)h + at);
     else
         memcpy((float *)h + at, x, (size_t)n * sizeof *x);
 }
@@ -136,16 +136,16 @@ static void to_product_input(const eh_pass *f, const float *x, int64_t n, void *
 static void norm_block(void *ctx, int64_t block, int worker)
 {
     eh_pass *f = ctx;
-    const int64_t d = f->m->config.d_model;
+    const int64_t d = f->s->m->config.d_model;
     for (int64_t i = block * EH_ROW_BLOCK; i < eh_row_block_end(block, f->n_live); i++) {
         const bool bf16 = f->to == EH_BF16;
         float *out = bf16 ? f->row + worker * d : (float *)f->h + i * d;
-        const double sum = f->m->simd->norm(f->x + i * d, f->has_delta ? f->delta + i * d : NULL, f->norm_w, d,
-                                            f->m->config.norm_eps, out);
+        const double sum = f->s->simd->norm(f->x + i * d, f->has_delta ? f->delta + i * d : NULL, f->norm_w, d,
+                                            f->s->m->config.norm_eps, out);
         if (!isfinite(sum))
             atomic_store(&f->bad_row, i);
         if (bf16)
-            f->m->simd->to_bf16(out, d, (uint16_t *)f->h + i * d);
+            f->s->simd->to_bf16(out, d, (uint16_t *)f->h + i * d);
     }
 }
 
@@ -153,7 +153,7 @@ int eh_pass_norm(eh_pass *f, const float *w, eh_precision to, const char *site, 
 {
     f->norm_w = w;
     f->to = to;
-    eh_par_for(f->m->threads, eh_row_blocks(f->n_live), norm_block, f);
+    eh_par_for(f->s->threads, eh_row_blocks(f->n_live), norm_block, f);
     f->has_delta = false;
     if (f->bad_row >= 0) {
         const int64_t tok = f->n_live < f->b->n_tok ? f->b->ask[f->bad_row] : f->bad_row;
@@ -168,27 +168,27 @@ static void rotate_block(void *ctx, int64_t block, int worker)
 {
     (void)worker;
     const eh_pass *f = ctx;
-    const eh_model *m = f->m;
-    const eh_config *c = &m->config;
-    const eh_layer *l = &m->layer[f->layer];
+    const eh_session *s = f->s;
+    const eh_config *c = &s->m->config;
+    const eh_session_layer *l = &s->layer[f->layer];
     const int64_t half = c->d_rot / 2;
     for (int64_t i = block * EH_ROW_BLOCK; i < eh_row_block_end(block, f->b->n_tok); i++) {
         const int64_t pos = f->b->depth[i];
         for (int64_t head = 0; head < c->n_head + c->n_kv; head++) {
             float *x = f->qkv + i * eh_d_qkv(c) + head * c->d_head;
-            const float *w = head < c->n_head ? l->q_norm : l->k_norm;
+            const float *w = head < c->n_head ? l->norm[EH_NORM_Q] : l->norm[EH_NORM_K];
             if (w != NULL && f->raw != NULL)
                 memcpy(f->raw + (i * (c->n_head + c->n_kv) + head) * c->d_head, x, (size_t)c->d_head * sizeof *x);
             if (w != NULL)
-                m->simd->norm(x, NULL, w, c->d_head, c->norm_eps, x);
-            m->simd->rope(x, m->rope_cos + pos * half, m->rope_sin + pos * half, half);
+                s->simd->norm(x, NULL, w, c->d_head, c->norm_eps, x);
+            s->simd->rope(x, s->rope_cos + pos * half, s->rope_sin + pos * half, half);
         }
     }
 }
 
 static void store_cache(const eh_pass *f)
 {
-    const eh_config *c = &f->m->config;
+    const eh_config *c = &f->s->m->config;
     const int64_t d_q = c->n_head * c->d_head, d_kv = c->n_kv * c->d_head;
     for (int64_t r = 0; r < f->b->n_segment; r++) {
         const eh_segment *segment = &f->b->segment[r];
@@ -205,7 +205,7 @@ static void head_out_block(void *ctx, int64_t block, int worker)
 {
     (void)worker;
     const eh_pass *f = ctx;
-    const int64_t width = f->m->config.n_head * f->m->config.d_head;
+    const int64_t width = f->s->m->config.n_head * f->s->m->config.d_head;
     const int64_t from = block * EH_ROW_BLOCK, to = eh_row_block_end(block, f->n_live);
     to_product_input(f, f->a + from * width, (to - from) * width, f->h, from * width);
 }
@@ -214,7 +214,7 @@ static void head_out_block(void *ctx, int64_t block, int worker)
  * what is not asked for need not go on. Rows are ascending, so nothing is overwritten unread. */
 static void keep_asked(eh_pass *f, float *beside, int64_t width)
 {
-    const int64_t d = f->m->config.d_model;
+    const int64_t d = f->s->m->config.d_model;
     for (int64_t i = 0; i < f->b->n_ask; i++) {
         const int64_t row = f->b->ask[i];
         if (row == i)
@@ -228,16 +228,16 @@ static void keep_asked(eh_pass *f, float *beside, int64_t width)
 
 eh_attention eh_pass_attention(eh_pass *f)
 {
-    const eh_model *m = f->m;
-    const eh_config *c = &m->config;
+    const eh_session *s = f->s;
+    const eh_config *c = &s->m->config;
     const int64_t d_q = c->n_head * c->d_head, d_kv = c->n_kv * c->d_head;
     return (eh_attention){
-        .simd = m->simd,
+        .simd = s->simd,
         .n_head = c->n_head,
         .n_kv = c->n_kv,
         .d_head = c->d_head,
         .scale = (float)(1.0 / sqrt((double)c->d_head)),
-        .window = m->layer[f->layer].window,
+        .window = s->m->layer[f->layer].window,
         .n_segment = f->b->n_segment,
         .segment = f->b->segment,
         .segment_of = f->b->segment_of,
@@ -256,30 +256,30 @@ eh_attention eh_pass_attention(eh_pass *f)
 
 int eh_layer_attend(eh_pass *f, eh_err *err)
 {
-    eh_model *m = f->m;
-    eh_layer *l = &m->layer[f->layer];
+    eh_session *s = f->s;
+    eh_session_layer *l = &s->layer[f->layer];
     int rc;
-    if ((rc = eh_pass_norm(f, l->attn_norm, l->qkv.precision, "attention", err)) < 0 ||
-        (rc = eh_linear_need(m, &l->qkv, err)) < 0 ||
-        (rc = eh_linear_run(m, &l->qkv, f->h, f->b->n_tok, f->qkv, err)) < 0)
+    if ((rc = eh_pass_norm(f, l->norm[EH_NORM_ATTN], l->linear[EH_LINEAR_QKV].precision, "attention", err)) < 0 ||
+        (rc = eh_linear_need(s, &l->linear[EH_LINEAR_QKV], err)) < 0 ||
+        (rc = eh_linear_run(s, &l->linear[EH_LINEAR_QKV], f->h, f->b->n_tok, f->qkv, err)) < 0)
         return rc;
-    eh_linear_done(&l->qkv);
-    eh_par_for(m->threads, eh_row_blocks(f->b->n_tok), rotate_block, f);
+    eh_linear_done(&l->linear[EH_LINEAR_QKV]);
+    eh_par_for(s->threads, eh_row_blocks(f->b->n_tok), rotate_block, f);
     if (f->cache != NULL)
         store_cache(f);
     const eh_attention a = eh_pass_attention(f);
-    if ((rc = eh_attention_run(&a, m->threads, &m->scratch, err)) < 0)
+    if ((rc = eh_attention_run(&a, s->threads, &s->scratch, err)) < 0)
         return rc;
     return f->see_code < 0 ? eh_fail(err, f->see_code, "%s", f->see_err.text) : EH_OK;
 }
 
 int eh_layer_project(eh_pass *f, eh_err *err)
 {
-    eh_linear *l = &f->m->layer[f->layer].o;
+    eh_linear *l = &f->s->layer[f->layer].linear[EH_LINEAR_O];
     int rc;
     f->to = l->precision;
-    eh_par_for(f->m->threads, eh_row_blocks(f->n_live), head_out_block, f);
-    if ((rc = eh_linear_need(f->m, l, err)) < 0 || (rc = eh_linear_run(f->m, l, f->h, f->n_live, f->delta, err)) < 0)
+    eh_par_for(f->s->threads, eh_row_blocks(f->n_live), head_out_block, f);
+    if ((rc = eh_linear_need(f->s, l, err)) < 0 || (rc = eh_linear_run(f->s, l, f->h, f->n_live, f->delta, err)) < 0)
         return rc;
     eh_linear_done(l);
     f->has_delta = true;
@@ -288,7 +288,7 @@ int eh_layer_project(eh_pass *f, eh_err *err)
 
 static int attention(eh_pass *f, eh_err *err)
 {
-    const eh_config *c = &f->m->config;
+    const eh_config *c = &f->s->m->config;
     const int64_t d_q = c->n_head * c->d_head;
     int rc = eh_layer_attend(f, err);
     if (rc < 0 || (rc = eh_pass_show(f, EH_SITE_HEAD_OUT, f->layer, 0, f->b->n_tok, d_q, f->a, NULL, err)) < 0)
@@ -303,22 +303,22 @@ static void gate_block(void *ctx, int64_t block, int worker)
 {
     (void)worker;
     const eh_pass *f = ctx;
-    const int64_t d = f->m->config.d_ff;
+    const int64_t d = f->s->m->config.d_ff;
     for (int64_t i = block * EH_ROW_BLOCK; i < eh_row_block_end(block, f->n_row); i++)
-        f->m->simd->silu_mul(f->gu + i * 2 * d, f->gu + i * 2 * d + d, d, f->act + i * d);
+        f->s->simd->silu_mul(f->gu + i * 2 * d, f->gu + i * 2 * d + d, d, f->act + i * d);
 }
 
 void eh_layer_act(eh_pass *f)
 {
-    eh_par_for(f->m->threads, eh_row_blocks(f->n_row), gate_block, f);
+    eh_par_for(f->s->threads, eh_row_blocks(f->n_row), gate_block, f);
 }
 
 int eh_layer_gate(eh_pass *f, eh_err *err)
 {
-    eh_linear *l = &f->m->layer[f->layer].gate_up;
-    const int64_t at = f->first * f->m->config.d_model;
+    eh_linear *l = &f->s->layer[f->layer].linear[EH_LINEAR_UP];
+    const int64_t at = f->first * f->s->m->config.d_model;
     const void *h = (const char *)f->h + at * (l->precision == EH_BF16 ? 2 : 4);
-    const int rc = eh_linear_run(f->m, l, h, f->n_row, f->gu, err);
+    const int rc = eh_linear_run(f->s, l, h, f->n_row, f->gu, err);
     if (rc == EH_OK)
         eh_layer_act(f);
     return rc;
@@ -328,20 +328,21 @@ static void act_block(void *ctx, int64_t block, int worker)
 {
     (void)worker;
     const eh_pass *f = ctx;
-    const int64_t d = f->m->config.d_ff;
+    const int64_t d = f->s->m->config.d_ff;
     const int64_t from = block * EH_ROW_BLOCK, to = eh_row_block_end(block, f->n_row);
-    f->m->simd->to_bf16(f->act + from * d, (to - from) * d, f->act_h + from * d);
+    f->s->simd->to_bf16(f->act + from * d, (to - from) * d, f->act_h + from * d);
 }
 
 static int mlp(eh_pass *f, eh_err *err)
 {
-    eh_model *m = f->m;
-    const eh_config *c = &m->config;
-    eh_layer *l = &m->layer[f->layer];
-    const bool bf16 = l->down.precision == EH_BF16; /* and gate_up's */
+    eh_session *s = f->s;
+    const eh_config *c = &s->m->config;
+    eh_session_layer *l = &s->layer[f->layer];
+    const bool bf16 = l->linear[EH_LINEAR_DOWN].precision == EH_BF16; /* and gate_up's */
     int rc;
-    if ((rc = eh_pass_norm(f, l->mlp_norm, l->gate_up.precision, "MLP", err)) < 0 ||
-        (rc = eh_linear_need(m, &l->gate_up, err)) < 0 || (rc = eh_linear_need(m, &l->down, err)) < 0)
+    if ((rc = eh_pass_norm(f, l->norm[EH_NORM_MLP], l->linear[EH_LINEAR_UP].precision, "MLP", err)) < 0 ||
+        (rc = eh_linear_need(s, &l->linear[EH_LINEAR_UP], err)) < 0 ||
+            (rc = eh_linear_need(s, &l->linear[EH_LINEAR_DOWN], err)) < 0)
         return rc;
     float *const kept_gu = f->kept != NULL ? f->kept[f->layer].gu : NULL;
     if (kept_gu != NULL)
@@ -355,14 +356,15 @@ static int mlp(eh_pass *f, eh_err *err)
             (rc = eh_pass_show(f, EH_SITE_NEURON, f->layer, f->first, f->n_row, c->d_ff, f->act, NULL, err)) < 0)
             return rc;
         if (bf16)
-            eh_par_for(m->threads, eh_row_blocks(f->n_row), act_block, f);
-        rc = eh_linear_run(m, &l->down, bf16 ? (const void *)f->act_h : (const void *)f->act, f->n_row, f->delta + at,
+            eh_par_for(s->threads, eh_row_blocks(f->n_row), act_block, f);
+        rc = eh_linear_run(s, &l->linear[EH_LINEAR_DOWN], bf16 ? (const void *)f->act_h : (const void *)f->act,
+                           f->n_row, f->delta + at,
                            err);
         if (rc < 0)
             return rc;
     }
-    eh_linear_done(&l->gate_up);
-    eh_linear_done(&l->down);
+    eh_linear_done(&l->linear[EH_LINEAR_UP]);
+    eh_linear_done(&l->linear[EH_LINEAR_DOWN]);
     f->has_delta = true;
     return EH_OK;
 }
@@ -371,54 +373,53 @@ static void add_block(void *ctx, int64_t block, int worker)
 {
     (void)worker;
     const eh_pass *f = ctx;
-    const int64_t d = f->m->config.d_model;
+    const int64_t d = f->s->m->config.d_model;
     const int64_t from = block * EH_ROW_BLOCK, to = eh_row_block_end(block, f->n_live);
-    f->m->simd->add(f->x + from * d, f->delta + from * d, (to - from) * d);
+    f->s->simd->add(f->x + from * d, f->delta + from * d, (to - from) * d);
 }
 
 static void embed_block(void *ctx, int64_t block, int worker)
 {
     (void)worker;
     const eh_pass *f = ctx;
-    const int64_t d = f->m->config.d_model;
-    const float *own = f->m->own_embed;
+    const int64_t d = f->s->m->config.d_model;
+    const float *own = f->s->own_embed;
     for (int64_t i = block * EH_ROW_BLOCK; i < eh_row_block_end(block, f->b->n_tok); i++)
         if (own != NULL)
             memcpy(f->x + i * d, own + f->b->tok[i] * d, (size_t)d * sizeof *own);
         else
-            eh_tensor_rows(f->m->embed, f->b->tok[i], 1, f->x + i * d);
+            eh_tensor_rows(f->s->m->embed, f->b->tok[i], 1, f->x + i * d);
 }
 
 /* Asks the system to read a layer's weights ahead, unless they are packed already. */
-static void read_ahead(const eh_model *m, int64_t layer)
+static void read_ahead(const eh_session *s, int64_t layer)
 {
-    if (layer >= m->config.n_layer)
+    if (layer >= s->m->config.n_layer)
         return;
-    const eh_linear *all[] = {&m->layer[layer].qkv, &m->layer[layer].o, &m->layer[layer].gate_up,
-                              &m->layer[layer].down};
-    for (int i = 0; i < 4; i++)
-        if (all[i]->packed == NULL)
-            for (int p = 0; p < all[i]->n_part; p++)
-                eh_weights_will_need(m->weights, all[i]->part[p]);
+    for (int k = 0; k < EH_N_LINEAR; k++) {
+        const eh_linear *l = &s->layer[layer].linear[k];
+        for (int p = 0; l->packed == NULL && p < l->of->n_part; p++)
+            eh_weights_will_need(s->m->weights, l->of->part[p]);
+    }
 }
 
 int eh_pass_room(eh_pass *f, eh_err *err)
 {
-    eh_model *m = f->m;
-    const eh_config *c = &m->config;
-    eh_arena *s = &m->scratch;
+    eh_session *s = f->s;
+    const eh_config *c = &s->m->config;
+    eh_arena *room = &s->scratch;
     const int64_t n = f->b->n_tok, n_mlp = n < EH_MLP_ROWS ? n : EH_MLP_ROWS;
     const int64_t d_q = c->n_head * c->d_head;
     const int64_t wide = c->d_model > d_q ? c->d_model : d_q;
-    const bool bf16 = m->precision == EH_BF16;
-    f->delta = eh_new_raw(s, float, n * c->d_model);
-    f->h = eh_new_raw(s, float, n * wide); /* a bf16 model has f32 products, too */
-    f->qkv = eh_new_raw(s, float, n * eh_d_qkv(c));
-    f->a = eh_new_raw(s, float, n * d_q);
-    f->gu = eh_new_raw(s, float, n_mlp * 2 * c->d_ff);
-    f->act = eh_new_raw(s, float, n_mlp * c->d_ff);
-    f->act_h = eh_new_raw(s, uint16_t, bf16 ? n_mlp * c->d_ff : 0);
-    f->row = eh_new_raw(s, float, m->threads * c->d_model);
+    const bool bf16 = s->precision == EH_BF16;
+    f->delta = eh_new_raw(room, float, n * c->d_model);
+    f->h = eh_new_raw(room, float, n * wide); /* a bf16 model has f32 products, too */
+    f->qkv = eh_new_raw(room, float, n * eh_d_qkv(c));
+    f->a = eh_new_raw(room, float, n * d_q);
+    f->gu = eh_new_raw(room, float, n_mlp * 2 * c->d_ff);
+    f->act = eh_new_raw(room, float, n_mlp * c->d_ff);
+    f->act_h = eh_new_raw(room, uint16_t, bf16 ? n_mlp * c->d_ff : 0);
+    f->row = eh_new_raw(room, float, s->threads * c->d_model);
     if (!f->delta || !f->h || !f->qkv || !f->a || !f->gu || !f->act || !f->act_h || !f->row)
         return eh_fail(err, EH_ENOMEM, "no memory for a batch of %lld tokens; a smaller --batch-tokens needs less",
                        (long long)n);
@@ -430,7 +431,7 @@ static int mark_answers(eh_pass *f, eh_err *err)
     f->see_prob = wanted(f, EH_SITE_PROB);
     if (!wanted(f, EH_SITE_ANSWER_PROB))
         return EH_OK;
-    bool *is_answer = eh_new(&f->m->scratch, bool, f->b->n_tok);
+    bool *is_answer = eh_new(&f->s->scratch, bool, f->b->n_tok);
     if (is_answer == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for the answers of %lld requests", (long long)f->b->n_request);
     for (int64_t i = 0; i < f->b->n_request; i++)
@@ -439,26 +440,26 @@ static int mark_answers(eh_pass *f, eh_err *err)
     return EH_OK;
 }
 
-static int forward(eh_model *m, const eh_batch *b, eh_cache *cache, const eh_kept *kept, const eh_observer *observer,
+static int forward(eh_session *s, const eh_batch *b, eh_cache *cache, const eh_kept *kept, const eh_observer *observer,
                    int n_observer, float *x, eh_err *err)
 {
-    eh_pass f = {.m = m, .b = b, .cache = cache, .kept = kept, .observer = observer, .n_observer = n_observer,
+    eh_pass f = {.s = s, .b = b, .cache = cache, .kept = kept, .observer = observer, .n_observer = n_observer,
                  .n_live = b->n_tok, .x = x};
     atomic_store(&f.bad_row, -1);
-    const eh_arena_mark mark = eh_arena_here(&m->scratch);
-    int rc = eh_model_need_rope(m, b->deepest + 1, err);
+    const eh_arena_mark mark = eh_arena_here(&s->scratch);
+    int rc = eh_session_need_rope(s, b->deepest + 1, err);
     if (rc < 0 || (rc = eh_pass_room(&f, err)) < 0 || (rc = mark_answers(&f, err)) < 0)
         goto done;
-    eh_par_for(m->threads, eh_row_blocks(b->n_tok), embed_block, &f);
+    eh_par_for(s->threads, eh_row_blocks(b->n_tok), embed_block, &f);
     if ((rc = eh_pass_show(&f, EH_SITE_START, -1, 0, b->n_tok, 0, NULL, NULL, err)) < 0)
         goto done;
-    if ((rc = eh_pass_show(&f, EH_SITE_RESID, -1, 0, b->n_tok, m->config.d_model, x, NULL, err)) < 0)
+    if ((rc = eh_pass_show(&f, EH_SITE_RESID, -1, 0, b->n_tok, s->m->config.d_model, x, NULL, err)) < 0)
         goto done;
     const bool show_resid = wanted(&f, EH_SITE_RESID);
     const eh_pass room = f;
-    read_ahead(m, 0);
-    for (f.layer = 0; f.layer < m->config.n_layer; f.layer++) {
-        read_ahead(m, f.layer + 1);
+    read_ahead(s, 0);
+    for (f.layer = 0; f.layer < s->m->config.n_layer; f.layer++) {
+        read_ahead(s, f.layer + 1);
         const eh_kept *k = kept != NULL && kept[f.layer].gu != NULL ? &kept[f.layer] : NULL;
         f.qkv = k != NULL ? k->qkv : room.qkv;
         f.raw = k != NULL ? k->raw : NULL;
@@ -467,43 +468,43 @@ static int forward(eh_model *m, const eh_batch *b, eh_cache *cache, const eh_kep
         if ((rc = attention(&f, err)) < 0 || (rc = mlp(&f, err)) < 0)
             goto done;
         /* The next norm adds what is pending as it goes; who looks at the stream cannot wait for it. */
-        if (show_resid || f.layer == m->config.n_layer - 1) {
-            eh_par_for(m->threads, eh_row_blocks(f.n_live), add_block, &f);
+        if (show_resid || f.layer == s->m->config.n_layer - 1) {
+            eh_par_for(s->threads, eh_row_blocks(f.n_live), add_block, &f);
             f.has_delta = false;
-            if ((rc = eh_pass_show(&f, EH_SITE_RESID, f.layer, 0, b->n_tok, m->config.d_model, x, NULL, err)) < 0)
+            if ((rc = eh_pass_show(&f, EH_SITE_RESID, f.layer, 0, b->n_tok, s->m->config.d_model, x, NULL, err)) < 0)
                 goto done;
         }
     }
     if (show_resid || wanted(&f, EH_SITE_NEURON))
         keep_asked(&f, NULL, 0);
-    m->n_computed += b->n_tok;
+    s->n_computed += b->n_tok;
 done:
-    eh_arena_rewind(&m->scratch, mark);
+    eh_arena_rewind(&s->scratch, mark);
     return rc;
 }
 
-int eh_forward(eh_model *m, const eh_batch *b, eh_cache *cache, const eh_observer *observer, int n_observer, float *x,
+int eh_forward(eh_session *s, const eh_batch *b, eh_cache *cache, const eh_observer *observer, int n_observer, float *x,
                eh_err *err)
 {
-    return forward(m, b, cache, NULL, observer, n_observer, x, err);
+    return forward(s, b, cache, NULL, observer, n_observer, x, err);
 }
 
-int eh_forward_kept(eh_model *m, const eh_batch *b, const eh_kept *kept, const eh_observer *observer, int n_observer,
+int eh_forward_kept(eh_session *s, const eh_batch *b, const eh_kept *kept, const eh_observer *observer, int n_observer,
                     float *x, eh_err *err)
 {
-    return forward(m, b, NULL, kept, observer, n_observer, x, err);
+    return forward(s, b, NULL, kept, observer, n_observer, x, err);
 }
 
 /* ---- The head --------------------------------------------------------------------------------------- */
 
-int eh_head_run(eh_model *m, const float *x, int64_t n_ask, eh_logits_see *see, void *ctx, eh_err *err)
+int eh_head_run(eh_session *s, const float *x, int64_t n_ask, eh_logits_see *see, void *ctx, eh_err *err)
 {
-    const int64_t d = m->config.d_model;
+    const int64_t d = s->m->config.d_model;
     const int64_t n_rows = n_ask < HEAD_ROWS ? n_ask : HEAD_ROWS;
-    const eh_arena_mark mark = eh_arena_here(&m->scratch);
-    float *h = eh_new_raw(&m->scratch, float, n_ask * d);
-    float *row = eh_new_raw(&m->scratch, float, d);
-    float *logits = eh_new_raw(&m->scratch, float, n_rows * EH_HEAD_SLICE);
+    const eh_arena_mark mark = eh_arena_here(&s->scratch);
+    float *h = eh_new_raw(&s->scratch, float, n_ask * d);
+    float *row = eh_new_raw(&s->scratch, float, d);
+    float *logits = eh_new_raw(&s->scratch, float, n_rows * EH_HEAD_SLICE);
     int rc = EH_OK;
     if (h == NULL || row == NULL || logits == NULL) {
         rc = eh_fail(err, EH_ENOMEM, "no memory for the logits of %lld positions", (long long)n_ask);
@@ -511,26 +512,26 @@ int eh_head_run(eh_model *m, const float *x, int64_t n_ask, eh_logits_see *see, 
     }
     for (int64_t i = 0; i < n_ask; i++) {
         memcpy(row, x + i * d, (size_t)d * sizeof *row);
-        if (!isfinite(m->simd->norm(row, NULL, m->final_norm, d, m->config.norm_eps, h + i * d))) {
+        if (!isfinite(s->simd->norm(row, NULL, s->final_norm, d, s->m->config.norm_eps, h + i * d))) {
             rc = eh_fail(err, EH_ENUMERIC, "final norm: the residual stream is not finite after layer %lld",
-                         (long long)m->config.n_layer - 1);
+                         (long long)s->m->config.n_layer - 1);
             goto done;
         }
     }
-    for (int64_t s = 0; s < m->n_head_slice; s++) {
-        eh_linear *slice = &m->head[s];
-        if ((rc = eh_linear_need(m, slice, err)) < 0)
+    for (int64_t i = 0; i < s->m->n_head_slice; i++) {
+        eh_linear *slice = &s->head[i];
+        if ((rc = eh_linear_need(s, slice, err)) < 0)
             goto done;
         for (int64_t first = 0; first < n_ask; first += HEAD_ROWS) {
             const int64_t n = n_ask - first < HEAD_ROWS ? n_ask - first : HEAD_ROWS;
-            if ((rc = eh_linear_run(m, slice, h + first * d, n, logits, err)) < 0)
+            if ((rc = eh_linear_run(s, slice, h + first * d, n, logits, err)) < 0)
                 goto done;
-            see(ctx, first, n, slice->first, slice->n_out, logits);
+            see(ctx, first, n, slice->of->first, slice->n_out, logits);
         }
         eh_linear_done(slice);
     }
 done:
-    eh_arena_rewind(&m->scratch, mark);
+    eh_arena_rewind(&s->scratch, mark);
     return rc;
 }
 
@@ -562,8 +563,8 @@ static void copy_slice(void *ctx, int64_t first, int64_t n_row, int64_t from, in
         memcpy(j->out + (first + i) * j->n_vocab + from, logits + i * n, (size_t)n * sizeof *logits);
 }
 
-int eh_head_copy(eh_model *m, const float *x, int64_t n_ask, float *out, eh_err *err)
+int eh_head_copy(eh_session *s, const float *x, int64_t n_ask, float *out, eh_err *err)
 {
-    copy_job j = {out, m->config.n_vocab};
-    return eh_head_run(m, x, n_ask, copy_slice, &j, err);
+    copy_job j = {out, s->m->config.n_vocab};
+    return eh_head_run(s, x, n_ask, copy_slice, &j, err);
 }

@@ -11,7 +11,7 @@
 #define EH_MODEL_FORWARD_H
 
 #include "model/batch.h"
-#include "model/model.h"
+#include "model/session.h"
 
 /* Keys and values of sequences that go on: a segment whose `cache` is s continues sequence s. */
 typedef struct eh_cache {
@@ -19,12 +19,12 @@ typedef struct eh_cache {
     float **k, **v;      /* [n_layer * n_seq], each [room, n_kv * d_head] */
 } eh_cache;
 
-int eh_cache_init(eh_cache *c, const eh_model *m, int64_t n_seq, int64_t room, eh_err *err);
-void eh_cache_clear(eh_cache *c, const eh_model *m);
+int eh_cache_init(eh_cache *c, const eh_session *s, int64_t n_seq, int64_t room, eh_err *err);
+void eh_cache_clear(eh_cache *c, const eh_session *s);
 
 /* The residual stream after the last layer, of the rows in b->ask, into the first n_ask rows of
  * x [n_tok, d_model]. Scratch comes from m->scratch. */
-int eh_forward(eh_model *m, const eh_batch *b, eh_cache *cache, const eh_observer *observer, int n_observer, float *x,
+int eh_forward(eh_session *s, const eh_batch *b, eh_cache *cache, const eh_observer *observer, int n_observer, float *x,
                eh_err *err);
 
 /* One piece of logits: rows first..first+n_row-1 of those asked for, vocabulary from..from+n-1.
@@ -32,12 +32,12 @@ int eh_forward(eh_model *m, const eh_batch *b, eh_cache *cache, const eh_observe
 typedef void eh_logits_see(void *ctx, int64_t first, int64_t n_row, int64_t from, int64_t n, float *logits);
 
 /* Final norm and output head for x [n_ask, d_model]. */
-int eh_head_run(eh_model *m, const float *x, int64_t n_ask, eh_logits_see *see, void *ctx, eh_err *err);
+int eh_head_run(eh_session *s, const float *x, int64_t n_ask, eh_logits_see *see, void *ctx, eh_err *err);
 /* The same, whole: out [n_ask, n_vocab]. */
-int eh_head_copy(eh_model *m, const float *x, int64_t n_ask, float *out, eh_err *err);
+int eh_head_copy(eh_session *s, const float *x, int64_t n_ask, float *out, eh_err *err);
 
 /* eh_logits, of the tokens from `first` on: out [n_tok - first, n_vocab], 0 <= first < n_tok. */
-int eh_logits_from(eh_model *m, const int32_t *tok, int64_t n_tok, int64_t first, float *out, eh_err *err);
+int eh_logits_from(eh_session *s, const int32_t *tok, int64_t n_tok, int64_t first, float *out, eh_err *err);
 
 /* Log-softmax over a vocabulary that comes in slices: adds logits [n] of tokens from..from+n-1, from = 0 first. */
 typedef struct eh_softmax_row {

@@ -22,7 +22,7 @@ typedef struct sequence {
 } sequence;
 
 typedef struct group {
-    eh_model *m;
+    eh_session *s;
     const eh_sampling *sampling;
     eh_cache cache;
     sequence *seq; /* [n_seq] */
@@ -75,7 +75,7 @@ static int32_t pop(int32_t *heap, int64_t *size, const double *p)
  */
 static int32_t sample(group *g, sequence *s, const float *logits)
 {
-    const int64_t n = g->m->config.n_vocab;
+    const int64_t n = g->s->m->config.n_vocab;
     const int64_t k = g->sampling->top_k > 0 && g->sampling->top_k < n ? g->sampling->top_k : n;
     const double share = g->sampling->top_p > 0.0 ? g->sampling->top_p : 1.0;
     const double u = eh_rng_double(&s->rng);
@@ -117,10 +117,10 @@ static int32_t sample(group *g, sequence *s, const float *logits)
     return g->heap[n - n_kept];
 }
 
-static bool ends(const eh_model *m, int32_t tok)
+static bool ends(const eh_session *s, int32_t tok)
 {
-    for (int i = 0; i < m->config.n_eos; i++)
-        if (m->config.eos_list[i] == tok)
+    for (int i = 0; i < s->m->config.n_eos; i++)
+        if (s->m->config.eos_list[i] == tok)
             return true;
     return false;
 }
@@ -129,19 +129,19 @@ static bool ends(const eh_model *m, int32_t tok)
 static int choose(group *g, sequence *s, const float *logits, eh_err *err)
 {
     int64_t top;
-    const double lse = g->m->simd->logsumexp(logits, g->m->config.n_vocab, &top);
+    const double lse = g->s->simd->logsumexp(logits, g->s->m->config.n_vocab, &top);
     if (!isfinite(lse))
         return eh_fail(err, EH_ENUMERIC, "prompt %lld: the logits after %lld tokens are not finite",
                        (long long)s->prompt, (long long)s->n_cached);
     const int32_t tok = g->sampling->temperature > 0.0 ? sample(g, s, logits) : (int32_t)top;
-    if (!g->sampling->ignore_eos && ends(g->m, tok)) {
+    if (!g->sampling->ignore_eos && ends(g->s, tok)) {
         s->out->ended = s->done = true;
         return EH_OK;
     }
     s->out->logprob += (double)logits[tok] - lse;
     s->out->tok[s->out->n_tok++] = tok;
     s->last = tok;
-    if (s->out->n_tok == g->sampling->max_new || s->n_cached + 1 > g->m->config.n_ctx)
+    if (s->out->n_tok == g->sampling->max_new || s->n_cached + 1 > g->s->m->config.n_ctx)
         s->done = true;
     if (g->see != NULL && g->see(g->see_ctx, s->prompt, s->sample, tok) != 0)
         return eh_fail(err, EH_ESTOP, "stopped on request");
@@ -152,20 +152,20 @@ static int choose(group *g, sequence *s, const float *logits, eh_err *err)
 static int run_stretches(group *g, const int64_t *which, int64_t n, const int32_t *const *tok, const int64_t *n_tok,
                          eh_err *err)
 {
-    eh_model *m = g->m;
-    eh_arena *s = &m->scratch;
-    const eh_arena_mark mark = eh_arena_here(s);
+    eh_session *s = g->s;
+    eh_arena *room = &s->scratch;
+    const eh_arena_mark mark = eh_arena_here(room);
     int64_t total = 0;
     for (int64_t i = 0; i < n; i++)
         total += n_tok[i];
     eh_batch b = {
-        .tok = eh_new_raw(s, int32_t, total),
-        .depth = eh_new_raw(s, int32_t, total),
-        .segment_of = eh_new_raw(s, int32_t, total),
-        .segment = eh_new_raw(s, eh_segment, n),
-        .ask = eh_new_raw(s, int64_t, n),
+        .tok = eh_new_raw(room, int32_t, total),
+        .depth = eh_new_raw(room, int32_t, total),
+        .segment_of = eh_new_raw(room, int32_t, total),
+        .segment = eh_new_raw(room, eh_segment, n),
+        .ask = eh_new_raw(room, int64_t, n),
     };
-    float *x = eh_new_raw(s, float, total * m->config.d_model);
+    float *x = eh_new_raw(room, float, total * s->m->config.d_model);
     int rc = EH_OK;
     if (!b.tok || !b.depth || !b.segment_of || !b.segment || !b.ask || !x)
         rc = eh_fail(err, EH_ENOMEM, "no memory to generate with %lld tokens", (long long)total);
@@ -184,17 +184,17 @@ static int run_stretches(group *g, const int64_t *which, int64_t n, const int32_
         b.n_segment++;
     }
     if (rc == EH_OK)
-        rc = eh_forward(m, &b, &g->cache, NULL, 0, x, err);
+        rc = eh_forward(s, &b, &g->cache, NULL, 0, x, err);
     if (rc == EH_OK)
-        rc = eh_head_copy(m, x, b.n_ask, g->logits, err);
-    eh_arena_rewind(s, mark);
+        rc = eh_head_copy(s, x, b.n_ask, g->logits, err);
+    eh_arena_rewind(room, mark);
     return rc;
 }
 
 /* The prompts' keys and values, once each, then copied to their other samples. */
 static int prefill(group *g, const eh_request *prompt, int64_t n_sample, eh_err *err)
 {
-    const eh_config *c = &g->m->config;
+    const eh_config *c = &g->s->m->config;
     const size_t width = (size_t)(c->n_kv * c->d_head) * sizeof(float);
     for (int64_t i = 0; i < g->n_seq; i += n_sample) {
         const eh_request *r = &prompt[g->seq[i].prompt];
@@ -218,10 +218,10 @@ static int prefill(group *g, const eh_request *prompt, int64_t n_sample, eh_err 
 
 static int step_all(group *g, eh_err *err)
 {
-    const eh_arena_mark mark = eh_arena_here(&g->m->scratch);
-    int64_t *which = eh_new_raw(&g->m->scratch, int64_t, g->n_seq);
-    int64_t *one = eh_new_raw(&g->m->scratch, int64_t, g->n_seq);
-    const int32_t **tok = (const int32_t **)eh_arena_raw(&g->m->scratch, g->n_seq, (int64_t)sizeof *tok);
+    const eh_arena_mark mark = eh_arena_here(&g->s->scratch);
+    int64_t *which = eh_new_raw(&g->s->scratch, int64_t, g->n_seq);
+    int64_t *one = eh_new_raw(&g->s->scratch, int64_t, g->n_seq);
+    const int32_t **tok = (const int32_t **)eh_arena_raw(&g->s->scratch, g->n_seq, (int64_t)sizeof *tok);
     int rc = EH_OK;
     if (which == NULL || one == NULL || tok == NULL)
         rc = eh_fail(err, EH_ENOMEM, "no memory for %lld sequences", (long long)g->n_seq);
@@ -237,51 +237,52 @@ static int step_all(group *g, eh_err *err)
             break;
         rc = run_stretches(g, which, n, tok, one, err);
         for (int64_t i = 0; i < n && rc == EH_OK; i++)
-            rc = choose(g, &g->seq[which[i]], g->logits + i * g->m->config.n_vocab, err);
+            rc = choose(g, &g->seq[which[i]], g->logits + i * g->s->m->config.n_vocab, err);
     }
-    eh_arena_rewind(&g->m->scratch, mark);
+    eh_arena_rewind(&g->s->scratch, mark);
     return rc;
 }
 
-static int check_call(const eh_model *m, const eh_request *prompt, int64_t n_prompt, int64_t n_sample,
+static int check_call(const eh_session *s, const eh_request *prompt, int64_t n_prompt, int64_t n_sample,
                       const eh_sampling *sampling, eh_err *err)
 {
-    if (n_sample < 1 || n_sample > SEQUENCES || sampling->max_new < 1 || sampling->max_new > m->config.n_ctx)
+    if (n_sample < 1 || n_sample > SEQUENCES || sampling->max_new < 1 || sampling->max_new > s->m->config.n_ctx)
         return eh_fail(err, EH_EINVAL, "%lld samples of %lld tokens; wanted 1 to %d, and 1 to the context of %lld",
-                       (long long)n_sample, (long long)sampling->max_new, SEQUENCES, (long long)m->config.n_ctx);
-    if (!(sampling->temperature >= 0.0 && sampling->temperature <= 1000.0) || !(sampling->top_p >= 0.0 && sampling->top_p <= 1.0) ||
+                       (long long)n_sample, (long long)sampling->max_new, SEQUENCES, (long long)s->m->config.n_ctx);
+    if (!(sampling->temperature >= 0.0 && sampling->temperature <= 1000.0) ||
+        !(sampling->top_p >= 0.0 && sampling->top_p <= 1.0) ||
         sampling->top_k < 0)
         return eh_fail(err, EH_EINVAL, "temperature %g, top_p %g, top_k %lld; wanted 0 to 1000, 0 to 1, not negative",
                        sampling->temperature, sampling->top_p, (long long)sampling->top_k);
     for (int64_t i = 0; i < n_prompt; i++) {
         if (prompt[i].n_tok < 1)
             return eh_fail(err, EH_EINVAL, "prompt %lld has no token", (long long)i);
-        if (prompt[i].n_tok > m->config.n_ctx)
+        if (prompt[i].n_tok > s->m->config.n_ctx)
             return eh_fail(err, EH_ERANGE, "prompt %lld: %lld tokens; the model's context is %lld", (long long)i,
-                           (long long)prompt[i].n_tok, (long long)m->config.n_ctx);
+                           (long long)prompt[i].n_tok, (long long)s->m->config.n_ctx);
         for (int64_t t = 0; t < prompt[i].n_tok; t++)
-            if (prompt[i].tok[t] < 0 || prompt[i].tok[t] >= m->config.n_vocab)
+            if (prompt[i].tok[t] < 0 || prompt[i].tok[t] >= s->m->config.n_vocab)
                 return eh_fail(err, EH_EINVAL, "prompt %lld: token %lld is %d; the vocabulary has 0 to %lld",
-                               (long long)i, (long long)t, prompt[i].tok[t], (long long)m->config.n_vocab - 1);
+                               (long long)i, (long long)t, prompt[i].tok[t], (long long)s->m->config.n_vocab - 1);
     }
     return EH_OK;
 }
 
 /* Prompts first..end-1 with all their samples. */
-static int run_group(eh_model *m, const eh_request *prompt, int64_t first, int64_t end, int64_t n_sample,
+static int run_group(eh_session *s, const eh_request *prompt, int64_t first, int64_t end, int64_t n_sample,
                      const eh_sampling *sampling, eh_token_see *see, void *ctx, eh_generated *out, eh_err *err)
 {
-    const int64_t n_vocab = m->config.n_vocab;
+    const int64_t n_vocab = s->m->config.n_vocab;
     int64_t longest = 0;
     for (int64_t i = first; i < end; i++)
         if (prompt[i].n_tok > longest)
             longest = prompt[i].n_tok;
     int64_t room = longest + sampling->max_new;
-    if (room > m->config.n_ctx)
-        room = m->config.n_ctx;
-    group g = {.m = m, .sampling = sampling, .n_seq = (end - first) * n_sample, .see = see, .see_ctx = ctx};
+    if (room > s->m->config.n_ctx)
+        room = s->m->config.n_ctx;
+    group g = {.s = s, .sampling = sampling, .n_seq = (end - first) * n_sample, .see = see, .see_ctx = ctx};
     eh_arena arena = {0};
-    int rc = eh_cache_init(&g.cache, m, g.n_seq, room, err);
+    int rc = eh_cache_init(&g.cache, s, g.n_seq, room, err);
     if (rc < 0)
         return rc;
     g.seq = eh_new(&arena, sequence, g.n_seq);
@@ -293,27 +294,28 @@ static int run_group(eh_model *m, const eh_request *prompt, int64_t first, int64
         goto done;
     }
     for (int64_t i = 0; i < g.n_seq; i++) {
-        const int64_t p = first + i / n_sample, s = i % n_sample;
+        const int64_t p = first + i / n_sample, k = i % n_sample;
         g.seq[i] = (sequence){
             .prompt = p,
-            .sample = s,
-            .out = &out[p * n_sample + s],
-            .rng = eh_rng_at(sampling->seed, "generate", (uint64_t)p << 20 | (uint64_t)s),
+            .sample = k,
+            .out = &out[p * n_sample + k],
+            .rng = eh_rng_at(sampling->seed, "generate", (uint64_t)p << 20 | (uint64_t)k),
         };
     }
     rc = prefill(&g, prompt, n_sample, err);
     if (rc == EH_OK)
         rc = step_all(&g, err);
 done:
-    eh_cache_clear(&g.cache, m);
+    eh_cache_clear(&g.cache, s);
     eh_arena_clear(&arena);
     return rc;
 }
 
-int eh_generate(eh_model *m, const eh_request *prompt, int64_t n_prompt, int64_t n_sample, const eh_sampling *sampling,
+int eh_generate(eh_session *s, const eh_request *prompt, int64_t n_prompt, int64_t n_sample,
+                const eh_sampling *sampling,
                 eh_token_see *see, void *ctx, eh_generated *out, eh_err *err)
 {
-    int rc = check_call(m, prompt, n_prompt, n_sample, sampling, err);
+    int rc = check_call(s, prompt, n_prompt, n_sample, sampling, err);
     if (rc < 0)
         return rc;
     const int64_t n = n_prompt * n_sample;
@@ -324,7 +326,7 @@ int eh_generate(eh_model *m, const eh_request *prompt, int64_t n_prompt, int64_t
         if (out[i].tok == NULL)
             rc = eh_fail(err, EH_ENOMEM, "no memory for %lld continuations", (long long)n);
     }
-    eh_model_plan_memory(m, m->memory_given ? m->memory : -1); /* every step needs every layer */
+    eh_session_plan_memory(s, s->memory_given ? s->memory : -1); /* every step needs every layer */
     for (int64_t first = 0; first < n_prompt && rc == EH_OK;) {
         int64_t end = first, positions = 0;
         while (end < n_prompt && (end == first || ((end - first + 1) * n_sample <= SEQUENCES &&
@@ -332,10 +334,10 @@ int eh_generate(eh_model *m, const eh_request *prompt, int64_t n_prompt, int64_t
             positions += n_sample * (prompt[end].n_tok + sampling->max_new);
             end++;
         }
-        rc = run_group(m, prompt, first, end, n_sample, sampling, see, ctx, out, err);
+        rc = run_group(s, prompt, first, end, n_sample, sampling, see, ctx, out, err);
         first = end;
     }
-    eh_model_plan_memory(m, m->memory);
+    eh_session_plan_memory(s, s->memory);
     if (rc < 0)
         for (int64_t i = 0; i < n; i++) {
             eh_free(out[i].tok);

@@ -24,7 +24,7 @@ typedef struct eh_kept {
 } eh_kept;
 
 typedef struct eh_pass {
-    eh_model *m;
+    eh_session *s;
     const eh_batch *b;
     eh_cache *cache;
     const eh_kept *kept; /* [n_layer] where the forward pass puts it; or NULL */
@@ -86,7 +86,7 @@ int eh_layer_project(eh_pass *f, eh_err *err); /* a -> delta, pending; h is over
 int eh_layer_gate(eh_pass *f, eh_err *err);    /* rows first..first+n_row-1 of h -> gu, act; gate_up is packed */
 void eh_layer_act(eh_pass *f);                 /* only gu -> act */
 /* eh_forward without a cache that also fills `kept`. All rows are live in all layers if an observer sees the stream. */
-int eh_forward_kept(eh_model *m, const eh_batch *b, const eh_kept *kept, const eh_observer *observer, int n_observer,
+int eh_forward_kept(eh_session *s, const eh_batch *b, const eh_kept *kept, const eh_observer *observer, int n_observer,
                     float *x, eh_err *err);
 
 #endif

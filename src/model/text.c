@@ -91,7 +91,8 @@ static int open_folder(eh_model *m, eh_err *err)
 int eh_model_open_tokenizer(eh_model *m, eh_err *err)
 {
     eh_err trouble;
-    const int rc = eh_weights_kind_of(m->weights) == EH_WEIGHTS_GGUF ? open_gguf(m, &trouble) : open_folder(m, &trouble);
+    const int rc = eh_weights_kind_of(m->weights) == EH_WEIGHTS_GGUF ? open_gguf(m, &trouble)
+        : open_folder(m, &trouble);
     if (rc == EH_ENOMEM)
         return eh_fail(err, rc, "%s", trouble.text);
     /* Token requests need no tokenizer: whoever needs one is told then what was wrong with it. */
@@ -100,7 +101,7 @@ int eh_model_open_tokenizer(eh_model *m, eh_err *err)
     return EH_OK;
 }
 
-static int need_tokenizer(const eh_model *m, eh_err *err)
+int eh_model_need_tokenizer(const eh_model *m, eh_err *err)
 {
     if (m->tokenizer != NULL)
         return EH_OK;
@@ -125,7 +126,7 @@ int eh_tokenize(const eh_model *m, const char *text, int64_t n, unsigned flags, 
                 eh_err *err)
 {
     eh_ids ids = {0};
-    int rc = need_tokenizer(m, err);
+    int rc = eh_model_need_tokenizer(m, err);
     if (rc == EH_OK)
         rc = eh_tokenizer_encode(m->tokenizer, (eh_str){text, n}, encode_flags(flags), &ids, err);
     if (rc == EH_OK)
@@ -138,7 +139,7 @@ int eh_detokenize(const eh_model *m, const int32_t *id, int64_t n, bool skip_spe
                   eh_err *err)
 {
     eh_buf b = {0};
-    int rc = need_tokenizer(m, err);
+    int rc = eh_model_need_tokenizer(m, err);
     if (rc == EH_OK)
         rc = eh_tokenizer_decode(m->tokenizer, id, n, skip_special, &b, err);
     if (rc == EH_OK) {
@@ -158,7 +159,7 @@ int eh_encode_pair(const eh_model *m, const char *context, int64_t n_context, co
                    int64_t n_continuation, int32_t **id, int64_t *n_id, int64_t *from, eh_err *err)
 {
     eh_ids ids = {0};
-    int rc = need_tokenizer(m, err);
+    int rc = eh_model_need_tokenizer(m, err);
     if (rc == EH_OK)
         rc = eh_pair_encode(m->tokenizer, (eh_str){context, n_context}, (eh_str){continuation, n_continuation}, -1,
                             m->config.n_ctx + 1, &ids, from, err);

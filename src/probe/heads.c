@@ -69,17 +69,17 @@ static int check_set(const eh_request *r, const eh_head_set *s, int64_t i, eh_er
     return EH_OK;
 }
 
-static int64_t n_unit(const eh_model *m)
+static int64_t n_unit(const eh_session *s)
 {
-    return m->config.n_layer * m->config.n_head;
+    return s->m->config.n_layer * s->m->config.n_head;
 }
 
-static int64_t w_blocks(const eh_model *m)
+static int64_t w_blocks(const eh_session *s)
 {
-    return (m->config.d_model + W_ROWS - 1) / W_ROWS;
+    return (s->m->config.d_model + W_ROWS - 1) / W_ROWS;
 }
 
-int eh_head_probe_start(eh_head_probe *p, const eh_model *m, const eh_request *request, const eh_head_set *set,
+int eh_head_probe_start(eh_head_probe *p, const eh_session *s, const eh_request *request, const eh_head_set *set,
                         int64_t n, eh_err *err)
 {
     for (int64_t i = 0; i < n; i++) {
@@ -87,16 +87,16 @@ int eh_head_probe_start(eh_head_probe *p, const eh_model *m, const eh_request *r
         if (rc < 0)
             return rc;
     }
-    const eh_config *c = &m->config;
-    const int64_t d_q = c->n_head * c->d_head, width = EH_HEAD_N_FORWARD * n_unit(m);
-    eh_head_probe q = {.n = n, .m = m, .request = request, .set = set};
+    const eh_config *c = &s->m->config;
+    const int64_t d_q = c->n_head * c->d_head, width = EH_HEAD_N_FORWARD * n_unit(s);
+    eh_head_probe q = {.n = n, .s = s, .request = request, .set = set};
     if (n <= INT64_MAX / width)
         q.value = eh_new_raw(&q.memory, float, n * width);
     q.next = eh_new_raw(&q.memory, int64_t, n);
     q.row = eh_new_raw(&q.memory, int64_t, n);
     q.lane = eh_new_raw(&q.memory, float, GROUPS * LANES * d_q);
-    q.weight = eh_new_raw(&q.memory, float, m->threads * W_ROWS * d_q);
-    q.part = eh_new_raw(&q.memory, double, w_blocks(m) * c->n_head * GROUPS * LANES);
+    q.weight = eh_new_raw(&q.memory, float, s->threads * W_ROWS * d_q);
+    q.part = eh_new_raw(&q.memory, double, w_blocks(s) * c->n_head * GROUPS * LANES);
     if (!q.value || !q.next || !q.row || !q.lane || !q.weight || !q.part) {
         eh_arena_clear(&q.memory);
         return eh_fail(err, EH_ENOMEM, "no memory for the head statistics of %lld requests", (long long)n);
@@ -117,8 +117,8 @@ void eh_head_probe_clear(eh_head_probe *p)
 
 static float *cell(const eh_head_probe *p, int64_t request, eh_head_stat s, int64_t layer, int64_t head)
 {
-    const eh_config *c = &p->m->config;
-    return &p->value[(request * EH_HEAD_N_FORWARD + s) * n_unit(p->m) + layer * c->n_head + head];
+    const eh_config *c = &p->s->m->config;
+    return &p->value[(request * EH_HEAD_N_FORWARD + s) * n_unit(p->s) + layer * c->n_head + head];
 }
 
 /* ---- Forward: seeing ----------------------------------------------------------------------------------- */
@@ -187,12 +187,12 @@ typedef struct norm_job {
 static void norm_block(void *ctx, int64_t block, int worker)
 {
     const norm_job *j = ctx;
-    const eh_config *c = &j->p->m->config;
+    const eh_config *c = &j->p->s->m->config;
     const int64_t d = c->d_head, d_q = c->n_head * d;
     const int64_t from = block * W_ROWS;
     const int64_t n = c->d_model - from < W_ROWS ? c->d_model - from : W_ROWS;
     float *w = j->p->weight + worker * W_ROWS * d_q;
-    eh_linear_rows(j->p->m, j->o, from, n, w);
+    eh_linear_rows(j->p->s, j->o, from, n, w);
     for (int64_t g = 0; g < j->n_group; g++)
         for (int64_t h = 0; h < c->n_head; h++) {
             const float *a = j->p->lane + (g * d_q + h * d) * LANES;
@@ -213,15 +213,15 @@ static void norm_block(void *ctx, int64_t block, int worker)
 /* The same for answers at..at+n-1 of p->row; writes head_norm. */
 static void norm_answers(const eh_head_probe *p, const eh_block *b, int64_t at, int64_t n)
 {
-    const eh_config *c = &p->m->config;
+    const eh_config *c = &p->s->m->config;
     const int64_t d = c->d_head, d_q = c->n_head * d;
     const int64_t n_group = (n + LANES - 1) / LANES;
     for (int64_t i = 0; i < n_group * LANES; i++)
         for (int64_t k = 0; k < d_q; k++)
             p->lane[(i / LANES * d_q + k) * LANES + i % LANES] =
                 i < n ? b->value[(p->row[at + i] - b->first) * d_q + k] : 0.0f;
-    norm_job j = {p, &p->m->layer[b->layer].o, n_group};
-    eh_par_for(p->m->threads, w_blocks(p->m), norm_block, &j);
+    norm_job j = {p, &p->s->layer[b->layer].linear[EH_LINEAR_O], n_group};
+    eh_par_for(p->s->threads, w_blocks(p->s), norm_block, &j);
     for (int64_t i = 0; i < n; i++)
         for (int64_t h = 0; h < c->n_head; h++) {
             double before = 0.0, after = 0.0;
@@ -229,7 +229,7 @@ static void norm_answers(const eh_head_probe *p, const eh_block *b, int64_t at, 
                 const double x = (double)b->value[(p->row[at + i] - b->first) * d_q + k];
                 before += x * x;
             }
-            for (int64_t block = 0; block < w_blocks(p->m); block++)
+            for (int64_t block = 0; block < w_blocks(p->s); block++)
                 after += p->part[((block * c->n_head + h) * GROUPS + i / LANES) * LANES + i % LANES];
             for (int64_t r = p->first[p->row[at + i]]; r >= 0; r = p->next[r])
                 *cell(p, r, EH_HEAD_NORM, b->layer, h) = (float)(sqrt(before) * sqrt(after));
@@ -267,13 +267,13 @@ eh_observer eh_head_probe_observer(eh_head_probe *p)
 
 /* ---- Backward -------------------------------------------------------------------------------------------- */
 
-int eh_effect_probe_start(eh_effect_probe *p, const eh_model *m, int64_t n, eh_err *err)
+int eh_effect_probe_start(eh_effect_probe *p, const eh_session *s, int64_t n, eh_err *err)
 {
-    double *value = n <= INT64_MAX / n_unit(m) ? eh_calloc(n * n_unit(m), (int64_t)sizeof *value) : NULL;
+    double *value = n <= INT64_MAX / n_unit(s) ? eh_calloc(n * n_unit(s), (int64_t)sizeof *value) : NULL;
     if (value == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for the head effects of %lld goals", (long long)n);
     eh_effect_probe_clear(p);
-    *p = (eh_effect_probe){value, n, m};
+    *p = (eh_effect_probe){value, n, s};
     return EH_OK;
 }
 
@@ -294,8 +294,8 @@ static void effect_goal(void *ctx, int64_t i, int worker)
     (void)worker;
     const effect_job *j = ctx;
     const eh_block *b = j->b;
-    const eh_config *c = &j->p->m->config;
-    double *value = j->p->value + b->request[i] * n_unit(j->p->m) + b->layer * c->n_head;
+    const eh_config *c = &j->p->s->m->config;
+    double *value = j->p->value + b->request[i] * n_unit(j->p->s) + b->layer * c->n_head;
     const int64_t from = b->first_row[i] > b->first ? b->first_row[i] : b->first;
     const int64_t last = b->last_row[i] < b->first + b->n_row ? b->last_row[i] : b->first + b->n_row - 1;
     for (int64_t row = from; row <= last; row++)
@@ -318,7 +318,7 @@ static int see_effect(void *ctx, const eh_block *b, eh_err *err)
             return eh_fail(err, EH_EINVAL, "goal %lld of the call; the effect probe was started for %lld",
                            (long long)b->request[i], (long long)p->n);
     effect_job j = {p, b};
-    eh_par_for(p->m->threads, b->n_request, effect_goal, &j);
+    eh_par_for(p->s->threads, b->n_request, effect_goal, &j);
     return EH_OK;
 }
 

@@ -22,7 +22,7 @@
 #define EH_PROBE_HEADS_H
 
 #include "base/range.h"
-#include "model/model.h"
+#include "model/session.h"
 
 /* ---- The statistics ----------------------------------------------------------------------------- */
 
@@ -63,7 +63,7 @@ typedef struct eh_head_probe {
     int64_t n;
 
     /* private */
-    const eh_model *m;
+    const eh_session *s;
     const eh_request *request; /* [n] the caller's, till the call is over */
     const eh_head_set *set;    /* [n] likewise */
     int64_t *first, *next;     /* first[row of the batch]: who answers there, or -1; next[request]: who else */
@@ -79,7 +79,7 @@ typedef struct eh_head_probe {
  * Ready for one call of eh_score_observed with these requests. Both arrays must live till then.
  * Errors   EH_EINVAL a set that lies outside its request or is not in order; EH_ENOMEM
  */
-int eh_head_probe_start(eh_head_probe *p, const eh_model *m, const eh_request *request, const eh_head_set *set,
+int eh_head_probe_start(eh_head_probe *p, const eh_session *s, const eh_request *request, const eh_head_set *set,
                         int64_t n, eh_err *err);
 eh_observer eh_head_probe_observer(eh_head_probe *p);
 void eh_head_probe_clear(eh_head_probe *p);
@@ -89,11 +89,11 @@ void eh_head_probe_clear(eh_head_probe *p);
 typedef struct eh_effect_probe {
     double *value; /* [n, n_layer * n_head] sum over positions and channels of value * gradient */
     int64_t n;
-    const eh_model *m; /* private */
+    const eh_session *s; /* private */
 } eh_effect_probe;
 
 /* Ready for one call of eh_attribute with n goals. */
-int eh_effect_probe_start(eh_effect_probe *p, const eh_model *m, int64_t n, eh_err *err);
+int eh_effect_probe_start(eh_effect_probe *p, const eh_session *s, int64_t n, eh_err *err);
 eh_observer eh_effect_probe_observer(eh_effect_probe *p);
 void eh_effect_probe_clear(eh_effect_probe *p);
 

@@ -6,14 +6,14 @@ const char *const eh_layer_stat_names[EH_LAYER_N_STAT] = {
     "hidden_mean", "hidden_max", "hidden_sparsity", "mlp_mean", "mlp_max", "mlp_sparsity",
 };
 
-int eh_layer_probe_start(eh_layer_probe *p, const eh_model *m, int64_t n, eh_err *err)
+int eh_layer_probe_start(eh_layer_probe *p, const eh_session *s, int64_t n, eh_err *err)
 {
-    const int64_t width = m->config.n_layer * EH_LAYER_N_STAT;
+    const int64_t width = s->m->config.n_layer * EH_LAYER_N_STAT;
     float *value = n <= INT64_MAX / width ? eh_calloc(n * width, (int64_t)sizeof *value) : NULL;
     if (value == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for the layer summaries of %lld requests", (long long)n);
     eh_layer_probe_clear(p);
-    *p = (eh_layer_probe){value, n, m->config.n_layer};
+    *p = (eh_layer_probe){value, n, s->m->config.n_layer};
     return EH_OK;
 }
 

@@ -14,7 +14,7 @@
 #ifndef EH_PROBE_LAYERS_H
 #define EH_PROBE_LAYERS_H
 
-#include "model/model.h"
+#include "model/session.h"
 
 #define EH_SPARSE 1e-3
 
@@ -37,7 +37,7 @@ typedef struct eh_layer_probe {
 } eh_layer_probe;
 
 /* Ready for one call of eh_score_observed with n requests. */
-int eh_layer_probe_start(eh_layer_probe *p, const eh_model *m, int64_t n, eh_err *err);
+int eh_layer_probe_start(eh_layer_probe *p, const eh_session *s, int64_t n, eh_err *err);
 eh_observer eh_layer_probe_observer(eh_layer_probe *p);
 void eh_layer_probe_clear(eh_layer_probe *p);
 

@@ -7,9 +7,9 @@
 #define TRACE_ITEMS 32                 /* prompts traced in one call of the engine, at most */
 #define TRACE_BYTES ((int64_t)64 << 20) /* of components taken from them */
 
-static int64_t site_width(const eh_model *m, eh_site site)
+static int64_t site_width(const eh_session *s, eh_site site)
 {
-    return site == EH_SITE_HEAD_OUT ? m->config.n_head * m->config.d_head : m->config.d_ff;
+    return site == EH_SITE_HEAD_OUT ? s->m->config.n_head * s->m->config.d_head : s->m->config.d_ff;
 }
 
 /* ---- Heads silenced ------------------------------------------------------------------------------------ */
@@ -17,7 +17,7 @@ static int64_t site_width(const eh_model *m, eh_site site)
 static int see_ablation(void *ctx, const eh_block *b, eh_err *err)
 {
     const eh_ablation *a = ctx;
-    const eh_config *c = &a->m->config;
+    const eh_config *c = &a->s->m->config;
     for (int64_t i = 0; i < a->n; i++) {
         const eh_ablate *x = &a->list[i];
         if (x->layer < 0 || x->layer >= c->n_layer || x->head < 0 || x->head >= c->n_head)
@@ -45,13 +45,13 @@ eh_observer eh_ablation_observer(eh_ablation *a)
 
 /* ---- What heads put out on average ----------------------------------------------------------------------- */
 
-int eh_head_means_start(eh_head_means *p, const eh_model *m, eh_err *err)
+int eh_head_means_start(eh_head_means *p, const eh_session *s, eh_err *err)
 {
-    double *sum = eh_calloc(m->config.n_layer * site_width(m, EH_SITE_HEAD_OUT), (int64_t)sizeof *sum);
+    double *sum = eh_calloc(s->m->config.n_layer * site_width(s, EH_SITE_HEAD_OUT), (int64_t)sizeof *sum);
     if (sum == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for the mean output of every head");
     eh_head_means_clear(p);
-    *p = (eh_head_means){sum, 0, m};
+    *p = (eh_head_means){sum, 0, s};
     return EH_OK;
 }
 
@@ -70,7 +70,7 @@ static void add_head(void *ctx, int64_t head, int worker)
 {
     (void)worker;
     const means_job *j = ctx;
-    const int64_t d = j->p->m->config.d_head;
+    const int64_t d = j->p->s->m->config.d_head;
     double *sum = j->p->sum + j->b->layer * j->b->width + head * d;
     for (int64_t row = 0; row < j->b->n_row; row++)
         for (int64_t k = 0; k < d; k++)
@@ -86,7 +86,7 @@ static int see_means(void *ctx, const eh_block *b, eh_err *err)
         return EH_OK;
     }
     means_job j = {p, b};
-    eh_par_for(p->m->threads, p->m->config.n_head, add_head, &j);
+    eh_par_for(p->s->threads, p->s->m->config.n_head, add_head, &j);
     return EH_OK;
 }
 
@@ -97,24 +97,24 @@ eh_observer eh_head_means_observer(eh_head_means *p)
 
 void eh_head_means_get(const eh_head_means *p, int64_t layer, int64_t head, float *mean)
 {
-    const int64_t d = p->m->config.d_head;
-    const double *sum = p->sum + (layer * p->m->config.n_head + head) * d;
+    const int64_t d = p->s->m->config.d_head;
+    const double *sum = p->sum + (layer * p->s->m->config.n_head + head) * d;
     for (int64_t k = 0; k < d; k++)
         mean[k] = p->n_row > 0 ? (float)(sum[k] / (double)p->n_row) : 0.0f;
 }
 
 /* ---- One row taken, one row put ---------------------------------------------------------------------------- */
 
-int eh_capture_start(eh_capture *t, const eh_model *m, eh_site site, int64_t n, eh_err *err)
+int eh_capture_start(eh_capture *t, const eh_session *s, eh_site site, int64_t n, eh_err *err)
 {
     if (site != EH_SITE_HEAD_OUT && site != EH_SITE_NEURON)
         return eh_fail(err, EH_EINVAL, "site %d cannot be taken; head outputs and neurons can", (int)site);
-    const int64_t width = m->config.n_layer * site_width(m, site);
+    const int64_t width = s->m->config.n_layer * site_width(s, site);
     float *value = n <= INT64_MAX / width ? eh_calloc(n * width, (int64_t)sizeof *value) : NULL;
     if (value == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for the components of %lld requests", (long long)n);
     eh_capture_clear(t);
-    *t = (eh_capture){value, n, site_width(m, site), m->config.n_layer, site};
+    *t = (eh_capture){value, n, site_width(s, site), s->m->config.n_layer, site};
     return EH_OK;
 }
 
@@ -190,14 +190,14 @@ typedef struct trace_room {
     eh_patch *put;
 } trace_room;
 
-static int trace_some(eh_model *m, trace_room *room, const eh_request *source, const eh_request *target, int64_t n,
+static int trace_some(eh_session *s, trace_room *room, const eh_request *source, const eh_request *target, int64_t n,
                       float *plain, float *patched, eh_err *err)
 {
     static const eh_site site[EH_TRACE_N] = {[EH_TRACE_ATTENTION] = EH_SITE_HEAD_OUT, [EH_TRACE_MLP] = EH_SITE_NEURON};
-    const int64_t n_layer = m->config.n_layer, n_cand = target[0].n_cand;
+    const int64_t n_layer = s->m->config.n_layer, n_cand = target[0].n_cand;
     eh_observer take[EH_TRACE_N];
     for (int k = 0; k < EH_TRACE_N; k++) {
-        const int rc = eh_capture_start(&room->take[k], m, site[k], n, err);
+        const int rc = eh_capture_start(&room->take[k], s, site[k], n, err);
         if (rc < 0)
             return rc;
         take[k] = eh_capture_observer(&room->take[k]);
@@ -206,7 +206,7 @@ static int trace_some(eh_model *m, trace_room *room, const eh_request *source, c
         room->request[i] = (eh_request){.tok = source[i].tok, .n_tok = source[i].n_tok, .from = source[i].from};
         room->answer[i] = (eh_answer){0};
     }
-    int rc = eh_score_observed(m, room->request, n, room->answer, take, EH_TRACE_N, err);
+    int rc = eh_score_observed(s, room->request, n, room->answer, take, EH_TRACE_N, err);
     if (rc < 0)
         return rc;
 
@@ -226,18 +226,18 @@ static int trace_some(eh_model *m, trace_room *room, const eh_request *source, c
     }
     eh_patches puts = {room->put, at};
     const eh_observer observer = eh_patches_observer(&puts);
-    return eh_score_observed(m, room->request, at, room->answer, &observer, 1, err);
+    return eh_score_observed(s, room->request, at, room->answer, &observer, 1, err);
 }
 
-int eh_trace(eh_model *m, const eh_request *source, const eh_request *target, int64_t n, float *plain, float *patched,
+int eh_trace(eh_session *s, const eh_request *source, const eh_request *target, int64_t n, float *plain, float *patched,
              eh_err *err)
 {
     int rc = check_trace(source, target, n, err);
     if (rc < 0 || n == 0)
         return rc;
-    const int64_t per_item = 1 + m->config.n_layer * EH_TRACE_N;
-    const int64_t bytes = m->config.n_layer * (int64_t)sizeof(float) *
-                          (site_width(m, EH_SITE_HEAD_OUT) + site_width(m, EH_SITE_NEURON));
+    const int64_t per_item = 1 + s->m->config.n_layer * EH_TRACE_N;
+    const int64_t bytes = s->m->config.n_layer * (int64_t)sizeof(float) *
+                          (site_width(s, EH_SITE_HEAD_OUT) + site_width(s, EH_SITE_NEURON));
     int64_t most = TRACE_BYTES / bytes;
     most = most < 1 ? 1 : most > TRACE_ITEMS ? TRACE_ITEMS : most;
     trace_room room = {
@@ -249,7 +249,7 @@ int eh_trace(eh_model *m, const eh_request *source, const eh_request *target, in
         rc = eh_fail(err, EH_ENOMEM, "no memory for the patches of %lld prompts", (long long)most);
     for (int64_t i = 0; rc == EH_OK && i < n; i += most) {
         const int64_t n_cand = target[0].n_cand;
-        rc = trace_some(m, &room, source + i, target + i, n - i < most ? n - i : most, plain + i * n_cand,
+        rc = trace_some(s, &room, source + i, target + i, n - i < most ? n - i : most, plain + i * n_cand,
                         patched + i * (per_item - 1) * n_cand, err);
     }
     for (int k = 0; k < EH_TRACE_N; k++)

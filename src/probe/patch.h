@@ -22,7 +22,7 @@
 #ifndef EH_PROBE_PATCH_H
 #define EH_PROBE_PATCH_H
 
-#include "model/model.h"
+#include "model/session.h"
 
 /* ---- Heads silenced ----------------------------------------------------------------------------- */
 
@@ -33,7 +33,7 @@ typedef struct eh_ablate {
 
 /* Room for the observer, which borrows all of it. A unit the model does not have: EH_ERANGE. */
 typedef struct eh_ablation {
-    const eh_model *m;
+    const eh_session *s;
     const eh_ablate *list; /* [n] */
     int64_t n;
 } eh_ablation;
@@ -45,10 +45,10 @@ eh_observer eh_ablation_observer(eh_ablation *a);
 typedef struct eh_head_means {
     double *sum; /* [n_layer, n_head * d_head] */
     int64_t n_row;
-    const eh_model *m; /* private */
+    const eh_session *s; /* private */
 } eh_head_means;
 
-int eh_head_means_start(eh_head_means *p, const eh_model *m, eh_err *err); /* of nothing yet */
+int eh_head_means_start(eh_head_means *p, const eh_session *s, eh_err *err); /* of nothing yet */
 eh_observer eh_head_means_observer(eh_head_means *p);
 void eh_head_means_get(const eh_head_means *p, int64_t layer, int64_t head, float *mean); /* [d_head] */
 void eh_head_means_clear(eh_head_means *p);
@@ -63,7 +63,7 @@ typedef struct eh_capture {
     eh_site site;
 } eh_capture;
 
-int eh_capture_start(eh_capture *t, const eh_model *m, eh_site site, int64_t n, eh_err *err); /* HEAD_OUT or NEURON */
+int eh_capture_start(eh_capture *t, const eh_session *s, eh_site site, int64_t n, eh_err *err); /* HEAD_OUT or NEURON */
 eh_observer eh_capture_observer(eh_capture *t);
 void eh_capture_clear(eh_capture *t);
 
@@ -99,7 +99,7 @@ enum { EH_TRACE_ATTENTION, EH_TRACE_MLP, EH_TRACE_N };
  * Errors   EH_EINVAL requests of another form; those of eh_score
  * Cost     a target's prefix is computed once for all its patches: about 2 n_layer more tokens a target.
  */
-int eh_trace(eh_model *m, const eh_request *source, const eh_request *target, int64_t n, float *plain, float *patched,
+int eh_trace(eh_session *s, const eh_request *source, const eh_request *target, int64_t n, float *plain, float *patched,
              eh_err *err);
 
 #endif

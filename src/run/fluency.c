@@ -12,7 +12,7 @@
 #define MOST_BYTES ((int64_t)128 << 20)
 
 typedef struct rows_job {
-    const eh_model *m;
+    const eh_session *s;
     float *x; /* [n, n_vocab] logits, then log-probabilities */
 } rows_job;
 
@@ -20,27 +20,27 @@ static void normalise_row(void *ctx, int64_t i, int worker)
 {
     (void)worker;
     const rows_job *j = ctx;
-    const int64_t n = j->m->config.n_vocab;
+    const int64_t n = j->s->m->config.n_vocab;
     float *x = j->x + i * n;
     int64_t top;
-    const double lse = j->m->simd->logsumexp(x, n, &top);
+    const double lse = j->s->simd->logsumexp(x, n, &top);
     for (int64_t k = 0; k < n; k++)
         x[k] = (float)((double)x[k] - lse);
 }
 
 /* Log-probabilities of what follows each token but the last, [n - 1, n_vocab]; the caller's to free. */
-static int log_probabilities(const eh_fluency *f, eh_model *m, float **out, eh_err *err)
+static int log_probabilities(const eh_fluency *f, eh_session *s, float **out, eh_err *err)
 {
-    float *x = eh_alloc(f->n - 1, m->config.n_vocab * (int64_t)sizeof *x);
+    float *x = eh_alloc(f->n - 1, s->m->config.n_vocab * (int64_t)sizeof *x);
     if (x == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for the log-probabilities of %lld tokens", (long long)f->n);
-    const int rc = eh_logits(m, f->tok, f->n - 1, x, err);
+    const int rc = eh_logits(s, f->tok, f->n - 1, x, err);
     if (rc < 0) {
         eh_free(x);
         return rc;
     }
-    rows_job j = {m, x};
-    eh_par_for(m->threads, f->n - 1, normalise_row, &j);
+    rows_job j = {s, x};
+    eh_par_for(s->threads, f->n - 1, normalise_row, &j);
     *out = x;
     return EH_OK;
 }
@@ -53,13 +53,13 @@ static double perplexity_of(const eh_fluency *f, const float *logprob, int64_t n
     return exp(sum / (double)(f->n - 1));
 }
 
-int eh_fluency_open(eh_fluency *f, eh_model *m, eh_str text, eh_err *err)
+int eh_fluency_open(eh_fluency *f, eh_session *s, eh_str text, eh_err *err)
 {
     *f = (eh_fluency){0};
-    int64_t most = MOST_BYTES / (m->config.n_vocab * (int64_t)sizeof(float));
+    int64_t most = MOST_BYTES / (s->m->config.n_vocab * (int64_t)sizeof(float));
     most = most > MOST_TOKENS ? MOST_TOKENS : most < LEAST_TOKENS ? LEAST_TOKENS : most;
-    most = most > m->config.n_ctx ? m->config.n_ctx : most;
-    int rc = eh_tokenize(m, text.p, text.n, EH_TEXT_DEFAULT, &f->tok, &f->n, err);
+    most = most > s->m->config.n_ctx ? s->m->config.n_ctx : most;
+    int rc = eh_tokenize(s->m, text.p, text.n, EH_TEXT_DEFAULT, &f->tok, &f->n, err);
     if (rc < 0)
         return rc;
     if (f->n < LEAST_TOKENS) {
@@ -68,11 +68,11 @@ int eh_fluency_open(eh_fluency *f, eh_model *m, eh_str text, eh_err *err)
         return rc;
     }
     f->n = f->n > most ? most : f->n;
-    rc = log_probabilities(f, m, &f->logprob, err);
+    rc = log_probabilities(f, s, &f->logprob, err);
     if (rc < 0)
         eh_fluency_clear(f);
     else
-        f->perplexity = perplexity_of(f, f->logprob, m->config.n_vocab);
+        f->perplexity = perplexity_of(f, f->logprob, s->m->config.n_vocab);
     return rc;
 }
 
@@ -113,17 +113,17 @@ static int by_size(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-int eh_fluency_measure(const eh_fluency *f, eh_model *m, eh_fluency_change *out, eh_err *err)
+int eh_fluency_measure(const eh_fluency *f, eh_session *s, eh_fluency_change *out, eh_err *err)
 {
     const int64_t n = f->n - 1;
     float *now = NULL;
     double *kl = eh_alloc(n, (int64_t)sizeof *kl);
     bool *same = eh_alloc(n, (int64_t)sizeof *same);
     int rc = kl == NULL || same == NULL ? eh_fail(err, EH_ENOMEM, "no memory for %lld positions", (long long)n)
-                                        : log_probabilities(f, m, &now, err);
+                                        : log_probabilities(f, s, &now, err);
     if (rc == EH_OK) {
-        kl_job j = {f->logprob, now, m->config.n_vocab, kl, same};
-        eh_par_for(m->threads, n, kl_row, &j);
+        kl_job j = {f->logprob, now, s->m->config.n_vocab, kl, same};
+        eh_par_for(s->threads, n, kl_row, &j);
         double sum = 0.0, equal = 0.0;
         for (int64_t i = 0; i < n; i++) {
             sum += kl[i];
@@ -131,7 +131,7 @@ int eh_fluency_measure(const eh_fluency *f, eh_model *m, eh_fluency_change *out,
         }
         qsort(kl, (size_t)n, sizeof *kl, by_size);
         *out = (eh_fluency_change){
-            .perplexity = perplexity_of(f, now, m->config.n_vocab),
+            .perplexity = perplexity_of(f, now, s->m->config.n_vocab),
             .kl_mean = sum / (double)n,
             .kl_median = eh_quantile(kl, n, 0.5),
             .kl_p95 = eh_quantile(kl, n, 0.95),

@@ -12,7 +12,7 @@
 #define EH_RUN_FLUENCY_H
 
 #include "base/str.h"
-#include "model/model.h"
+#include "model/session.h"
 
 typedef struct eh_fluency {
     int32_t *tok; /* [n] */
@@ -30,8 +30,8 @@ typedef struct eh_fluency_change {
 
 /* The first tokens of text, as many as 128 MiB of log-probabilities allow, 512 at most.
  * EH_EDOM: the text has fewer than 32 tokens. */
-int eh_fluency_open(eh_fluency *f, eh_model *m, eh_str text, eh_err *err);
-int eh_fluency_measure(const eh_fluency *f, eh_model *m, eh_fluency_change *out, eh_err *err);
+int eh_fluency_open(eh_fluency *f, eh_session *s, eh_str text, eh_err *err);
+int eh_fluency_measure(const eh_fluency *f, eh_session *s, eh_fluency_change *out, eh_err *err);
 void eh_fluency_clear(eh_fluency *f);
 
 #endif

@@ -59,7 +59,7 @@ int eh_run_audit(eh_run_state *r, const char *tasks, eh_split split, const char 
     if (o.out == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for a path");
     eh_audit *done = NULL;
-    const int rc = eh_audit_run(r->m, &o, &done, err);
+    const int rc = eh_audit_run(r->s, &o, &done, err);
     if (rc < 0)
         return rc;
     r->n_item += done->n_item;
@@ -109,7 +109,8 @@ eh_pick *eh_run_picks(eh_run_state *r, int64_t *n)
 
 static eh_edit_mode mode_of(const eh_run_state *r)
 {
-    return strcmp(r->o.mode, "output") == 0 ? EH_EDIT_OUTPUT : strcmp(r->o.mode, "zero") == 0 ? EH_EDIT_ZERO : EH_EDIT_SOFT;
+    return strcmp(r->o.mode, "output") == 0 ? EH_EDIT_OUTPUT : strcmp(r->o.mode, "zero") == 0 ? EH_EDIT_ZERO
+        : EH_EDIT_SOFT;
 }
 
 void eh_run_edit(const eh_run_state *r, const eh_pick *pick, int64_t heads, double strength, eh_unit_edit *edit)
@@ -131,7 +132,7 @@ int eh_run_apply(eh_run_state *r, const eh_pick *pick, int64_t heads, double str
     if (edit == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for %lld edits", (long long)heads);
     eh_run_edit(r, pick, heads, strength, edit);
-    const int rc = eh_model_edit(r->m, edit, heads, err);
+    const int rc = eh_session_edit(r->s, edit, heads, err);
     eh_free(edit);
     return rc;
 }
@@ -192,7 +193,7 @@ static int locate(eh_run_state *r, const char *folder, bool again, eh_head_map *
     o.trace = again ? 0 : o.trace != 0 ? o.trace : r->preset->trace;
     if (again) /* the one that selected is enough */
         o.statistics = o.statistic = eh_head_map_get(r->before)->statistic;
-    const int rc = eh_locate_run(r->m, &o, out, err);
+    const int rc = eh_locate_run(r->s, &o, out, err);
     if (rc == EH_OK) {
         r->n_item += (*out)->task->n_pick;
         r->n_computed += (*out)->n_computed;
@@ -203,7 +204,7 @@ static int locate(eh_run_state *r, const char *folder, bool again, eh_head_map *
 int eh_run_text(const eh_run_state *r, char path[EH_RUN_PATH], eh_err *err)
 {
     eh_audit_plan plan;
-    const int rc = eh_audit_plan_make(r->m, &r->audit, &plan, err);
+    const int rc = eh_audit_plan_make(r->s, &r->audit, &plan, err);
     if (rc == EH_OK)
         snprintf(path, EH_RUN_PATH, "%.4000s%s", r->o.text != NULL ? r->o.text : plan.probes,
                  r->o.text != NULL ? "" : "/plain.txt");
@@ -219,7 +220,7 @@ static int open_text(eh_run_state *r, eh_err *err)
         return rc;
     rc = eh_file_read(path, (int64_t)1 << 24, &text, err);
     if (rc == EH_OK)
-        rc = eh_fluency_open(&r->fluency, r->m, eh_buf_get(&text), err);
+        rc = eh_fluency_open(&r->fluency, r->s, eh_buf_get(&text), err);
     eh_buf_clear(&text);
     r->has_text = rc == EH_OK;
     if (rc == EH_EDOM || (rc == EH_ENOENT && r->o.text == NULL))
@@ -244,10 +245,10 @@ static int apply_choice(eh_run_state *r, const eh_pick *pick, eh_err *err)
              r->audit.tasks, eh_head_map_get(r->before)->statistic, eh_head_map_get(r->before)->measure,
              "bias_localization_before/locate.json");
     const eh_recipe_more more = {.scores = scores, .seed = (int64_t)r->audit.seed, .seeded = true};
-    int rc = eh_model_edit(r->m, NULL, 0, err);
+    int rc = eh_session_edit(r->s, NULL, 0, err);
     if (rc == EH_OK)
-        rc = eh_recipe_write(recipe, r->m, r->edit, r->n_edit, &more, err);
-    return rc == EH_OK ? eh_model_edit(r->m, r->edit, r->n_edit, err) : rc;
+        rc = eh_recipe_write(recipe, r->s->m, r->edit, r->n_edit, &more, err);
+    return rc == EH_OK ? eh_session_edit(r->s, r->edit, r->n_edit, err) : rc;
 }
 
 /* How much less biased: the change of the score's size against the audit before. */
@@ -275,7 +276,8 @@ static int controls(eh_run_state *r, const eh_pick *pick, const eh_audit *before
     for (int64_t k = 0; k < n && rc == EH_OK; k++) {
         char folder[100];
         snprintf(folder, sizeof folder, "controls/%03lld", (long long)k + 1);
-        rc = eh_select_twin(pick, p->heads, r->m->config.n_layer, r->m->config.n_head, r->audit.seed, k, twin, err);
+        rc = eh_select_twin(pick, p->heads, r->s->m->config.n_layer, r->s->m->config.n_head, r->audit.seed, k, twin,
+                            err);
         if (rc == EH_OK)
             rc = eh_run_apply(r, twin, p->heads, p->strength, err);
         a = NULL;
@@ -286,14 +288,14 @@ static int controls(eh_run_state *r, const eh_pick *pick, const eh_audit *before
             eh_audit_close(a);
         }
     }
-    return rc == EH_OK ? eh_model_edit(r->m, r->edit, r->n_edit, err) : rc;
+    return rc == EH_OK ? eh_session_edit(r->s, r->edit, r->n_edit, err) : rc;
 }
 
 static int save_model(eh_run_state *r, eh_err *err)
 {
     if (r->o.no_model)
         return EH_OK;
-    const bool gguf = eh_weights_kind_of(r->m->weights) == EH_WEIGHTS_GGUF;
+    const bool gguf = eh_weights_kind_of(r->s->m->weights) == EH_WEIGHTS_GGUF;
     if (gguf) {
         const char *dir = eh_run_path(r, "model");
         const int rc = dir == NULL ? eh_fail(err, EH_ENOMEM, "no memory for a path") : eh_dir_make(dir, err);
@@ -303,7 +305,7 @@ static int save_model(eh_run_state *r, eh_err *err)
     const char *path = eh_run_path(r, gguf ? "model/model.gguf" : "model");
     if (path == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for a path");
-    return eh_model_save(r->m, path, true, NULL, err); /* ours: an earlier call of this run may have written it */
+    return eh_session_save(r->s, path, true, NULL, err); /* ours: an earlier call of this run may have written it */
 }
 
 /* Of n templates before and after can be exchanged in 2^n ways, two of which are as extreme as any: below six no
@@ -344,7 +346,7 @@ static int mend(eh_run_state *r, const char *tasks, const eh_audit *before, eh_e
         (rc = eh_run_audit(r, tasks, EH_SPLIT_TEST, "bias_evaluation_after", NULL, err)) < 0 ||
         (rc = locate(r, "bias_localization_after", true, &r->after, err)) < 0)
         return rc;
-    if (r->has_text && (rc = eh_fluency_measure(&r->fluency, r->m, &r->text, err)) < 0)
+    if (r->has_text && (rc = eh_fluency_measure(&r->fluency, r->s, &r->text, err)) < 0)
         return rc;
     if ((rc = save_model(r, err)) < 0)
         return rc;
@@ -353,7 +355,7 @@ static int mend(eh_run_state *r, const char *tasks, const eh_audit *before, eh_e
     const char *first = eh_run_path(r, "bias_evaluation"), *second = eh_run_path(r, "bias_evaluation_after");
     if (first == NULL || second == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for a path");
-    rc = eh_changes_of(r->m, &o, first, second, &r->changes, err);
+    rc = eh_changes_of(r->s, &o, first, second, &r->changes, err);
     return rc == EH_OK ? note_few_templates(r, err) : rc;
 }
 
@@ -400,11 +402,11 @@ static int check_source(const eh_run_state *r, eh_err *err)
 {
     bool applied = false;
     char base[65];
-    const int rc = eh_saved_base(r->m->weights, &applied, base, err);
+    const int rc = eh_saved_base(r->s->m->weights, &applied, base, err);
     if (rc < 0 || !applied || r->o.no_model)
         return rc;
     return eh_fail(err, EH_EINVAL, "%s: a recipe was applied already (to the model %.12s...); go back with `evenhand edit "
-                   "MODEL --undo -o ORIGINAL`, or run with --no-model", r->m->path, base);
+                   "MODEL --undo -o ORIGINAL`, or run with --no-model", r->s->m->path, base);
 }
 
 static void run_clear(eh_run_state *r)
@@ -422,14 +424,16 @@ static char *copy_of(eh_arena *a, const char *text)
     return text == NULL ? NULL : eh_arena_text(a, text, (int64_t)strlen(text));
 }
 
-int eh_study_run(eh_model *m, const eh_run_options *options, eh_run_result *result, eh_err *err)
+int eh_study_run(eh_session *s, const eh_run_options *options, eh_run_result *result, eh_err *err)
 {
-    eh_run_state r = {.m = m};
+    eh_session *own = NULL; /* the caller's edits stay as they are */
     eh_audit *before = NULL;
     char tasks[300];
-    int rc;
+    int rc = eh_session_again(s, &own, err);
+    if (rc < 0)
+        return rc;
+    eh_run_state r = {.s = own};
     if ((rc = take_options(&r, options, err)) < 0 || (rc = check_source(&r, err)) < 0 ||
-        (rc = eh_model_edit(m, NULL, 0, err)) < 0 ||
         (rc = choose_answer(&r, err)) < 0 || (rc = all_tasks(&r, tasks, sizeof tasks, err)) < 0 ||
         (rc = eh_run_audit(&r, tasks, EH_SPLIT_TEST, "bias_evaluation", &before, err)) < 0 ||
         (rc = locate(&r, "bias_localization_before", false, &r.before, err)) < 0 || (rc = open_text(&r, err)) < 0)
@@ -456,15 +460,15 @@ int eh_study_run(eh_model *m, const eh_run_options *options, eh_run_result *resu
                               .notes = copy_of(memory, r.notes.p != NULL ? r.notes.p : ""),
                               .memory = memory};
 done:
-    eh_model_edit(m, NULL, 0, NULL);
     eh_audit_close(before);
     run_clear(&r);
+    eh_session_close(own);
     return rc;
 }
 
-int eh_study_plan(eh_model *m, const eh_run_options *options, eh_run_plan *plan, eh_err *err)
+int eh_study_plan(eh_session *s, const eh_run_options *options, eh_run_plan *plan, eh_err *err)
 {
-    eh_run_state r = {.m = m};
+    eh_run_state r = {.s = s};
     int rc = take_options(&r, options, err);
     if (rc == EH_OK && r.audit.answer != NULL && strcmp(r.audit.answer, "auto") == 0)
         r.audit.answer = NULL;

@@ -40,7 +40,7 @@ typedef struct eh_run_preset {
 typedef struct eh_run_state {
     eh_run_options o;
     const eh_run_preset *preset;
-    eh_model *m;
+    eh_session *s;
     eh_audit_options audit; /* what every audit of the run has in common */
     const char *out;
     const char *score;      /* the objective: a score of the task */

@@ -22,14 +22,14 @@ static double now(void)
 static int count(eh_run_state *r, eh_split split, eh_audit_plan *plan, eh_audit_task **t, eh_err *err)
 {
     const eh_audit_options o = eh_run_options_of(r, split);
-    const int rc = eh_audit_plan_make(r->m, &o, plan, err);
-    return rc < 0 ? rc : eh_audit_task_open(r->m, plan, o.tasks, t, err);
+    const int rc = eh_audit_plan_make(r->s, &o, plan, err);
+    return rc < 0 ? rc : eh_audit_task_open(r->s, plan, o.tasks, t, err);
 }
 
 /* Items of t that the model answers in a second, from ever larger groups of them. */
 static int time_items(eh_run_state *r, eh_audit_task *t, double *rate, eh_err *err)
 {
-    eh_ask ask = {.m = r->m, .chat = r->audit.chat};
+    eh_ask ask = {.s = r->s, .chat = r->audit.chat};
     int64_t number[EH_AUDIT_NUMBERS], at = 0, done = 0;
     const double start = now();
     double seconds = 0.0;
@@ -70,8 +70,8 @@ int eh_run_time(eh_run_state *r, eh_run_plan *out, eh_err *err)
     const double points = (double)(r->o.heads > 0 ? 1 : r->o.points > 0 ? r->o.points : r->preset->points);
     const double draws = (double)(r->o.controls > 0 ? r->o.controls : r->preset->controls);
     const double select = (double)n[0], tune = (double)n[1], test = (double)n[2];
-    eh_info info;
-    eh_model_info(r->m, &info);
+    eh_session_info info;
+    eh_session_describe(r->s, &info);
     *out = (eh_run_plan){
         .n_select = n[0],
         .n_tune = n[1],

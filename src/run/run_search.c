@@ -71,7 +71,7 @@ static int measure(eh_run_state *r, const char *folder, eh_setting *p, eh_err *e
     p->perplexity = p->kl_median = p->kl_p95 = (double)NAN;
     if (r->has_text) {
         eh_fluency_change c;
-        rc = eh_fluency_measure(&r->fluency, r->m, &c, err);
+        rc = eh_fluency_measure(&r->fluency, r->s, &c, err);
         if (rc < 0)
             return rc;
         p->perplexity = c.perplexity;
@@ -195,7 +195,7 @@ int eh_run_search(eh_run_state *r, eh_err *err)
     } else if ((rc = draw_points(r, n_pick, err)) < 0) {
         return rc;
     }
-    if ((rc = eh_model_fingerprint(r->m, fingerprint, err)) < 0 || (rc = eh_journal_open(dir, &j, err)) < 0)
+    if ((rc = eh_session_fingerprint(r->s, fingerprint, err)) < 0 || (rc = eh_journal_open(dir, &j, err)) < 0)
         goto done;
     what = json_pack("{s:s,s:s,s:s,s:I,s:I,s:f,s:s,s:s}", "model", fingerprint, "task", r->audit.tasks, "answer",
                      r->audit.answer != NULL ? r->audit.answer : "letters", "seed", (json_int_t)r->audit.seed, "points",
@@ -220,7 +220,7 @@ int eh_run_search(eh_run_state *r, eh_err *err)
         }
         eh_setting *p = at == 0 ? &r->original : &r->point[at - 1];
         snprintf(folder, sizeof folder, "bias_mitigation/%03lld", (long long)at);
-        rc = at == 0 ? eh_model_edit(r->m, NULL, 0, err) : eh_run_apply(r, pick, p->heads, p->strength, err);
+        rc = at == 0 ? eh_session_edit(r->s, NULL, 0, err) : eh_run_apply(r, pick, p->heads, p->strength, err);
         if (rc == EH_OK)
             rc = measure(r, folder, p, err);
         if (rc == EH_OK)
@@ -240,7 +240,7 @@ int eh_run_search(eh_run_state *r, eh_err *err)
         rc = choose(r, err);
     }
 done:
-    eh_model_edit(r->m, NULL, 0, NULL);
+    eh_session_edit(r->s, NULL, 0, NULL);
     eh_journal_close(j);
     json_decref(what);
     eh_buf_clear(&record);

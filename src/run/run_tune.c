@@ -25,9 +25,9 @@ int eh_run_calibrate(eh_run_state *r, eh_err *err)
     if (train == NULL)
         return EH_OK;
     const bool questions = strcmp(r->audit.tasks, "probes") == 0 || strcmp(r->audit.tasks, "bbq") == 0;
-    if (r->m->precision == EH_BF16 || (!questions && !r->has_text))
+    if (r->s->precision == EH_BF16 || (!questions && !r->has_text))
         return eh_run_note(r, err, "The edit was not calibrated: %s.",
-                           r->m->precision == EH_BF16 ? "training needs --precision f32"
+                           r->s->precision == EH_BF16 ? "training needs --precision f32"
                                                       : "these items have no form to be learnt in, and there is no text");
     char text[EH_RUN_PATH];
     const int rc = eh_run_text(r, text, err);
@@ -57,7 +57,7 @@ int eh_run_calibrate(eh_run_state *r, eh_err *err)
     if (o.out == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for a path");
     eh_tuned done;
-    return eh_tune(r->m, &o, &done, err);
+    return eh_tune(r->s, &o, &done, err);
 }
 
 /* The loss curve, from what the training wrote. */

@@ -19,8 +19,10 @@ static const char *kind_of(const char *score, const char *better)
 
 static void put_model(eh_buf *b, const eh_run_state *r, const char *fingerprint)
 {
-    eh_info info;
-    eh_model_info(r->m, &info);
+    eh_model_info info;
+    eh_session_info session;
+    eh_model_describe(r->s->m, &info);
+    eh_session_describe(r->s, &session);
     eh_put_key(b, "model");
     eh_buf_char(b, '{');
     eh_put_text(b, "path", info.path);
@@ -31,9 +33,9 @@ static void put_model(eh_buf *b, const eh_run_state *r, const char *fingerprint)
     eh_put_int(b, "d_model", info.d_model);
     eh_put_int(b, "n_param", info.n_param);
     eh_put_text(b, "dtype", info.dtype);
-    eh_put_text(b, "precision", info.precision == EH_BF16 ? "bf16" : "f32");
+    eh_put_text(b, "precision", session.precision == EH_BF16 ? "bf16" : "f32");
     eh_put_text(b, "fingerprint", fingerprint);
-    eh_put_text(b, "features", info.features);
+    eh_put_text(b, "features", session.features);
     eh_put_end(b, "},\n");
 }
 
@@ -45,9 +47,9 @@ static int put_splits(eh_buf *b, eh_run_state *r, eh_err *err)
         const eh_audit_options o = eh_run_options_of(r, (eh_split)i);
         eh_audit_plan plan;
         eh_audit_task *t = NULL;
-        int rc = eh_audit_plan_make(r->m, &o, &plan, err);
+        int rc = eh_audit_plan_make(r->s, &o, &plan, err);
         if (rc == EH_OK)
-            rc = eh_audit_task_open(r->m, &plan, o.tasks, &t, err);
+            rc = eh_audit_task_open(r->s, &plan, o.tasks, &t, err);
         if (rc < 0)
             return rc;
         bool *seen = eh_calloc(t->names->n_cluster, (int64_t)sizeof *seen);
@@ -74,7 +76,8 @@ static int put_splits(eh_buf *b, eh_run_state *r, eh_err *err)
     return EH_OK;
 }
 
-static void put_estimate(eh_buf *b, const char *key, double value, double low, double high, int64_t n, int64_t n_cluster)
+static void put_estimate(eh_buf *b, const char *key, double value, double low, double high, int64_t n,
+                         int64_t n_cluster)
 {
     eh_put_key(b, key);
     eh_buf_char(b, '{');
@@ -384,7 +387,7 @@ int eh_run_write(eh_run_state *r, const eh_audit *before, eh_err *err)
     eh_buf b = {0}, sums = {0};
     int rc = write_results(r, err);
     if (rc == EH_OK)
-        rc = eh_weights_fingerprint(r->m->weights, fingerprint, err);
+        rc = eh_weights_fingerprint(r->s->m->weights, fingerprint, err);
     if (rc < 0)
         return rc;
     eh_buf_char(&b, '{');

@@ -3,7 +3,7 @@
  */
 #include <math.h>
 
-#include "model/model.h"
+#include "model/session.h"
 #include "text/pair.h"
 #include "text/wikitext.h"
 
@@ -64,7 +64,7 @@ static void count_words(eh_str s, int64_t *words, int64_t *bytes)
 }
 
 /* Adds up what the windows say; *block_mean: the mean over windows of their means. */
-static int score_windows(eh_model *m, const int32_t *tok, const window *w, int64_t n, eh_perplexity *p,
+static int score_windows(eh_session *s, const int32_t *tok, const window *w, int64_t n, eh_perplexity *p,
                          double *block_mean, eh_err *err)
 {
     double block_sum = 0.0;
@@ -75,7 +75,7 @@ static int score_windows(eh_model *m, const int32_t *tok, const window *w, int64
             return eh_fail(err, EH_ENOMEM, "no memory for %lld scores", (long long)n_score);
         const eh_request r = {.tok = tok + w[i].first, .n_tok = w[i].end - w[i].first, .from = w[i].from - w[i].first};
         eh_answer a = {.token_logprob = lp};
-        const int rc = eh_score(m, &r, 1, &a, err);
+        const int rc = eh_score(s, &r, 1, &a, err);
         double nll = 0.0;
         for (int64_t t = 0; rc == EH_OK && t < n_score; t++)
             nll -= (double)lp[t];
@@ -92,11 +92,11 @@ static int score_windows(eh_model *m, const int32_t *tok, const window *w, int64
     return EH_OK;
 }
 
-int eh_perplexity_of(eh_model *m, const char *text, int64_t n, const eh_perplexity_options *options,
+int eh_perplexity_of(eh_session *s, const char *text, int64_t n, const eh_perplexity_options *options,
                      eh_perplexity *out, eh_err *err)
 {
     const eh_perplexity_kind kind = options->kind;
-    const int64_t ctx = m->config.n_ctx, most = options->max_windows;
+    const int64_t ctx = s->m->config.n_ctx, most = options->max_windows;
     int64_t size = options->window, stride = options->stride;
     if (size == 0)
         size = ctx < 2048 ? ctx : 2048;
@@ -105,8 +105,8 @@ int eh_perplexity_of(eh_model *m, const char *text, int64_t n, const eh_perplexi
     if (size < 2 || size > ctx || stride < 1 || stride > size || most < 0)
         return eh_fail(err, EH_EINVAL, "window %lld, stride %lld; wanted 2 to the context of %lld, and 1 to the window",
                        (long long)size, (long long)stride, (long long)ctx);
-    if (m->tokenizer == NULL)
-        return eh_fail(err, EH_ENOSUP, "this needs the model's tokenizer: %s", m->tokenizer_trouble);
+    if (s->m->tokenizer == NULL)
+        return eh_fail(err, EH_ENOSUP, "this needs the model's tokenizer: %s", s->m->tokenizer_trouble);
 
     eh_ids ids = {0};
     window *w = NULL;
@@ -122,10 +122,10 @@ int eh_perplexity_of(eh_model *m, const char *text, int64_t n, const eh_perplexi
     }
     if (kind == EH_PPL_ROLLING) {
         int64_t from;
-        rc = eh_pair_encode(m->tokenizer, EH_STR(""), scored, -1, 0, &ids, &from, err);
+        rc = eh_pair_encode(s->m->tokenizer, EH_STR(""), scored, -1, 0, &ids, &from, err);
     } else {
         /* As Hugging Face tokenizers do unless told otherwise: with BOS where the model has that policy. */
-        rc = eh_tokenizer_encode(m->tokenizer, scored, EH_ENCODE_SPECIAL | EH_ENCODE_DEFAULT, &ids, err);
+        rc = eh_tokenizer_encode(s->m->tokenizer, scored, EH_ENCODE_SPECIAL | EH_ENCODE_DEFAULT, &ids, err);
     }
     if (rc < 0)
         goto done;
@@ -145,7 +145,7 @@ int eh_perplexity_of(eh_model *m, const char *text, int64_t n, const eh_perplexi
     }
     eh_perplexity p = {0};
     double block_mean = 0.0;
-    rc = score_windows(m, ids.id, w, n_window, &p, &block_mean, err);
+    rc = score_windows(s, ids.id, w, n_window, &p, &block_mean, err);
     if (rc < 0)
         goto done;
     if (kind == EH_PPL_BLOCKS)

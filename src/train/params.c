@@ -17,39 +17,41 @@ const eh_tune_group_info eh_tune_groups[EH_TUNE_N_GROUP] = {
 
 /* ---- Which linears ------------------------------------------------------------------------------- */
 
-#define N_KIND 4 /* linears of a layer */
-
-static eh_linear *linear_of(eh_layer *l, int kind)
+/* Which units' edits are on a linear. */
+static eh_unit_kind unit_of(eh_linear_role role)
 {
-    eh_linear *const all[N_KIND] = {&l->qkv, &l->o, &l->gate_up, &l->down};
-    return all[kind];
+    return role == EH_LINEAR_QKV || role == EH_LINEAR_O ? EH_UNIT_HEAD : EH_UNIT_NEURON;
 }
 
-static bool layer_has(const eh_model *m, int64_t layer, eh_unit_kind kind)
+static bool layer_has(const eh_session *s, int64_t layer, eh_unit_kind kind)
 {
-    for (int64_t i = 0; i < m->n_edit; i++)
-        if (m->edit[i].layer == layer && m->edit[i].kind == kind)
+    for (int64_t i = 0; i < s->n_edit; i++)
+        if (s->edit[i].layer == layer && s->edit[i].kind == kind)
             return true;
     return false;
 }
 
 /* Rows of a layer's linear that are trained, from the first; 0: none. */
-static int64_t trained_rows(const eh_params *p, int64_t layer, int kind)
+static int64_t trained_rows(const eh_params *p, int64_t layer, eh_linear_role role)
 {
-    const eh_config *c = &p->m->config;
-    const eh_linear *l = linear_of(&p->m->layer[layer], kind);
-    const bool attention = kind < 2;
+    const eh_config *c = &p->s->m->config;
+    const eh_linear *l = &p->s->layer[layer].linear[role];
     switch (p->group) {
     case EH_TUNE_EDITED:
-        if (!layer_has(p->m, layer, attention ? EH_UNIT_HEAD : EH_UNIT_NEURON))
+        if (!layer_has(p->s, layer, unit_of(role)))
             return 0;
-        return kind == 0 ? c->n_head * c->d_head : l->n_out;
-    case EH_TUNE_ATTENTION: return attention ? l->n_out : 0;
+        return role == EH_LINEAR_QKV ? c->n_head * c->d_head : l->n_out;
+    case EH_TUNE_ATTENTION: return unit_of(role) == EH_UNIT_HEAD ? l->n_out : 0;
     case EH_TUNE_ALL: return l->n_out;
     case EH_TUNE_NORMS:
     case EH_TUNE_N_GROUP: break;
     }
     return 0;
+}
+
+static bool trains_norms(eh_tune_group group)
+{
+    return group == EH_TUNE_NORMS || group == EH_TUNE_ALL;
 }
 
 static bool is_edited(const eh_linear *l)
@@ -66,7 +68,8 @@ static void add(eh_params *p, float *w, int64_t n, int64_t n_grad, float **grad)
         *grad = p->grad + p->n_grad;
     for (int64_t from = 0; from < n; from += EH_PARAM_PIECE, p->n_piece++)
         if (p->grad != NULL)
-            p->piece[p->n_piece] = (eh_param_piece){w + from, n - from < EH_PARAM_PIECE ? n - from : EH_PARAM_PIECE, p->n_grad + from};
+            p->piece[p->n_piece] = (eh_param_piece){w + from, n - from < EH_PARAM_PIECE ? n - from : EH_PARAM_PIECE,
+                                                    p->n_grad + from};
     p->n_weight += n;
     p->n_grad += n_grad;
 }
@@ -77,43 +80,49 @@ static void add_linear(eh_params *p, eh_linear *l, int64_t n_row, float **grad, 
         return;
     add(p, l->own, n_row * l->n_in, l->n_out * l->n_in, grad);
     /* A bias that an edit brings is the linear's own from now on. */
-    if ((l->bias != NULL || l->bias_now != NULL) && bias_grad != NULL)
-        add(p, l->bias, n_row, l->n_out, bias_grad);
+    if (eh_linear_bias(l) != NULL && bias_grad != NULL)
+        add(p, l->own_bias, n_row, l->n_out, bias_grad);
     if (p->linear != NULL)
         p->linear[p->n_linear] = l;
     p->n_linear++;
 }
 
+/* A layer's pieces, in the order in which a checkpoint has them. */
+static const struct {
+    bool is_norm;
+    int role;
+} order[] = {
+    {true, EH_NORM_ATTN}, {false, EH_LINEAR_QKV}, {true, EH_NORM_Q},     {true, EH_NORM_K},
+    {false, EH_LINEAR_O}, {true, EH_NORM_MLP},    {false, EH_LINEAR_UP}, {false, EH_LINEAR_DOWN},
+};
+
 /* Counts pieces, or places them once p->grad is there. Both take the same way. */
 static void lay_out(eh_params *p)
 {
-    eh_model *m = p->m;
-    const eh_config *c = &m->config;
-    const bool norms = p->group == EH_TUNE_NORMS || p->group == EH_TUNE_ALL, all = p->group == EH_TUNE_ALL;
+    eh_session *s = p->s;
+    const eh_config *c = &s->m->config;
+    const bool norms = trains_norms(p->group);
     p->n_piece = p->n_weight = p->n_grad = p->n_linear = 0;
-    for (int64_t i = 0; i < c->n_layer; i++) {
-        eh_layer *l = &m->layer[i];
-        eh_layer_grad *g = &p->grads.layer[i];
-        if (norms)
-            add(p, l->attn_norm, c->d_model, c->d_model, &g->attn_norm);
-        add_linear(p, &l->qkv, trained_rows(p, i, 0), &g->qkv, &g->qkv_bias);
-        if (norms && l->q_norm != NULL) {
-            add(p, l->q_norm, c->d_head, c->d_head, &g->q_norm);
-            add(p, l->k_norm, c->d_head, c->d_head, &g->k_norm);
+    for (int64_t i = 0; i < c->n_layer; i++)
+        for (size_t k = 0; k < sizeof order / sizeof *order; k++) {
+            eh_session_layer *l = &s->layer[i];
+            eh_layer_grad *g = &p->grads.layer[i];
+            const int role = order[k].role;
+            if (!order[k].is_norm) {
+                add_linear(p, &l->linear[role], trained_rows(p, i, (eh_linear_role)role), &g->linear[role],
+                           &g->bias[role]);
+            } else if (norms && l->norm[role] != NULL) {
+                const int64_t n = eh_norm_width(c, (eh_norm_role)role);
+                add(p, l->own_norm[role], n, n, &g->norm[role]);
+            }
         }
-        add_linear(p, &l->o, trained_rows(p, i, 1), &g->o, &g->o_bias);
-        if (norms)
-            add(p, l->mlp_norm, c->d_model, c->d_model, &g->mlp_norm);
-        add_linear(p, &l->gate_up, trained_rows(p, i, 2), &g->gate_up, &g->gate_up_bias);
-        add_linear(p, &l->down, trained_rows(p, i, 3), &g->down, &g->down_bias);
-    }
     if (norms)
-        add(p, m->final_norm, c->d_model, c->d_model, &p->grads.final_norm);
-    if (!all)
+        add(p, s->own_final_norm, c->d_model, c->d_model, &p->grads.final_norm);
+    if (p->group != EH_TUNE_ALL)
         return;
-    add(p, m->own_embed, c->n_vocab * c->d_model, c->n_vocab * c->d_model, &p->grads.embed);
-    for (int64_t i = 0; i < m->n_head_slice; i++) {
-        eh_linear *l = &m->head[i];
+    add(p, s->own_embed, c->n_vocab * c->d_model, c->n_vocab * c->d_model, &p->grads.embed);
+    for (int64_t i = 0; i < s->m->n_head_slice; i++) {
+        eh_linear *l = &s->head[i];
         if (!c->tied) /* the slices' gradients follow each other: one matrix */
             add_linear(p, l, l->n_out, i == 0 ? &p->grads.head : NULL, NULL);
         else if (p->linear != NULL)
@@ -147,29 +156,42 @@ static void hold(eh_params *p, float *w, float *g, int64_t stride, int64_t row, 
         memcpy(h->value + i * n_col, h->w + i * stride, (size_t)n_col * sizeof *h->value);
 }
 
-/* What eh_model_edit touches for this edit (edits.c). */
+/* Rows row..row+n_row-1, columns col..col+n_col-1 of a layer's linear; of its bias, numbers col..col+n_col-1. */
+static void hold_part(eh_params *p, int64_t layer, eh_linear_role role, int64_t row, int64_t n_row, int64_t col,
+                      int64_t n_col)
+{
+    const eh_linear *l = &p->s->layer[layer].linear[role];
+    hold(p, l->own, p->grads.layer[layer].linear[role], l->n_in, row, n_row, col, n_col);
+}
+
+static void hold_bias(eh_params *p, int64_t layer, eh_linear_role role, int64_t at, int64_t n)
+{
+    const eh_linear *l = &p->s->layer[layer].linear[role];
+    hold(p, l->own_bias, p->grads.layer[layer].bias[role], l->n_out, 0, 1, at, n);
+}
+
+/* What eh_session_edit touches for this edit (edits.c). */
 static void hold_edit(eh_params *p, const eh_unit_edit *e)
 {
-    const eh_config *c = &p->m->config;
-    eh_layer *l = &p->m->layer[e->layer];
-    const eh_layer_grad *g = &p->grads.layer[e->layer];
+    const eh_config *c = &p->s->m->config;
     if (e->kind == EH_UNIT_HEAD) {
         const int64_t at = e->index * c->d_head;
-        hold(p, l->o.own, g->o, l->o.n_in, 0, l->o.n_out, at, c->d_head);
+        hold_part(p, e->layer, EH_LINEAR_O, 0, c->d_model, at, c->d_head);
         if (e->mode == EH_EDIT_MEAN)
-            hold(p, l->o.bias, g->o_bias, l->o.n_out, 0, 1, 0, l->o.n_out);
-        if (e->mode != EH_EDIT_SOFT || l->q_norm != NULL)
+            hold_bias(p, e->layer, EH_LINEAR_O, 0, c->d_model);
+        if (e->mode != EH_EDIT_SOFT || p->s->layer[e->layer].norm[EH_NORM_Q] != NULL)
             return;
-        hold(p, l->qkv.own, g->qkv, l->qkv.n_in, at, c->d_head, 0, l->qkv.n_in);
-        hold(p, l->qkv.bias, g->qkv_bias, l->qkv.n_out, 0, 1, at, c->d_head);
+        hold_part(p, e->layer, EH_LINEAR_QKV, at, c->d_head, 0, c->d_model);
+        hold_bias(p, e->layer, EH_LINEAR_QKV, at, c->d_head);
         return;
     }
-    hold(p, l->down.own, g->down, l->down.n_in, 0, l->down.n_out, e->index, 1);
+    hold_part(p, e->layer, EH_LINEAR_DOWN, 0, c->d_model, e->index, 1);
     if (e->mode == EH_EDIT_MEAN)
-        hold(p, l->down.bias, g->down_bias, l->down.n_out, 0, 1, 0, l->down.n_out);
-    for (int64_t row = e->index; e->mode == EH_EDIT_ZERO && row < 2 * c->d_ff; row += c->d_ff) {
-        hold(p, l->gate_up.own, g->gate_up, l->gate_up.n_in, row, 1, 0, l->gate_up.n_in);
-        hold(p, l->gate_up.bias, g->gate_up_bias, l->gate_up.n_out, 0, 1, row, 1);
+        hold_bias(p, e->layer, EH_LINEAR_DOWN, 0, c->d_model);
+    const int64_t n_row = p->s->layer[e->layer].linear[EH_LINEAR_UP].n_out;
+    for (int64_t row = e->index; e->mode == EH_EDIT_ZERO && row < n_row; row += c->d_ff) {
+        hold_part(p, e->layer, EH_LINEAR_UP, row, 1, 0, c->d_model);
+        hold_bias(p, e->layer, EH_LINEAR_UP, row, 1);
     }
 }
 
@@ -181,96 +203,120 @@ typedef struct own_room {
     float *own, *bias;
 } own_room;
 
-static int get_own(eh_model *m, own_room *room, eh_linear *l, eh_err *err)
+static int get_own(own_room *room, int64_t *n, eh_linear *l, eh_err *err)
 {
-    room->l = l;
-    return eh_linear_own_room(m, l, &room->own, &room->bias, err);
+    room[*n].l = l;
+    const int rc = eh_linear_own_room(l, &room[*n].own, &room[*n].bias, err);
+    *n += rc == EH_OK;
+    return rc;
 }
 
-static int check(const eh_model *m, eh_tune_group group, eh_err *err)
+static int check(const eh_session *s, eh_tune_group group, eh_err *err)
 {
-    if (m->precision != EH_F32)
-        return eh_fail(err, EH_ENOSUP, "%s is opened in bf16; training wants f32 (--precision f32)", m->path);
-    if (group == EH_TUNE_EDITED && m->n_edit == 0)
+    if (s->precision != EH_F32)
+        return eh_fail(err, EH_ENOSUP, "%s is opened in bf16; training wants f32 (--precision f32)", s->m->path);
+    if (group == EH_TUNE_EDITED && s->n_edit == 0)
         return eh_fail(err, EH_EINVAL, "no edit is in force, so there are no edited tensors to train; apply a recipe, "
                        "or train attention, norms or all");
     return EH_OK;
 }
 
-int eh_params_open(eh_model *m, eh_tune_group group, eh_params *out, eh_err *err)
+/* Memory for every linear that is trained or edited: room [*n]. */
+static int own_all(const eh_params *p, own_room *room, int64_t *n, eh_err *err)
 {
-    int rc = check(m, group, err);
-    if (rc < 0)
-        return rc;
-    const eh_config *c = &m->config;
-    eh_params p = {.m = m, .group = group};
-    const bool head = group == EH_TUNE_ALL && !c->tied;
-    const int64_t n_most = c->n_layer * N_KIND + (head ? m->n_head_slice : 0);
-    int64_t n_room = 0;
-    own_room *room = eh_calloc(n_most, (int64_t)sizeof *room);
-    p.grads.layer = eh_calloc(c->n_layer, (int64_t)sizeof *p.grads.layer);
-    if (room == NULL || p.grads.layer == NULL) {
-        rc = eh_fail(err, EH_ENOMEM, "no memory for a training");
-        goto done;
-    }
-    if (group == EH_TUNE_ALL && (rc = eh_model_own_embed(m, err)) < 0)
-        goto done;
-    for (int64_t i = 0; i < c->n_layer; i++)
-        for (int k = 0; k < N_KIND && rc == EH_OK; k++) {
-            eh_linear *l = linear_of(&m->layer[i], k);
-            if (trained_rows(&p, i, k) > 0 || is_edited(l))
-                rc = get_own(m, &room[n_room++], l, err);
+    eh_session *s = p->s;
+    int rc = EH_OK;
+    for (int64_t i = 0; i < s->m->config.n_layer; i++)
+        for (int k = 0; k < EH_N_LINEAR && rc == EH_OK; k++) {
+            eh_linear *l = &s->layer[i].linear[k];
+            if (trained_rows(p, i, (eh_linear_role)k) > 0 || is_edited(l))
+                rc = get_own(room, n, l, err);
         }
-    for (int64_t i = 0; head && i < m->n_head_slice && rc == EH_OK; i++)
-        rc = get_own(m, &room[n_room++], &m->head[i], err);
-    char before[EH_SHA256_TEXT];
-    if (rc < 0 || (rc = eh_model_fingerprint(m, before, err)) < 0)
-        goto done;
+    const bool head = p->group == EH_TUNE_ALL && !s->m->config.tied;
+    for (int64_t i = 0; head && i < s->m->n_head_slice && rc == EH_OK; i++)
+        rc = get_own(room, n, &s->head[i], err);
+    if (rc == EH_OK && p->group == EH_TUNE_ALL)
+        rc = eh_session_own_embed(s, err);
+    if (rc == EH_OK && trains_norms(p->group))
+        rc = eh_session_own_norms(s, err);
+    return rc;
+}
 
-    lay_out(&p);
-    p.piece = eh_calloc(p.n_piece, (int64_t)sizeof *p.piece);
-    p.part = eh_calloc(p.n_piece, (int64_t)sizeof *p.part);
-    p.linear = eh_calloc(p.n_linear + 1, (int64_t)sizeof *p.linear);
-    p.hold = eh_calloc(m->n_edit * HOLDS + 1, (int64_t)sizeof *p.hold);
-    p.held = eh_alloc(m->n_edit + 1, hold_room(c) * (int64_t)sizeof *p.held);
-    float *grad = eh_block_alloc(p.n_grad * (int64_t)sizeof *grad);
-    if (!p.piece || !p.part || !p.linear || !p.hold || !p.held || !grad) {
-        eh_block_free(grad);
-        rc = eh_fail(err, EH_ENOMEM, "no memory for the gradients of %lld weights", (long long)p.n_weight);
-        goto done;
-    }
+/* Room for the pieces, the held slices and the gradients; *grad is the caller's until p->grad is set. */
+static int get_room(eh_params *p, float **grad, eh_err *err)
+{
+    const int64_t n_edit = p->s->n_edit;
+    p->piece = eh_calloc(p->n_piece, (int64_t)sizeof *p->piece);
+    p->part = eh_calloc(p->n_piece, (int64_t)sizeof *p->part);
+    p->linear = eh_calloc(p->n_linear + 1, (int64_t)sizeof *p->linear);
+    p->hold = eh_calloc(n_edit * HOLDS + 1, (int64_t)sizeof *p->hold);
+    p->held = eh_alloc(n_edit + 1, hold_room(&p->s->m->config) * (int64_t)sizeof *p->held);
+    *grad = eh_block_alloc(p->n_grad * (int64_t)sizeof **grad);
+    return p->piece && p->part && p->linear && p->hold && p->held && *grad
+               ? EH_OK
+               : eh_fail(err, EH_ENOMEM, "no memory for the gradients of %lld weights", (long long)p->n_weight);
+}
 
-    /* Nothing from here on can fail: the edits become part of the weights. */
+/* The edits become part of the weights; nothing here can fail. */
+static void take_in(eh_params *p, const own_room *room, int64_t n_room, float *grad, const char before[EH_SHA256_TEXT])
+{
+    eh_session *s = p->s;
     for (int64_t i = 0; i < n_room; i++)
-        eh_linear_own_in(m, room[i].l, room[i].own, room[i].bias);
-    n_room = 0;
-    p.grad = grad;
-    lay_out(&p);
-    for (int64_t i = 0; i < m->n_edit; i++)
-        hold_edit(&p, &m->edit[i]);
-    eh_model_free_edits(m);
-    memcpy(m->trained, before, sizeof before);
-    for (int64_t i = 0; i < p.n_linear; i++)
-        p.linear[i]->keep = false; /* packed weights are true for one step only */
-    for (int i = 0; i < eh_weights_n_file(m->weights); i++) {
-        const eh_map *map = eh_weights_file_map(m->weights, i);
+        eh_linear_own_in(s, room[i].l, room[i].own, room[i].bias);
+    p->grad = grad;
+    lay_out(p);
+    for (int64_t i = 0; i < s->n_edit; i++)
+        hold_edit(p, &s->edit[i]);
+    eh_session_free_edits(s);
+    memcpy(s->trained, before, EH_SHA256_TEXT);
+    for (int64_t i = 0; i < p->n_linear; i++)
+        p->linear[i]->keep = false; /* packed weights are true for one step only */
+    for (int i = 0; i < eh_weights_n_file(s->m->weights); i++) {
+        const eh_map *map = eh_weights_file_map(s->m->weights, i);
         eh_map_forget(map, 0, map->n); /* what was copied need not stay in memory twice */
     }
-    *out = p;
-    p = (eh_params){0};
+}
 
-done:
-    for (int64_t i = 0; i < n_room; i++)
-        eh_block_free(room[i].own);
+int eh_params_open(eh_session *s, eh_tune_group group, eh_params *out, eh_err *err)
+{
+    int rc = check(s, group, err);
+    if (rc < 0)
+        return rc;
+    eh_params p = {.s = s, .group = group};
+    float *grad = NULL;
+    int64_t n_room = 0;
+    char before[EH_SHA256_TEXT];
+    own_room *room = eh_calloc(s->m->config.n_layer * EH_N_LINEAR + s->m->n_head_slice, (int64_t)sizeof *room);
+    p.grads.layer = eh_calloc(s->m->config.n_layer, (int64_t)sizeof *p.grads.layer);
+    if (room == NULL || p.grads.layer == NULL)
+        rc = eh_fail(err, EH_ENOMEM, "no memory for a training");
+    if (rc == EH_OK)
+        rc = own_all(&p, room, &n_room, err);
+    if (rc == EH_OK)
+        rc = eh_session_fingerprint(s, before, err);
+    if (rc == EH_OK) {
+        lay_out(&p);
+        rc = get_room(&p, &grad, err);
+    }
+    if (rc == EH_OK) {
+        take_in(&p, room, n_room, grad, before);
+        *out = p;
+    } else {
+        for (int64_t i = 0; i < n_room; i++) {
+            eh_block_free(room[i].own);
+            eh_free(room[i].bias);
+        }
+        eh_block_free(grad);
+        eh_params_clear(&p);
+    }
     eh_free(room);
-    eh_params_clear(&p);
     return rc;
 }
 
 void eh_params_clear(eh_params *p)
 {
     if (p->linear != NULL)
-        eh_model_plan_memory(p->m, p->m->memory);
+        eh_session_plan_memory(p->s, p->s->memory);
     eh_block_free(p->grad);
     eh_free(p->piece);
     eh_free(p->part);
@@ -293,7 +339,7 @@ static void zero_piece(void *ctx, int64_t i, int worker)
 
 void eh_params_zero(eh_params *p)
 {
-    eh_par_for(p->m->threads, (p->n_grad + EH_PARAM_PIECE - 1) / EH_PARAM_PIECE, zero_piece, p);
+    eh_par_for(p->s->threads, (p->n_grad + EH_PARAM_PIECE - 1) / EH_PARAM_PIECE, zero_piece, p);
 }
 
 #define SUMS 8 /* side by side, for the compiler to vectorise */
@@ -321,7 +367,7 @@ double eh_params_norm(eh_params *p)
     for (int64_t i = 0; i < p->n_hold; i++)
         for (int64_t r = 0; r < p->hold[i].n_row; r++)
             memset(p->hold[i].g + r * p->hold[i].stride, 0, (size_t)p->hold[i].n_col * sizeof *p->hold[i].g);
-    eh_par_for(p->m->threads, p->n_piece, norm_piece, p);
+    eh_par_for(p->s->threads, p->n_piece, norm_piece, p);
     double sum = 0.0;
     for (int64_t i = 0; i < p->n_piece; i++)
         sum += p->part[i];
@@ -344,11 +390,11 @@ int eh_params_sign(eh_params *p, eh_err *err)
     char text[EH_SHA256_TEXT];
     eh_sha256 h;
     eh_sha256_begin(&h);
-    eh_sha256_add_text(&h, eh_str_of(p->m->trained));
+    eh_sha256_add_text(&h, eh_str_of(p->s->trained));
     for (int64_t i = 0; i < p->n_piece; i++)
         eh_sha256_add(&h, p->piece[i].w, p->piece[i].n * (int64_t)sizeof *p->piece[i].w);
     const int rc = eh_sha256_end(&h, text, err);
     if (rc == EH_OK)
-        memcpy(p->m->trained, text, sizeof text);
+        memcpy(p->s->trained, text, sizeof text);
     return rc;
 }

@@ -23,7 +23,7 @@ typedef struct deck {
 } deck;
 
 typedef struct trainer {
-    eh_model *m, *reference;
+    eh_session *session, *reference;
     const eh_tune_plan *p;
     const eh_tune_data *d;
     eh_params params;
@@ -88,14 +88,14 @@ static int check_plan(const trainer *t, eh_err *err)
         return eh_fail(err, EH_EINVAL, "steps between looks and checkpoints, and patience, cannot be negative");
     if (p->patience > 0 && (d->n_held_out == 0 || p->eval_every == 0))
         return eh_fail(err, EH_EINVAL, "to stop early, held-out examples and steps between looks at them are wanted");
-    if (p->kl > 0.0 && (t->reference == NULL || t->reference == t->m ||
-                        t->reference->config.n_vocab != t->m->config.n_vocab))
+    if (p->kl > 0.0 && (t->reference == NULL || t->reference == t->session ||
+                        t->reference->m->config.n_vocab != t->session->m->config.n_vocab))
         return eh_fail(err, EH_EINVAL, "the KL term wants the original model beside this one, with the same "
                        "vocabulary");
-    int rc = check_requests(t->m, "example", d->example, d->n_example, err);
+    int rc = check_requests(t->session->m, "example", d->example, d->n_example, err);
     if (rc == EH_OK)
-        rc = check_requests(t->m, "text", d->text, d->n_text, err);
-    return rc < 0 ? rc : check_requests(t->m, "held-out example", d->held_out, d->n_held_out, err);
+        rc = check_requests(t->session->m, "text", d->text, d->n_text, err);
+    return rc < 0 ? rc : check_requests(t->session->m, "held-out example", d->held_out, d->n_held_out, err);
 }
 
 static void hash_requests(eh_sha256 *h, const eh_request *r, int64_t n)
@@ -121,9 +121,9 @@ static int say_what(trainer *t, eh_err *err)
     eh_buf *b = &t->what;
     char model[65], reference[65] = "", data[EH_SHA256_TEXT];
     eh_sha256 h;
-    int rc = eh_model_fingerprint(t->m, model, err);
+    int rc = eh_session_fingerprint(t->session, model, err);
     if (rc == EH_OK && p->kl > 0.0)
-        rc = eh_model_fingerprint(t->reference, reference, err);
+        rc = eh_session_fingerprint(t->reference, reference, err);
     if (rc < 0)
         return rc;
     eh_sha256_begin(&h);
@@ -146,7 +146,7 @@ static int say_what(trainer *t, eh_err *err)
                   "\"eval_every\":%lld,\"patience\":%lld,\"seed\":%llu,\"batch_tokens\":%lld,\"product\":\"%s\"}",
                   (long long)p->steps, (long long)p->warmup, p->linear ? "linear" : "constant", (long long)p->batch,
                   (long long)p->text_batch, (long long)p->eval_every, (long long)p->patience,
-                  (unsigned long long)p->seed, (long long)t->m->batch_tokens, t->m->product->name);
+                  (unsigned long long)p->seed, (long long)t->session->batch_tokens, t->session->product->name);
     return eh_buf_check(b, "the training's description", err);
 }
 
@@ -204,10 +204,10 @@ static void log_softmax_row(void *ctx, int64_t i, int worker)
 /* out [n_learnt, n_vocab]: the reference's log-probabilities before each learnt token. */
 static int reference_of(trainer *t, const eh_request *r, float *out, eh_err *err)
 {
-    lse_job j = {t->m->simd, out, t->m->config.n_vocab};
+    lse_job j = {t->session->simd, out, t->session->m->config.n_vocab};
     const int rc = eh_logits_from(t->reference, r->tok, r->n_tok - 1, r->from - 1, out, err);
     if (rc == EH_OK)
-        eh_par_for(t->m->threads, n_learnt(r), log_softmax_row, &j);
+        eh_par_for(t->session->threads, n_learnt(r), log_softmax_row, &j);
     return rc;
 }
 
@@ -215,7 +215,7 @@ static int reference_of(trainer *t, const eh_request *r, float *out, eh_err *err
 static int add_sequences(trainer *t, const sequence *s, int64_t from, int64_t end, double kl_weight, double *loss,
                          eh_err *err)
 {
-    const int64_t n = end - from, n_vocab = t->m->config.n_vocab;
+    const int64_t n = end - from, n_vocab = t->session->m->config.n_vocab;
     const eh_arena_mark mark = eh_arena_here(&t->arena);
     int64_t n_term = 0, n_kl = 0;
     for (int64_t i = from; i < end; i++) {
@@ -247,7 +247,8 @@ static int add_sequences(trainer *t, const sequence *s, int64_t from, int64_t en
             kl[at_kl] = (eh_kl_term){i - from, k - 1, kl_weight, logp + at_kl * n_vocab};
     }
     if (rc == EH_OK)
-        rc = eh_backward(t->m, goal, n, kl, n_kl, EH_RULES_GRADIENT, value, NULL, 0, &t->params.grads, err);
+        rc = eh_backward(t->session, goal, n, &(eh_backward_options){.rules = EH_RULES_GRADIENT, .kl = kl, .n_kl = n_kl,
+                                                                     .grads = &t->params.grads}, value, NULL, 0, err);
     for (int64_t i = 0; i < n && rc == EH_OK; i++)
         *loss += value[i];
 done:
@@ -278,7 +279,7 @@ static int64_t draw_step(trainer *t, int64_t step, sequence *s, double *kl_weigh
 
 static int gradient(trainer *t, int64_t step, double *loss, eh_err *err)
 {
-    const int64_t row = t->m->config.n_vocab * (int64_t)sizeof(float);
+    const int64_t row = t->session->m->config.n_vocab * (int64_t)sizeof(float);
     const eh_arena_mark mark = eh_arena_here(&t->arena);
     sequence *s = eh_new(&t->arena, sequence, t->p->batch + t->p->text_batch);
     if (s == NULL)
@@ -340,7 +341,7 @@ static int take_step(trainer *t, eh_tune_point *point, eh_err *err)
     /* As torch.nn.utils.clip_grad_norm_. */
     const double most = t->p->clip / (point->grad_norm + 1e-6);
     step_job j = {t, step, point->lr, t->p->clip > 0.0 && most < 1.0 ? most : 1.0};
-    eh_par_for(t->m->threads, t->params.n_piece, step_piece, &j);
+    eh_par_for(t->session->threads, t->params.n_piece, step_piece, &j);
     eh_params_changed(&t->params);
     return EH_OK;
 }
@@ -365,7 +366,7 @@ static int look(trainer *t, double *loss, eh_err *err)
     *loss = (double)NAN;
     if (d->n_held_out == 0)
         return EH_OK;
-    const int rc = eh_score(t->m, d->held_out, d->n_held_out, t->answer, err);
+    const int rc = eh_score(t->session, d->held_out, d->n_held_out, t->answer, err);
     if (rc < 0)
         return eh_fail_in(err, rc, "held-out examples after step %lld", (long long)t->s.step);
     double sum = 0.0;
@@ -514,10 +515,11 @@ static int run(trainer *t, eh_err *err)
     return save(t, err);
 }
 
-int eh_tune_train(eh_model *m, eh_model *reference, const eh_tune_plan *p, const eh_tune_data *d, eh_tune_state *state,
+int eh_tune_train(eh_session *s, eh_session *reference, const eh_tune_plan *p, const eh_tune_data *d,
+                  eh_tune_state *state,
                   eh_err *err)
 {
-    trainer t = {.m = m, .reference = reference, .p = p, .d = d};
+    trainer t = {.session = s, .reference = reference, .p = p, .d = d};
     int rc = check_plan(&t, err);
     if (rc < 0 || (rc = say_what(&t, err)) < 0)
         goto done;
@@ -533,7 +535,7 @@ int eh_tune_train(eh_model *m, eh_model *reference, const eh_tune_plan *p, const
     }
     if ((rc = open_deck(&t, &t.example, d->example, d->n_example, "tune.examples", err)) < 0 ||
         (rc = open_deck(&t, &t.text, d->text, d->n_text, "tune.texts", err)) < 0 || (rc = get_answers(&t, err)) < 0 ||
-        (rc = eh_params_open(m, p->group, &t.params, err)) < 0)
+        (rc = eh_params_open(s, p->group, &t.params, err)) < 0)
         goto done;
     rc = get_memory(&t, err);
     if (rc == EH_OK)

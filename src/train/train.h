@@ -77,7 +77,8 @@ typedef struct eh_tune_state {
  *          is not finite, with the step; EH_ESTOP on request, with a checkpoint written; EH_EIO, EH_ENOMEM. When a step
  *          was taken the weights are then those after the last whole step.
  */
-int eh_tune_train(eh_model *m, eh_model *reference, const eh_tune_plan *p, const eh_tune_data *d, eh_tune_state *state,
+int eh_tune_train(eh_session *s, eh_session *reference, const eh_tune_plan *p, const eh_tune_data *d,
+                  eh_tune_state *state,
                   eh_err *err);
 
 /* The step's learning rate, steps counting from 1: lr * step / warmup, then lr or

@@ -20,7 +20,7 @@
 #define MAX_TASKS 8
 
 typedef struct study {
-    eh_model *m;
+    eh_session *session;
     const eh_tune_options *o;
     eh_audit_plan plan;
     eh_ask learn, look;  /* examples to learn from, and to look at only */
@@ -91,7 +91,7 @@ static int add_item(study *s, const eh_bbq_item *q, bool held_out, eh_err *err)
 /* The items that take part: whole templates are held out, drawn among those that are left. */
 static int add_items(study *s, const eh_bbq_set *set, eh_err *err)
 {
-    eh_audit_task t = {.plan = &s->plan, .m = s->m};
+    eh_audit_task t = {.plan = &s->plan, .s = s->session};
     eh_arena mem = {0};
     eh_audit_item *item = eh_new(&mem, eh_audit_item, set->n_item);
     int64_t *number = eh_new(&mem, int64_t, set->n_cluster); /* of a cluster that takes part, from 1 */
@@ -182,16 +182,16 @@ static int add_lines(study *s, eh_err *err)
 /* Pieces of the general text, the tail dropped. Where there is nothing else, the last ones are held out. */
 static int add_text(study *s, eh_err *err)
 {
-    const int64_t n_ctx = s->m->config.n_ctx;
+    const int64_t n_ctx = s->session->m->config.n_ctx;
     const int64_t size = s->o->text_block > 0 ? s->o->text_block : TEXT_BLOCK < n_ctx ? TEXT_BLOCK : n_ctx;
     eh_buf text = {0};
     if (size < 2)
         return eh_fail(err, EH_EINVAL, "pieces of %lld tokens leave nothing to learn", (long long)size);
-    if (s->m->tokenizer == NULL)
-        return eh_fail(err, EH_ENOSUP, "this needs the model's tokenizer: %s", s->m->tokenizer_trouble);
+    if (s->session->m->tokenizer == NULL)
+        return eh_fail(err, EH_ENOSUP, "this needs the model's tokenizer: %s", s->session->m->tokenizer_trouble);
     int rc = eh_file_read(s->o->text, TEXT_MAX, &text, err);
     if (rc == EH_OK)
-        rc = eh_tokenizer_encode(s->m->tokenizer, eh_buf_get(&text), EH_ENCODE_DEFAULT, &s->text, err);
+        rc = eh_tokenizer_encode(s->session->m->tokenizer, eh_buf_get(&text), EH_ENCODE_DEFAULT, &s->text, err);
     eh_buf_clear(&text);
     if (rc < 0)
         return rc;
@@ -330,12 +330,12 @@ static int write_record(const study *s, const eh_tuned *r, eh_err *err)
     const eh_tune_plan *p = &s->tune;
     char after[65];
     eh_buf b = {0};
-    int rc = eh_model_fingerprint(s->m, after, err);
+    int rc = eh_session_fingerprint(s->session, after, err);
     if (rc < 0)
         return rc;
     eh_buf_str(&b, EH_STR("{\"evenhand\":\"" EH_VERSION "\""));
     put_text(&b, "command", o->command);
-    put_text(&b, "model", s->m->path);
+    put_text(&b, "model", s->session->m->path);
     put_text(&b, "fingerprint_before", s->before);
     put_text(&b, "fingerprint_after", after);
     eh_buf_str(&b, EH_STR(",\n\"recipe\":"));
@@ -401,48 +401,35 @@ static int begin(study *s, eh_err *err)
         .categories = o->categories, .split = o->split != NULL ? o->split : "tune", .limit = o->limit, .chat = o->chat,
         .seed = o->seed,
     };
-    int rc = eh_audit_plan_make(s->m, &a, &s->plan, err);
-    s->learn = s->look = (eh_ask){.m = s->m, .chat = o->chat};
+    int rc = eh_audit_plan_make(s->session, &a, &s->plan, err);
+    s->learn = s->look = (eh_ask){.s = s->session, .chat = o->chat};
     if (rc == EH_OK)
         rc = gather(s, err);
     if (rc == EH_OK)
         rc = make_plan(s, err);
     if (rc == EH_OK)
-        rc = eh_model_fingerprint(s->m, s->before, err);
-    if (rc == EH_OK && s->m->n_edit > 0) {
+        rc = eh_session_fingerprint(s->session, s->before, err);
+    if (rc == EH_OK && s->session->n_edit > 0) {
         char base[65];
-        rc = eh_weights_fingerprint(s->m->weights, base, err);
+        rc = eh_weights_fingerprint(s->session->m->weights, base, err);
         if (rc == EH_OK)
-            eh_recipe_put(&s->recipe, s->m, s->m->edit, s->m->n_edit, base, NULL);
+            eh_recipe_put(&s->recipe, s->session->m, s->session->edit, s->session->n_edit, base, NULL);
         if (rc == EH_OK)
             rc = eh_buf_check(&s->recipe, "the recipe", err);
     }
     return rc;
 }
 
-/* The model as its files have it, beside m. */
-static int open_original(const eh_model *m, eh_model **out, eh_err *err)
+int eh_tune(eh_session *session, const eh_tune_options *options, eh_tuned *out, eh_err *err)
 {
-    const eh_options o = {
-        .precision = m->precision,
-        .threads = m->threads,
-        .batch_tokens = m->batch_tokens,
-        .memory = m->memory,
-        .product = m->product->name,
-    };
-    return eh_model_open(m->path, &o, out, err);
-}
-
-int eh_tune(eh_model *m, const eh_tune_options *options, eh_tuned *out, eh_err *err)
-{
-    study s = {.m = m, .o = options};
-    eh_model *original = NULL;
+    study s = {.session = session, .o = options};
+    eh_session *original = NULL;
     eh_tune_state state = {0};
     int rc = begin(&s, err);
     if (rc == EH_OK && s.tune.kl > 0.0)
-        rc = open_original(m, &original, err);
+        rc = eh_session_again(session, &original, err);
     if (rc == EH_OK)
-        rc = eh_tune_train(m, original, &s.tune, &s.data, &state, err);
+        rc = eh_tune_train(session, original, &s.tune, &s.data, &state, err);
     if (rc < 0)
         goto done;
     const eh_tuned r = {
@@ -463,7 +450,7 @@ int eh_tune(eh_model *m, const eh_tune_options *options, eh_tuned *out, eh_err *
         *out = r;
 done:
     eh_free(state.point);
-    eh_model_close(original);
+    eh_session_close(original);
     eh_ask_clear(&s.learn);
     eh_ask_clear(&s.look);
     eh_ids_clear(&s.text);

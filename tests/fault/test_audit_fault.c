@@ -6,11 +6,12 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "check.h"
+#include "session.h"
 #include "evenhand.h"
 
 static const char *const samples[] = {"samples_probes.jsonl", "samples_pairs.jsonl", "samples_utility.jsonl"};
 static eh_err err;
-static eh_model *m;
+static eh_session *on;
 static char probes[300], top[300];
 static eh_buf undisturbed[3];
 
@@ -58,8 +59,9 @@ static void make_probes(void)
 static int run(const char *out, bool force, eh_audit **audit, eh_err *e)
 {
     const eh_audit_options o = {
-        .tasks = "probes,pairs,utility", .probes = probes, .out = out, .resamples = 20, .force = force, .command = "test"};
-    return eh_audit_run(m, &o, audit, e);
+        .tasks = "probes,pairs,utility", .probes = probes, .out = out, .resamples = 20, .force = force,
+            .command = "test"};
+    return eh_audit_run(on, &o, audit, e);
 }
 
 static void read_samples(const char *out, eh_buf got[3])
@@ -88,13 +90,13 @@ static void finishes(const char *out, int64_t k)
 
 TEST(an_undisturbed_audit)
 {
-    const eh_options o = {.precision = EH_F32, .threads = 1};
+    const eh_session_options o = {.precision = EH_F32, .threads = 1};
     eh_audit *a = NULL;
     char out[400];
     make_probes();
     snprintf(top, sizeof top, "%s", temp_dir());
     snprintf(out, sizeof out, "%s/undisturbed", top);
-    CHECK_OK(eh_model_open(repo_path("tests/golden/tiny/llama"), &o, &m, &err));
+    CHECK_OK(session_open(repo_path("tests/golden/tiny/llama"), &o, &on, &err));
     CHECK_OK(run(out, false, &a, &err));
     eh_audit_close(a);
     read_samples(out, undisturbed);
@@ -152,7 +154,7 @@ TEST(the_model_serves_on_after_all_this)
     char out[400];
     snprintf(out, sizeof out, "%s/last", top);
     finishes(out, 0);
-    eh_model_close(m);
+    session_close(on);
     for (int i = 0; i < 3; i++)
         eh_buf_clear(&undisturbed[i]);
 }

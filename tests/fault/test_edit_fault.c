@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "check.h"
+#include "session.h"
 #include "edit/recipe.h"
 #include "tiny_model.h"
 
@@ -32,12 +33,12 @@ static int n_entry(const char *path)
 typedef struct scene {
     char root[200], model[220], gguf[400], edited[220], edited_gguf[220], out[240];
     bool use_gguf;
-    eh_model *m; /* edits in force */
+    eh_session *s; /* edits in force */
 } scene;
 
 static int save_it(scene *s)
 {
-    return eh_model_save(s->m, s->out, false, NULL, &err);
+    return eh_session_save(s->s, s->out, false, NULL, &err);
 }
 
 static int undo_it(scene *s)
@@ -47,13 +48,13 @@ static int undo_it(scene *s)
 
 static int lora_it(scene *s)
 {
-    return eh_model_save_lora(s->m, s->out, 0, false, NULL, &err);
+    return eh_session_save_lora(s->s, s->out, 0, false, NULL, &err);
 }
 
 static int compare_it(scene *s)
 {
     eh_comparison c;
-    const int rc = eh_compare(s->m, s->m, &c, &err);
+    const int rc = eh_compare(s->s, s->s, &c, &err);
     if (rc == EH_OK)
         eh_comparison_clear(&c);
     return rc;
@@ -67,7 +68,7 @@ static int recipe_it(scene *s)
     eh_recipe *r = NULL;
     int rc = eh_recipe_parse((eh_str){text, (int64_t)sizeof text - 1}, "edit.json", &r, &err);
     if (rc == EH_OK)
-        rc = eh_recipe_apply(s->m, r, &err);
+        rc = eh_recipe_apply(s->s, r, &err);
     eh_recipe_close(r);
     return rc;
 }
@@ -114,19 +115,19 @@ TEST(every_failed_allocation_and_write_of_a_folder)
 {
     scene s;
     set_up(&s);
-    CHECK_OK(eh_model_open(s.model, NULL, &s.m, &err));
-    CHECK_OK(eh_model_edit(s.m, edits, 2, &err));
-    CHECK_OK(eh_model_save(s.m, s.edited, false, NULL, &err));
+    CHECK_OK(session_open(s.model, NULL, &s.s, &err));
+    CHECK_OK(eh_session_edit(s.s, edits, 2, &err));
+    CHECK_OK(eh_session_save(s.s, s.edited, false, NULL, &err));
     CHECK(fail_each(&s, save_it, false) > 50);
     CHECK(fail_each(&s, save_it, true) > 20);
     CHECK(fail_each(&s, undo_it, false) > 20);
     CHECK(fail_each(&s, undo_it, true) > 5);
     CHECK(fail_each(&s, compare_it, false) > 4);
-    CHECK_OK(eh_model_edit(s.m, edits, 1, &err));
+    CHECK_OK(eh_session_edit(s.s, edits, 1, &err));
     CHECK(fail_each(&s, lora_it, false) > 10);
     CHECK(fail_each(&s, lora_it, true) > 5);
     CHECK(fail_each(&s, recipe_it, false) > 10);
-    eh_model_close(s.m);
+    session_close(s.s);
 }
 
 TEST(every_failed_allocation_and_write_of_a_gguf)
@@ -134,12 +135,12 @@ TEST(every_failed_allocation_and_write_of_a_gguf)
     scene s;
     set_up(&s);
     s.use_gguf = true;
-    CHECK_OK(eh_model_open(s.gguf, NULL, &s.m, &err));
-    CHECK_OK(eh_model_edit(s.m, edits, 1, &err));
-    CHECK_OK(eh_model_save(s.m, s.edited_gguf, false, NULL, &err));
+    CHECK_OK(session_open(s.gguf, NULL, &s.s, &err));
+    CHECK_OK(eh_session_edit(s.s, edits, 1, &err));
+    CHECK_OK(eh_session_save(s.s, s.edited_gguf, false, NULL, &err));
     CHECK(fail_each(&s, save_it, false) > 10);
     CHECK(fail_each(&s, save_it, true) > 10);
     CHECK(fail_each(&s, undo_it, false) > 5);
     CHECK(fail_each(&s, undo_it, true) > 5);
-    eh_model_close(s.m);
+    session_close(s.s);
 }

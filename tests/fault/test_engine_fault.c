@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "check.h"
+#include "session.h"
 #include "evenhand.h"
 #include "grad_room.h"
 
@@ -21,21 +22,21 @@ static const char *llama(void)
  * then every 17th. Returns how many a whole opening takes. */
 static int64_t fail_opening(const char *path)
 {
-    eh_model *m;
+    eh_session *on;
     eh_mem_fail_after(0);
-    CHECK_OK(eh_model_open(path, NULL, &m, &err));
+    CHECK_OK(session_open(path, NULL, &on, &err));
     const int64_t whole = eh_mem_count();
-    eh_model_close(m);
+    session_close(on);
     for (int64_t k = 1; k <= whole; k += k < 100 || k > whole - 100 ? 1 : 17) {
-        m = NULL;
+        on = NULL;
         err.text[0] = '\0';
         eh_mem_fail_after(k);
-        const int rc = eh_model_open(path, NULL, &m, &err);
+        const int rc = session_open(path, NULL, &on, &err);
         eh_mem_fail_after(0);
         if (rc != EH_ENOMEM)
             print_error("allocation %d of %d failed: %d %s\n", (int)k, (int)whole, rc, err.text);
         CHECK_INT(rc, EH_ENOMEM);
-        CHECK(m == NULL && err.text[0] != '\0');
+        CHECK(on == NULL && err.text[0] != '\0');
     }
     return whole;
 }
@@ -59,30 +60,30 @@ static void ask(eh_request *r, eh_answer *a, float (*token)[3], float (*candidat
     }
 }
 
-static void fail_scoring(const eh_options *o)
+static void fail_scoring(const eh_session_options *o)
 {
     eh_request r[3];
     eh_answer a[3];
     float want[3][3], got[3][3], want_cand[3][2], got_cand[3][2];
-    eh_model *m;
+    eh_session *on;
     ask(r, a, want, want_cand);
-    CHECK_OK(eh_model_open(llama(), o, &m, &err));
-    CHECK_OK(eh_score(m, r, 3, a, &err));
-    eh_model_close(m);
+    CHECK_OK(session_open(llama(), o, &on, &err));
+    CHECK_OK(eh_score(on, r, 3, a, &err));
+    session_close(on);
 
     int64_t k = 1;
     for (;; k++) {
-        CHECK_OK(eh_model_open(llama(), o, &m, &err)); /* anew: nothing is packed yet */
+        CHECK_OK(session_open(llama(), o, &on, &err)); /* anew: nothing is packed yet */
         eh_mem_fail_after(k);
         ask(r, a, got, got_cand);
-        const int rc = eh_score(m, r, 3, a, &err);
+        const int rc = eh_score(on, r, 3, a, &err);
         eh_mem_fail_after(0);
         if (rc != EH_OK) {
             CHECK_INT(rc, EH_ENOMEM);
-            CHECK_OK(eh_score(m, r, 3, a, &err)); /* with memory again, all is well */
+            CHECK_OK(eh_score(on, r, 3, a, &err)); /* with memory again, all is well */
         }
         CHECK(memcmp(want, got, sizeof want) == 0 && memcmp(want_cand, got_cand, sizeof want_cand) == 0);
-        eh_model_close(m);
+        session_close(on);
         if (rc == EH_OK)
             break;
     }
@@ -91,8 +92,8 @@ static void fail_scoring(const eh_options *o)
 
 TEST(scoring_survives_every_failed_allocation)
 {
-    const eh_options plain = {.product = "reference", .threads = 1}, anew = {.memory = 1, .threads = 1};
-    const eh_options half = {.precision = EH_BF16, .product = "reference", .threads = 1};
+    const eh_session_options plain = {.product = "reference", .threads = 1}, anew = {.memory = 1, .threads = 1};
+    const eh_session_options half = {.precision = EH_BF16, .product = "reference", .threads = 1};
     fail_scoring(NULL);
     fail_scoring(&plain);
     fail_scoring(&anew);
@@ -102,13 +103,13 @@ TEST(scoring_survives_every_failed_allocation)
 TEST(logits_survive_every_failed_allocation)
 {
     static float want[6 * 512], got[6 * 512];
-    eh_model *m;
-    CHECK_OK(eh_model_open(llama(), NULL, &m, &err));
-    CHECK_OK(eh_logits(m, tok[0], 6, want, &err));
+    eh_session *on;
+    CHECK_OK(session_open(llama(), NULL, &on, &err));
+    CHECK_OK(eh_logits(on, tok[0], 6, want, &err));
     int64_t k = 1;
     for (;; k++) {
         eh_mem_fail_after(k);
-        const int rc = eh_logits(m, tok[0], 6, got, &err);
+        const int rc = eh_logits(on, tok[0], 6, got, &err);
         eh_mem_fail_after(0);
         if (rc == EH_OK)
             break;
@@ -116,7 +117,7 @@ TEST(logits_survive_every_failed_allocation)
     }
     CHECK(k > 1);
     CHECK(memcmp(want, got, sizeof want) == 0);
-    eh_model_close(m);
+    session_close(on);
 }
 
 TEST(generating_survives_every_failed_allocation)
@@ -124,26 +125,26 @@ TEST(generating_survives_every_failed_allocation)
     const eh_request prompts[2] = {{.tok = tok[0], .n_tok = 6, .from = 6}, {.tok = tok[2], .n_tok = 4, .from = 4}};
     const eh_sampling options = {.max_new = 4, .temperature = 1.0, .top_p = 0.9, .ignore_eos = true};
     eh_generated want[4], got[4];
-    eh_model *m;
-    CHECK_OK(eh_model_open(llama(), NULL, &m, &err));
-    CHECK_OK(eh_generate(m, prompts, 2, 2, &options, NULL, NULL, want, &err));
-    eh_model_close(m);
+    eh_session *on;
+    CHECK_OK(session_open(llama(), NULL, &on, &err));
+    CHECK_OK(eh_generate(on, prompts, 2, 2, &options, NULL, NULL, want, &err));
+    session_close(on);
     int64_t k = 1;
     for (bool done = false; !done; k++) {
-        CHECK_OK(eh_model_open(llama(), NULL, &m, &err));
+        CHECK_OK(session_open(llama(), NULL, &on, &err));
         eh_mem_fail_after(k);
-        const int rc = eh_generate(m, prompts, 2, 2, &options, NULL, NULL, got, &err);
+        const int rc = eh_generate(on, prompts, 2, 2, &options, NULL, NULL, got, &err);
         eh_mem_fail_after(0);
         done = rc == EH_OK;
         if (!done) {
             CHECK_INT(rc, EH_ENOMEM);
-            CHECK_OK(eh_generate(m, prompts, 2, 2, &options, NULL, NULL, got, &err));
+            CHECK_OK(eh_generate(on, prompts, 2, 2, &options, NULL, NULL, got, &err));
         }
         for (int i = 0; i < 4; i++) {
             CHECK(got[i].n_tok == 4 && memcmp(got[i].tok, want[i].tok, 4 * sizeof(int32_t)) == 0);
             eh_release(got[i].tok);
         }
-        eh_model_close(m);
+        session_close(on);
     }
     CHECK(k > 50);
     for (int i = 0; i < 4; i++)
@@ -157,39 +158,39 @@ static int no_more(void *ctx, const eh_block *b, eh_err *e)
     return 0;
 }
 
-static void fail_attributing(const char *path, const eh_options *o)
+static void fail_attributing(const char *path, const eh_session_options *o)
 {
     const eh_term term[2] = {{5, -1, true, 1.0}, {2, 9, false, -1.0}};
     const eh_goal goal[2] = {{.tok = tok[0], .n_tok = 6, .term = term, .n_term = 2},
                              {.tok = tok[1], .n_tok = 3, .term = &term[1], .n_term = 1}};
     double want[2], got[2], seen = 0;
     const eh_observer look = {1u << EH_SITE_RESID | 1u << EH_SITE_HEAD_OUT | 1u << EH_SITE_NEURON, no_more, &seen};
-    eh_model *m;
-    CHECK_OK(eh_model_open(path, o, &m, &err));
-    CHECK_OK(eh_attribute(m, goal, 2, EH_RULES_ATTNLRP, want, &look, 1, &err));
-    eh_model_close(m);
+    eh_session *on;
+    CHECK_OK(session_open(path, o, &on, &err));
+    CHECK_OK(eh_attribute(on, goal, 2, EH_RULES_ATTNLRP, want, &look, 1, &err));
+    session_close(on);
     int64_t k = 1;
     for (bool done = false; !done; k++) {
-        CHECK_OK(eh_model_open(path, o, &m, &err));
+        CHECK_OK(session_open(path, o, &on, &err));
         got[0] = got[1] = 7.0;
         eh_mem_fail_after(k);
-        const int rc = eh_attribute(m, goal, 2, EH_RULES_ATTNLRP, got, &look, 1, &err);
+        const int rc = eh_attribute(on, goal, 2, EH_RULES_ATTNLRP, got, &look, 1, &err);
         eh_mem_fail_after(0);
         done = rc == EH_OK;
         if (!done) {
             CHECK_INT(rc, EH_ENOMEM);
             CHECK(got[0] == 7.0 && got[1] == 7.0);
-            CHECK_OK(eh_attribute(m, goal, 2, EH_RULES_ATTNLRP, got, &look, 1, &err));
+            CHECK_OK(eh_attribute(on, goal, 2, EH_RULES_ATTNLRP, got, &look, 1, &err));
         }
         CHECK(memcmp(got, want, sizeof want) == 0);
-        eh_model_close(m);
+        session_close(on);
     }
     CHECK(k > 20);
 }
 
 TEST(attributing_survives_every_failed_allocation)
 {
-    const eh_options plain = {.product = "reference", .threads = 1}, anew = {.memory = 1, .batch_tokens = 6};
+    const eh_session_options plain = {.product = "reference", .threads = 1}, anew = {.memory = 1, .batch_tokens = 6};
     fail_attributing(llama(), NULL);
     fail_attributing(repo_path("tests/golden/tiny/llama"), &plain);
     fail_attributing(repo_path("tests/golden/tiny/llama"), &anew);
@@ -201,22 +202,24 @@ TEST(going_back_to_weights_survives_every_failed_allocation)
     const eh_goal goal = {.tok = tok[0], .n_tok = 6};
     static const float logp[320];
     const eh_kl_term kl = {.goal = 0, .pos = 3, .weight = 1.0, .logp = logp};
-    eh_model *m;
+    eh_session *on;
     double value;
-    CHECK_OK(eh_model_open(repo_path("tests/golden/tiny/qwen3"), NULL, &m, &err));
-    grad_room g = grad_room_of(m);
-    CHECK(m->config.n_vocab <= 320 && m->layer[0].q_norm != NULL);
-    eh_model_close(m);
+    CHECK_OK(session_open(repo_path("tests/golden/tiny/qwen3"), NULL, &on, &err));
+    grad_room g = grad_room_of(on);
+    CHECK(on->m->config.n_vocab <= 320 && on->layer[0].norm[EH_NORM_Q] != NULL);
+    session_close(on);
     int64_t k = 1;
     for (bool done = false; !done; k++) {
-        CHECK_OK(eh_model_open(repo_path("tests/golden/tiny/qwen3"), NULL, &m, &err)); /* anew: nothing is packed yet */
+        CHECK_OK(session_open(repo_path("tests/golden/tiny/qwen3"), NULL, &on, &err)); /* anew: nothing is packed yet */
         eh_mem_fail_after(k);
-        const int rc = eh_backward(m, &goal, 1, &kl, 1, EH_RULES_GRADIENT, &value, NULL, 0, &g.grads, &err);
+        const int rc = eh_backward(on, &goal, 1, &(eh_backward_options){.rules = EH_RULES_GRADIENT, .kl = &kl,
+                                                                        .n_kl = 1, .grads = &g.grads}, &value, NULL, 0,
+                                                                            &err);
         eh_mem_fail_after(0);
         done = rc == EH_OK;
         if (!done)
             CHECK_INT(rc, EH_ENOMEM);
-        eh_model_close(m);
+        session_close(on);
     }
     CHECK(k > 20);
     grad_room_free(&g);
@@ -225,17 +228,17 @@ TEST(going_back_to_weights_survives_every_failed_allocation)
 TEST(perplexity_survives_every_failed_allocation)
 {
     static const char text[] = "A text of some words, long enough for two windows of sixteen tokens each, and a tail.";
-    eh_model *m;
-    CHECK_OK(eh_model_open(llama(), NULL, &m, &err));
+    eh_session *on;
+    CHECK_OK(session_open(llama(), NULL, &on, &err));
     for (int kind = 0; kind < 3; kind++) {
         const eh_perplexity_options o = {
             .kind = (eh_perplexity_kind)kind, .window = 16, .stride = 8, .wikitext_page = kind == 2};
         eh_perplexity want, got;
-        CHECK_OK(eh_perplexity_of(m, text, (int64_t)strlen(text), &o, &want, &err));
+        CHECK_OK(eh_perplexity_of(on, text, (int64_t)strlen(text), &o, &want, &err));
         for (int64_t k = 1;; k++) {
             got = (eh_perplexity){.n_tok = -1};
             eh_mem_fail_after(k);
-            const int rc = eh_perplexity_of(m, text, (int64_t)strlen(text), &o, &got, &err);
+            const int rc = eh_perplexity_of(on, text, (int64_t)strlen(text), &o, &got, &err);
             eh_mem_fail_after(0);
             if (rc == EH_OK)
                 break;
@@ -244,24 +247,27 @@ TEST(perplexity_survives_every_failed_allocation)
         }
         CHECK(memcmp(&got.nll, &want.nll, sizeof want.nll) == 0);
     }
-    eh_model_close(m);
+    session_close(on);
 }
 
-/* The selftest opens the model many times: a sample of its allocations. */
+/* The selftest opens many sessions: a sample of its allocations. */
 TEST(the_selftest_survives_failed_allocations)
 {
     eh_check check[16];
     int n = 16;
-    const eh_options o = {.threads = 1};
+    const eh_session_options o = {.threads = 1};
+    eh_model *m;
+    CHECK_OK(eh_model_open(llama(), &m, &err));
     eh_mem_fail_after(0);
-    CHECK_OK(eh_selftest(llama(), &o, NULL, check, &n, &err));
+    CHECK_OK(eh_selftest(m, &o, NULL, check, &n, &err));
     const int64_t whole = eh_mem_count();
     for (int64_t k = 1; k < whole; k += 1 + whole / 12) {
         n = 16;
         eh_mem_fail_after(k);
-        const int rc = eh_selftest(llama(), &o, NULL, check, &n, &err);
+        const int rc = eh_selftest(m, &o, NULL, check, &n, &err);
         eh_mem_fail_after(0);
         CHECK_INT(rc, EH_ENOMEM);
         CHECK_INT(n, 16);
     }
+    eh_model_close(m);
 }

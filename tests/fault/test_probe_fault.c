@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "check.h"
+#include "session.h"
 #include "probe/heads.h"
 #include "probe/layers.h"
 #include "probe/patch.h"
@@ -20,7 +21,7 @@ static const eh_range group = {1, 3};
 static const eh_head_set set[2] = {{&group, 1, {0, 5}, false}, {&group, 1, {0, 5}, false}};
 
 typedef struct all {
-    eh_model *m;
+    eh_session *s;
     eh_request request[2];
     eh_answer answer[2];
     float logprob[2][2], patched[2 * 2 * EH_TRACE_N * 2];
@@ -36,20 +37,20 @@ static int run(all *a)
     const eh_bbq_item item = {.context = EH_STR("a cook and a baker"),
                               .option = {EH_STR("The cook"), EH_STR("The baker"), EH_STR("unknown")},
                               .unknown = 2};
-    int rc = eh_head_probe_start(&a->heads, a->m, a->request, set, 2, &err);
+    int rc = eh_head_probe_start(&a->heads, a->s, a->request, set, 2, &err);
     if (rc == EH_OK)
-        rc = eh_effect_probe_start(&a->effect, a->m, 2, &err);
+        rc = eh_effect_probe_start(&a->effect, a->s, 2, &err);
     if (rc == EH_OK)
-        rc = eh_layer_probe_start(&a->layers, a->m, 2, &err);
+        rc = eh_layer_probe_start(&a->layers, a->s, 2, &err);
     if (rc == EH_OK)
-        rc = eh_head_means_start(&a->means, a->m, &err);
+        rc = eh_head_means_start(&a->means, a->s, &err);
     if (rc == EH_OK) {
         const eh_observer o[] = {eh_head_probe_observer(&a->heads), eh_layer_probe_observer(&a->layers),
                                  eh_head_means_observer(&a->means)};
-        rc = eh_score_observed(a->m, a->request, 2, a->answer, o, 3, &err);
+        rc = eh_score_observed(a->s, a->request, 2, a->answer, o, 3, &err);
     }
     if (rc == EH_OK)
-        rc = eh_trace(a->m, a->request, a->request, 2, a->logprob[0], a->patched, &err);
+        rc = eh_trace(a->s, a->request, a->request, 2, a->logprob[0], a->patched, &err);
     if (rc == EH_OK)
         rc = eh_mentions_find(&item, &a->mentions, &err);
     return rc;
@@ -60,7 +61,7 @@ TEST(observers_survive_every_failed_allocation)
     int64_t k = 1;
     for (;; k++) {
         all a = {0};
-        CHECK_OK(eh_model_open(repo_path("tests/golden/tiny/llama"), NULL, &a.m, &err));
+        CHECK_OK(session_open(repo_path("tests/golden/tiny/llama"), NULL, &a.s, &err));
         for (int i = 0; i < 2; i++) {
             a.request[i] = (eh_request){tok[i], 6, 6, cand, 2};
             a.answer[i] = (eh_answer){.cand_logprob = a.logprob[i]};
@@ -82,7 +83,7 @@ TEST(observers_survive_every_failed_allocation)
         eh_layer_probe_clear(&a.layers);
         eh_head_means_clear(&a.means);
         eh_mentions_clear(&a.mentions);
-        eh_model_close(a.m);
+        session_close(a.s);
         if (!failed)
             break;
     }

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "check.h"
+#include "session.h"
 #include "train/train.h"
 
 static eh_err err;
@@ -25,29 +26,29 @@ static int run(const char *dir, int64_t memory, int64_t file, char fingerprint[6
         {.kind = EH_UNIT_HEAD, .layer = 0, .index = 1, .mode = EH_EDIT_SOFT, .alpha = 0.5},
         {.kind = EH_UNIT_HEAD, .layer = 1, .index = 0, .mode = EH_EDIT_MEAN, .alpha = 1.0, .mean = mean},
     };
-    const eh_options o = {.threads = 1};
+    const eh_session_options o = {.threads = 1};
     const eh_tune_plan p = {.group = EH_TUNE_ALL, .adamw = EH_ADAMW_DEFAULT, .steps = 4, .batch = 1, .text_batch = 1,
                             .text_share = 0.5, .kl = 0.5, .clip = 1.0, .eval_every = 1, .patience = 4, .save_every = 2,
                             .dir = dir};
     const eh_tune_data d = {.example = requests, .n_example = 2, .text = requests + 2, .n_text = 1,
                             .held_out = requests + 1, .n_held_out = 1};
-    eh_model *m, *original;
+    eh_session *on, *original;
     eh_tune_state s = {0};
-    CHECK_OK(eh_model_open(repo_path("tests/golden/tiny/llama"), &o, &m, &err));
-    CHECK_OK(eh_model_open(repo_path("tests/golden/tiny/llama"), &o, &original, &err));
-    CHECK_OK(eh_model_edit(m, edit, 2, &err));
+    CHECK_OK(session_open(repo_path("tests/golden/tiny/llama"), &o, &on, &err));
+    CHECK_OK(session_open(repo_path("tests/golden/tiny/llama"), &o, &original, &err));
+    CHECK_OK(eh_session_edit(on, edit, 2, &err));
     eh_mem_fail_after(memory);
     eh_file_fail_after(file);
-    const int rc = eh_tune_train(m, original, &p, &d, &s, &err);
+    const int rc = eh_tune_train(on, original, &p, &d, &s, &err);
     if (n_alloc != NULL)
         *n_alloc = eh_mem_count();
     eh_mem_fail_after(0);
     eh_file_fail_after(0);
     if (rc == EH_OK && fingerprint != NULL)
-        CHECK_OK(eh_model_fingerprint(m, fingerprint, &err));
+        CHECK_OK(eh_session_fingerprint(on, fingerprint, &err));
     eh_free(s.point);
-    eh_model_close(original);
-    eh_model_close(m);
+    session_close(original);
+    session_close(on);
     return rc;
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "session.h"
 #include "golden_file.h"
 #include "grad_room.h"
 
@@ -69,9 +70,9 @@ static void compare(const eh_weights *w, const char *name, const float *got, dou
 }
 
 /* Every rule on one sequence; with the weight form from the gradients of up. */
-static void one_sequence(eh_model *m, const eh_weights *w, int length)
+static void one_sequence(eh_session *on, const eh_weights *w, int length)
 {
-    const eh_config *c = &m->config;
+    const eh_config *c = &on->m->config;
     char name[100];
     int64_t n_tok;
     snprintf(name, sizeof name, "tokens.len%d", length);
@@ -86,7 +87,7 @@ static void one_sequence(eh_model *m, const eh_weights *w, int length)
     for (int r = 0; r < 3; r++) {
         double value;
         memset(s.stream, 0, sizeof s.stream);
-        CHECK_OK(eh_attribute(m, &goal, 1, (eh_rules)r, &value, &o, 1, &err));
+        CHECK_OK(eh_attribute(on, &goal, 1, (eh_rules)r, &value, &o, 1, &err));
         snprintf(name, sizeof name, "%s.len%d.head", rule_names[r], length);
         compare(w, name, s.head, tolerances[r]);
         snprintf(name, sizeof name, "%s.len%d.neuron", rule_names[r], length);
@@ -98,16 +99,17 @@ static void one_sequence(eh_model *m, const eh_weights *w, int length)
                 CHECK_NEAR(s.stream[l] / value, 1.0, 1e-4);
             continue;
         }
-        grad_room g = grad_room_of(m);
-        CHECK_OK(eh_backward(m, &goal, 1, NULL, 0, (eh_rules)r, NULL, NULL, 0, &g.grads, &err));
+        grad_room g = grad_room_of(on);
+        CHECK_OK(eh_backward(on, &goal, 1, &(eh_backward_options){.rules = (eh_rules)r, .grads = &g.grads}, NULL, NULL,
+                             0, &err));
         float *row = malloc((size_t)c->d_model * sizeof *row);
         float *up = malloc((size_t)(c->n_layer * c->d_ff) * sizeof *up);
         for (int64_t i = 0; i < c->n_layer * c->d_ff; i++) {
             const int64_t layer = i / c->d_ff, at = c->d_ff + i % c->d_ff;
             double sum = 0;
-            eh_linear_rows(m, &m->layer[layer].gate_up, at, 1, row);
+            eh_linear_rows(on, &on->layer[layer].linear[EH_LINEAR_UP], at, 1, row);
             for (int64_t k = 0; k < c->d_model; k++)
-                sum += fabs((double)row[k] * (double)g.grads.layer[layer].gate_up[at * c->d_model + k]);
+                sum += fabs((double)row[k] * (double)g.grads.layer[layer].linear[EH_LINEAR_UP][at * c->d_model + k]);
             up[i] = (float)sum;
         }
         snprintf(name, sizeof name, "wrel.%s.len%d", rule_names[r], length);
@@ -122,16 +124,16 @@ static void one_sequence(eh_model *m, const eh_weights *w, int length)
     free(tok);
 }
 
-static void every_sequence(const eh_options *o)
+static void every_sequence(const eh_session_options *o)
 {
     for (size_t f = 0; f < N_FOLDER; f++) {
-        eh_model *m;
-        CHECK_OK(eh_model_open(in_folder(folders[f], ""), o, &m, &err));
+        eh_session *on;
+        CHECK_OK(session_open(in_folder(folders[f], ""), o, &on, &err));
         eh_weights *w = golden_open(in_folder(folders[f], "/golden.safetensors"));
-        one_sequence(m, w, 9);
-        one_sequence(m, w, 33);
+        one_sequence(on, w, 9);
+        one_sequence(on, w, 33);
         eh_weights_close(w);
-        eh_model_close(m);
+        session_close(on);
     }
 }
 
@@ -142,14 +144,14 @@ TEST(gradients_and_relevance_of_every_llama_like_family_match_the_double_referen
 
 TEST(the_plain_product_gives_the_same)
 {
-    const eh_options o = {.product = "reference"};
+    const eh_session_options o = {.product = "reference"};
     every_sequence(&o);
 }
 
 /* The gradient of a weight by its Hugging Face name; NULL: the model has no such weight. */
-static const float *gradient_of(const eh_model *m, const grad_room *g, const char *name, int64_t *n)
+static const float *gradient_of(const eh_session *on, const grad_room *g, const char *name, int64_t *n)
 {
-    const eh_config *c = &m->config;
+    const eh_config *c = &on->m->config;
     const int64_t d = c->d_model, d_q = c->n_head * c->d_head, d_kv = c->n_kv * c->d_head;
     int layer, used = 0;
     *n = c->n_vocab * d;
@@ -169,24 +171,24 @@ static const float *gradient_of(const eh_model *m, const grad_room *g, const cha
         const float *at;
         int64_t n;
     } all[] = {
-        {"input_layernorm.weight", l->attn_norm, d},
-        {"post_attention_layernorm.weight", l->mlp_norm, d},
-        {"self_attn.q_norm.weight", l->q_norm, c->d_head},
-        {"self_attn.k_norm.weight", l->k_norm, c->d_head},
-        {"self_attn.q_proj.weight", l->qkv, d_q * d},
-        {"self_attn.k_proj.weight", l->qkv + d_q * d, d_kv * d},
-        {"self_attn.v_proj.weight", l->qkv + (d_q + d_kv) * d, d_kv * d},
-        {"self_attn.q_proj.bias", l->qkv_bias, d_q},
-        {"self_attn.k_proj.bias", l->qkv_bias != NULL ? l->qkv_bias + d_q : NULL, d_kv},
-        {"self_attn.v_proj.bias", l->qkv_bias != NULL ? l->qkv_bias + d_q + d_kv : NULL, d_kv},
-        {"self_attn.o_proj.weight", l->o, d * d_q},
-        {"self_attn.o_proj.bias", l->o_bias, d},
-        {"mlp.gate_proj.weight", l->gate_up, c->d_ff * d},
-        {"mlp.up_proj.weight", l->gate_up + c->d_ff * d, c->d_ff * d},
-        {"mlp.gate_proj.bias", l->gate_up_bias, c->d_ff},
-        {"mlp.up_proj.bias", l->gate_up_bias != NULL ? l->gate_up_bias + c->d_ff : NULL, c->d_ff},
-        {"mlp.down_proj.weight", l->down, d * c->d_ff},
-        {"mlp.down_proj.bias", l->down_bias, d},
+        {"input_layernorm.weight", l->norm[EH_NORM_ATTN], d},
+        {"post_attention_layernorm.weight", l->norm[EH_NORM_MLP], d},
+        {"self_attn.q_norm.weight", l->norm[EH_NORM_Q], c->d_head},
+        {"self_attn.k_norm.weight", l->norm[EH_NORM_K], c->d_head},
+        {"self_attn.q_proj.weight", l->linear[EH_LINEAR_QKV], d_q * d},
+        {"self_attn.k_proj.weight", l->linear[EH_LINEAR_QKV] + d_q * d, d_kv * d},
+        {"self_attn.v_proj.weight", l->linear[EH_LINEAR_QKV] + (d_q + d_kv) * d, d_kv * d},
+        {"self_attn.q_proj.bias", l->bias[EH_LINEAR_QKV], d_q},
+        {"self_attn.k_proj.bias", l->bias[EH_LINEAR_QKV] != NULL ? l->bias[EH_LINEAR_QKV] + d_q : NULL, d_kv},
+        {"self_attn.v_proj.bias", l->bias[EH_LINEAR_QKV] != NULL ? l->bias[EH_LINEAR_QKV] + d_q + d_kv : NULL, d_kv},
+        {"self_attn.o_proj.weight", l->linear[EH_LINEAR_O], d * d_q},
+        {"self_attn.o_proj.bias", l->bias[EH_LINEAR_O], d},
+        {"mlp.gate_proj.weight", l->linear[EH_LINEAR_UP], c->d_ff * d},
+        {"mlp.up_proj.weight", l->linear[EH_LINEAR_UP] + c->d_ff * d, c->d_ff * d},
+        {"mlp.gate_proj.bias", l->bias[EH_LINEAR_UP], c->d_ff},
+        {"mlp.up_proj.bias", l->bias[EH_LINEAR_UP] != NULL ? l->bias[EH_LINEAR_UP] + c->d_ff : NULL, c->d_ff},
+        {"mlp.down_proj.weight", l->linear[EH_LINEAR_DOWN], d * c->d_ff},
+        {"mlp.down_proj.bias", l->bias[EH_LINEAR_DOWN], d},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (strcmp(all[i].name, name + used) == 0) {
@@ -208,8 +210,8 @@ static eh_goal finetune_goal(const int32_t *tok, int64_t n_tok, eh_term *term)
 TEST(norms_of_weight_gradients_match_the_double_reference)
 {
     for (size_t f = 0; f < N_FOLDER; f++) {
-        eh_model *m;
-        CHECK_OK(eh_model_open(in_folder(folders[f], ""), NULL, &m, &err));
+        eh_session *on;
+        CHECK_OK(session_open(in_folder(folders[f], ""), NULL, &on, &err));
         eh_weights *w = golden_open(in_folder(folders[f], "/golden.safetensors"));
         json_error_t e;
         json_t *j = json_load_file(in_folder(folders[f], "/golden.json"), 0, &e);
@@ -219,9 +221,10 @@ TEST(norms_of_weight_gradients_match_the_double_reference)
         int32_t *tok = golden_tokens(w, "tokens.len33", &n_tok);
         eh_term term[33];
         const eh_goal goal = finetune_goal(tok, n_tok, term);
-        grad_room g = grad_room_of(m);
+        grad_room g = grad_room_of(on);
         double value;
-        CHECK_OK(eh_backward(m, &goal, 1, NULL, 0, EH_RULES_GRADIENT, &value, NULL, 0, &g.grads, &err));
+        CHECK_OK(eh_backward(on, &goal, 1, &(eh_backward_options){.rules = EH_RULES_GRADIENT, .grads = &g.grads},
+                             &value, NULL, 0, &err));
         const double loss = json_number_value(json_object_get(finetune, "loss"));
         CHECK_NEAR(value, loss, 1e-5 * loss);
         double top = 0;
@@ -233,7 +236,7 @@ TEST(norms_of_weight_gradients_match_the_double_reference)
         json_object_foreach(json_object_get(finetune, "grad_norm"), name, norm)
         {
             int64_t n;
-            const float *x = gradient_of(m, &g, name, &n);
+            const float *x = gradient_of(on, &g, name, &n);
             if (x == NULL)
                 print_error("%s: no gradient of %s\n", folders[f], name);
             CHECK(x != NULL);
@@ -248,7 +251,7 @@ TEST(norms_of_weight_gradients_match_the_double_reference)
         free(tok);
         json_decref(j);
         eh_weights_close(w);
-        eh_model_close(m);
+        session_close(on);
     }
 }
 
@@ -256,8 +259,8 @@ TEST(norms_of_weight_gradients_match_the_double_reference)
 TEST(gradients_match_finite_differences_of_the_double_reference)
 {
     for (size_t f = 0; f < N_FOLDER; f++) {
-        eh_model *m;
-        CHECK_OK(eh_model_open(in_folder(folders[f], ""), NULL, &m, &err));
+        eh_session *on;
+        CHECK_OK(session_open(in_folder(folders[f], ""), NULL, &on, &err));
         eh_weights *w = golden_open(in_folder(folders[f], "/golden.safetensors"));
         json_error_t e;
         json_t *j = json_load_file(in_folder(folders[f], "/golden.json"), 0, &e);
@@ -266,14 +269,15 @@ TEST(gradients_match_finite_differences_of_the_double_reference)
         int32_t *tok = golden_tokens(w, "tokens.len9", &n_tok);
         const eh_term term = {.pos = n_tok - 1, .id = -1, .logit = true, .weight = 1.0};
         const eh_goal goal = {tok, n_tok, &term, 1, false};
-        grad_room g = grad_room_of(m);
-        CHECK_OK(eh_backward(m, &goal, 1, NULL, 0, EH_RULES_GRADIENT, NULL, NULL, 0, &g.grads, &err));
+        grad_room g = grad_room_of(on);
+        CHECK_OK(eh_backward(on, &goal, 1, &(eh_backward_options){.rules = EH_RULES_GRADIENT, .grads = &g.grads}, NULL,
+                             NULL, 0, &err));
         size_t i;
         json_t *one;
         json_array_foreach(json_object_get(j, "finite_differences"), i, one)
         {
             int64_t n;
-            const float *x = gradient_of(m, &g, json_string_value(json_object_get(one, "parameter")), &n);
+            const float *x = gradient_of(on, &g, json_string_value(json_object_get(one, "parameter")), &n);
             const int64_t at = json_integer_value(json_object_get(one, "flat_index"));
             CHECK(x != NULL && at < n);
             double top_here = 0;
@@ -286,7 +290,7 @@ TEST(gradients_match_finite_differences_of_the_double_reference)
         free(tok);
         json_decref(j);
         eh_weights_close(w);
-        eh_model_close(m);
+        session_close(on);
     }
 }
 
@@ -310,9 +314,9 @@ TEST(relevance_of_smollm2_matches_lxt)
     const char *path = shared_path("golden/smollm2/relevance.safetensors");
     if (path == NULL || smollm2_path() == NULL)
         SKIP("no SmolLM2, or no ../shared/golden");
-    eh_model *m;
-    CHECK_OK(eh_model_open(smollm2_path(), NULL, &m, &err));
-    const eh_config *c = &m->config;
+    eh_session *on;
+    CHECK_OK(session_open(smollm2_path(), NULL, &on, &err));
+    const eh_config *c = &on->m->config;
     eh_weights *w = golden_open(path);
     float *up_grad = malloc((size_t)(c->n_layer * 2 * c->d_ff * c->d_model) * sizeof *up_grad);
     eh_layer_grad *layer = calloc((size_t)c->n_layer, sizeof *layer);
@@ -320,7 +324,7 @@ TEST(relevance_of_smollm2_matches_lxt)
     float *row = malloc((size_t)c->d_model * sizeof *row);
     CHECK(up_grad != NULL && layer != NULL && out != NULL && row != NULL);
     for (int64_t l = 0; l < c->n_layer; l++)
-        layer[l].gate_up = up_grad + l * 2 * c->d_ff * c->d_model;
+        layer[l].linear[EH_LINEAR_UP] = up_grad + l * 2 * c->d_ff * c->d_model;
     const eh_grads grads = {.layer = layer};
     for (int i = 0; i < 5; i++) {
         char name[100];
@@ -341,7 +345,8 @@ TEST(relevance_of_smollm2_matches_lxt)
         for (int r = 0; r < 2; r++) {
             double value;
             memset(up_grad, 0, (size_t)(c->n_layer * 2 * c->d_ff * c->d_model) * sizeof *up_grad);
-            CHECK_OK(eh_backward(m, &goal, 1, NULL, 0, (eh_rules)r, &value, &o, 1, &grads, &err));
+            CHECK_OK(eh_backward(on, &goal, 1, &(eh_backward_options){.rules = (eh_rules)r, .grads = &grads}, &value,
+                                 &o, 1, &err));
             CHECK_NEAR(value, (double)logit[0], 1e-3);
             snprintf(name, sizeof name, "%d.%s.embed", i, rule_names[r]);
             compare(w, name, s.embed, 1e-3);
@@ -354,9 +359,9 @@ TEST(relevance_of_smollm2_matches_lxt)
             for (int64_t u = 0; u < c->n_layer * c->d_ff; u++) {
                 const int64_t l = u / c->d_ff, at = c->d_ff + u % c->d_ff;
                 double sum = 0;
-                eh_linear_rows(m, &m->layer[l].gate_up, at, 1, row);
+                eh_linear_rows(on, &on->layer[l].linear[EH_LINEAR_UP], at, 1, row);
                 for (int64_t k = 0; k < c->d_model; k++)
-                    sum += fabs((double)row[k] * (double)layer[l].gate_up[at * c->d_model + k]);
+                    sum += fabs((double)row[k] * (double)layer[l].linear[EH_LINEAR_UP][at * c->d_model + k]);
                 out[u] = (float)sum;
             }
             snprintf(name, sizeof name, "%d.%s.up_abs", i, rule_names[r]);
@@ -374,7 +379,7 @@ TEST(relevance_of_smollm2_matches_lxt)
     free(out);
     free(row);
     eh_weights_close(w);
-    eh_model_close(m);
+    session_close(on);
 }
 
 #define N_PAIR 3
@@ -433,12 +438,12 @@ TEST(the_gradient_estimate_of_head_ablations_matches)
     }
     free(line);
     fclose(f);
-    eh_model *m;
-    CHECK_OK(eh_model_open(smollm2_path(), NULL, &m, &err));
+    eh_session *on;
+    CHECK_OK(session_open(smollm2_path(), NULL, &on, &err));
     static head_sums s = {.n_layer = 30, .n_head = 9};
     const eh_observer o = {1u << EH_SITE_HEAD_OUT, see_heads, &s};
     double value[2 * N_PAIR];
-    CHECK_OK(eh_attribute(m, goal, 2 * N_PAIR, EH_RULES_GRADIENT, value, &o, 1, &err));
+    CHECK_OK(eh_attribute(on, goal, 2 * N_PAIR, EH_RULES_GRADIENT, value, &o, 1, &err));
     eh_weights *w = golden_open(path);
     int64_t n;
     float *base = golden_floats(w, "base", &n), *want = golden_floats(w, "grad_estimate", &n);
@@ -455,5 +460,5 @@ TEST(the_gradient_estimate_of_head_ablations_matches)
     free(base);
     free(want);
     eh_weights_close(w);
-    eh_model_close(m);
+    session_close(on);
 }

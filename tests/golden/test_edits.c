@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "check.h"
+#include "session.h"
 #include "evenhand.h"
 #include "tiny_model.h"
 
@@ -40,22 +41,22 @@ static void compare(const char *family, const char *name, const eh_unit_edit *ed
     int64_t n_tok, n;
     snprintf(path, sizeof path, "tests/golden/tiny/%s", family);
     const char *folder = repo_path(path);
-    eh_model *m;
-    CHECK_OK(eh_model_open(folder, NULL, &m, &err));
+    eh_session *on;
+    CHECK_OK(session_open(folder, NULL, &on, &err));
     float *tokens = golden(folder, "tokens.len9", &n_tok), *want = golden(folder, name, &n);
     float *got = malloc((size_t)n * sizeof *got);
     int32_t tok[9];
     CHECK(got != NULL && n_tok == 9);
     for (int i = 0; i < 9; i++)
         tok[i] = (int32_t)tokens[i];
-    CHECK_OK(eh_model_edit(m, edit, n_edit, &err));
-    CHECK_OK(eh_logits(m, tok, 9, got, &err));
+    CHECK_OK(eh_session_edit(on, edit, n_edit, &err));
+    CHECK_OK(eh_logits(on, tok, 9, got, &err));
     snprintf(path, sizeof path, "%s %s", family, name);
     check_floats(got, want, n, tolerance, path);
     free(tokens);
     free(want);
     free(got);
-    eh_model_close(m);
+    session_close(on);
 }
 
 static const char *const families[] = {"llama", "llama-mha", "llama-untied-scaled", "mistral", "qwen2", "qwen3"};
@@ -113,15 +114,15 @@ static int keep(void *ctx, const eh_block *b, eh_err *e)
 }
 
 /* Two candidates keep the last layer's rows alive; observers see every row of earlier layers. */
-static void look(eh_model *m, seen *s)
+static void look(eh_session *on, seen *s)
 {
     float logprob[N_TOK];
     memset(s, 0, sizeof *s);
     const eh_request r = {.tok = tok, .n_tok = N_TOK, .from = 1};
     eh_answer a = {.token_logprob = logprob};
     const eh_observer o = {.sites = 1u << EH_SITE_HEAD_OUT | 1u << EH_SITE_RESID, .see = keep, .ctx = s};
-    CHECK_OK(eh_score_observed(m, &r, 1, &a, &o, 1, &err));
-    CHECK_OK(eh_logits(m, tok, N_TOK, s->logits, &err));
+    CHECK_OK(eh_score_observed(on, &r, 1, &a, &o, 1, &err));
+    CHECK_OK(eh_logits(on, tok, N_TOK, s->logits, &err));
 }
 
 static bool head_equal(const seen *a, const seen *b, int layer, int64_t n_head, int64_t head)
@@ -137,23 +138,23 @@ static void check_spared(const tiny_model *options, eh_edit_mode mode, bool chos
 {
     static seen before, now, after;
     const char *dir = tiny_dir();
-    eh_model *m;
+    eh_session *on;
     tiny_model_write(dir, options);
-    CHECK_OK(eh_model_open(dir, NULL, &m, &err));
-    look(m, &before);
+    CHECK_OK(session_open(dir, NULL, &on, &err));
+    look(on, &before);
     for (int64_t head = 0; head < options->n_head; head++) {
         const eh_unit_edit e = {EH_UNIT_HEAD, 0, head, mode, mode == EH_EDIT_ZERO ? 1.0 : 0.5, NULL};
-        CHECK_OK(eh_model_edit(m, &e, 1, &err));
-        look(m, &now);
+        CHECK_OK(eh_session_edit(on, &e, 1, &err));
+        look(on, &now);
         for (int64_t h = 0; h < options->n_head; h++)
             CHECK(head_equal(&before, &now, 0, options->n_head, h) == (h != head || !chosen_changes));
         CHECK(memcmp(before.resid[0], now.resid[0], sizeof before.resid[0]) != 0);
         CHECK(memcmp(before.logits, now.logits, sizeof before.logits) != 0);
     }
-    CHECK_OK(eh_model_edit(m, NULL, 0, &err));
-    look(m, &after);
+    CHECK_OK(eh_session_edit(on, NULL, 0, &err));
+    look(on, &after);
     CHECK(memcmp(&before, &after, sizeof before) == 0);
-    eh_model_close(m);
+    session_close(on);
 }
 
 TEST(an_edit_changes_the_chosen_head_only_for_any_grouping)
@@ -187,21 +188,21 @@ TEST(a_mean_edit_adds_the_same_to_every_token)
     const tiny_model options = {.n_head = 4, .n_kv = 2};
     float value[TINY_HEAD];
     const char *dir = tiny_dir();
-    eh_model *m;
+    eh_session *on;
     for (int i = 0; i < TINY_HEAD; i++)
         value[i] = 0.25f * (float)(i - 3);
     tiny_model_write(dir, &options);
-    CHECK_OK(eh_model_open(dir, NULL, &m, &err));
+    CHECK_OK(session_open(dir, NULL, &on, &err));
     /* By hand: with every MLP neuron of layer 0 silenced the residual is embedding + attention. */
     eh_unit_edit all[1 + TINY_FF];
     all[0] = (eh_unit_edit){EH_UNIT_HEAD, 0, 3, EH_EDIT_MEAN, 1.0, value};
     for (int i = 0; i < TINY_FF; i++)
         all[1 + i] = (eh_unit_edit){EH_UNIT_NEURON, 0, i, EH_EDIT_ZERO, 1.0, NULL};
-    CHECK_OK(eh_model_edit(m, all, 1 + TINY_FF, &err));
-    look(m, &mean);
+    CHECK_OK(eh_session_edit(on, all, 1 + TINY_FF, &err));
+    look(on, &mean);
     all[0].mode = EH_EDIT_ZERO;
-    CHECK_OK(eh_model_edit(m, all, 1 + TINY_FF, &err));
-    look(m, &zero);
+    CHECK_OK(eh_session_edit(on, all, 1 + TINY_FF, &err));
+    look(on, &zero);
     eh_weights *w;
     CHECK_OK(eh_weights_open(dir, &w, &err));
     const eh_tensor *o = eh_weights_find(w, "model.layers.0.self_attn.o_proj.weight");
@@ -217,7 +218,7 @@ TEST(a_mean_edit_adds_the_same_to_every_token)
                        2e-6);
     }
     eh_weights_close(w);
-    eh_model_close(m);
+    session_close(on);
 }
 
 TEST(edits_that_cannot_be_are_refused_and_leave_those_in_force)
@@ -225,13 +226,13 @@ TEST(edits_that_cannot_be_are_refused_and_leave_those_in_force)
     const tiny_model options = {.n_head = 4, .n_kv = 2};
     const char *dir = tiny_dir();
     static seen before, after;
-    eh_model *m;
+    eh_session *on;
     int64_t n;
     tiny_model_write(dir, &options);
-    CHECK_OK(eh_model_open(dir, NULL, &m, &err));
+    CHECK_OK(session_open(dir, NULL, &on, &err));
     const eh_unit_edit good = {EH_UNIT_HEAD, 1, 2, EH_EDIT_SOFT, 0.3, NULL};
-    CHECK_OK(eh_model_edit(m, &good, 1, &err));
-    look(m, &before);
+    CHECK_OK(eh_session_edit(on, &good, 1, &err));
+    look(on, &before);
     const struct {
         eh_unit_edit e[2];
         int64_t n;
@@ -249,12 +250,12 @@ TEST(edits_that_cannot_be_are_refused_and_leave_those_in_force)
          "units 0 and 1 are both layer 0, head 0"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        CHECK_FAILS(eh_model_edit(m, bad[i].e, bad[i].n, &err), bad[i].code, bad[i].words);
-        CHECK(eh_model_edits(m, &n)->index == 2 && n == 1);
+        CHECK_FAILS(eh_session_edit(on, bad[i].e, bad[i].n, &err), bad[i].code, bad[i].words);
+        CHECK(eh_session_edits(on, &n)->index == 2 && n == 1);
     }
-    look(m, &after);
+    look(on, &after);
     CHECK(memcmp(&before, &after, sizeof before) == 0);
-    eh_model_close(m);
+    session_close(on);
 }
 
 /* Each allocation of the change in turn fails: the edits before stay in force, to the bit. */
@@ -264,30 +265,30 @@ TEST(a_failed_allocation_leaves_the_edits_before)
     const tiny_model options = {.n_head = 4, .n_kv = 2, .family = "qwen2", .qkv_bias = true};
     const char *dir = tiny_dir();
     float value[TINY_HEAD] = {1, 2, 3};
-    eh_model *m;
+    eh_session *on;
     int64_t n, k = 1;
     tiny_model_write(dir, &options);
-    CHECK_OK(eh_model_open(dir, NULL, &m, &err));
+    CHECK_OK(session_open(dir, NULL, &on, &err));
     const eh_unit_edit old = {EH_UNIT_HEAD, 1, 2, EH_EDIT_SOFT, 0.3, NULL};
     const eh_unit_edit new_ones[3] = {{EH_UNIT_HEAD, 0, 1, EH_EDIT_MEAN, 1.0, value},
                                       {EH_UNIT_HEAD, 1, 1, EH_EDIT_SOFT, 0.9, NULL},
                                       {EH_UNIT_NEURON, 1, 1, EH_EDIT_ZERO, 1.0, NULL}};
-    CHECK_OK(eh_model_edit(m, &old, 1, &err));
-    look(m, &before);
+    CHECK_OK(eh_session_edit(on, &old, 1, &err));
+    look(on, &before);
     for (;; k++) {
         eh_mem_fail_after(k);
-        const int rc = eh_model_edit(m, new_ones, 3, &err);
+        const int rc = eh_session_edit(on, new_ones, 3, &err);
         eh_mem_fail_after(0);
         if (rc == EH_OK)
             break;
         CHECK_INT(rc, EH_ENOMEM);
-        CHECK(eh_model_edits(m, &n)->index == 2 && n == 1);
-        look(m, &after);
+        CHECK(eh_session_edits(on, &n)->index == 2 && n == 1);
+        look(on, &after);
         CHECK(memcmp(&before, &after, sizeof before) == 0);
     }
     CHECK(k > 8);
-    CHECK(eh_model_edits(m, &n) != NULL && n == 3);
-    eh_model_close(m);
+    CHECK(eh_session_edits(on, &n) != NULL && n == 3);
+    session_close(on);
 }
 
 /* The fingerprint stands for weights and edits. */
@@ -296,17 +297,17 @@ TEST(the_fingerprint_knows_the_edits_in_force)
     const tiny_model options = {.n_head = 4, .n_kv = 2};
     const char *dir = tiny_dir();
     char plain[65], edited[65], again[65];
-    eh_model *m;
+    eh_session *on;
     tiny_model_write(dir, &options);
-    CHECK_OK(eh_model_open(dir, NULL, &m, &err));
-    CHECK_OK(eh_model_fingerprint(m, plain, &err));
-    CHECK_OK(eh_model_edit(m, &soft_head, 1, &err));
-    CHECK_OK(eh_model_fingerprint(m, edited, &err));
+    CHECK_OK(session_open(dir, NULL, &on, &err));
+    CHECK_OK(eh_session_fingerprint(on, plain, &err));
+    CHECK_OK(eh_session_edit(on, &soft_head, 1, &err));
+    CHECK_OK(eh_session_fingerprint(on, edited, &err));
     CHECK(strcmp(plain, edited) != 0);
-    CHECK_OK(eh_model_edit(m, NULL, 0, &err));
-    CHECK_OK(eh_model_fingerprint(m, again, &err));
+    CHECK_OK(eh_session_edit(on, NULL, 0, &err));
+    CHECK_OK(eh_session_fingerprint(on, again, &err));
     CHECK_STR(again, plain);
-    eh_model_close(m);
+    session_close(on);
 }
 
 /* ---- The real model, written in its own type ------------------------------------------------- */
@@ -327,20 +328,20 @@ TEST(smollm2_written_to_gguf_scores_as_the_edit_in_force)
     char out[300];
     snprintf(out, sizeof out, "%.200s.gguf", tiny_dir());
     const eh_request r = {.tok = text, .n_tok = n, .from = 1};
-    eh_model *m;
-    CHECK_OK(eh_model_open(path, NULL, &m, &err));
+    eh_session *on;
+    CHECK_OK(session_open(path, NULL, &on, &err));
     for (int k = 0; k < 3; k++) {
         eh_answer a = {.token_logprob = logprob[k]};
         if (k == 1)
-            CHECK_OK(eh_model_edit(m, e, 4, &err));
+            CHECK_OK(eh_session_edit(on, e, 4, &err));
         if (k == 2) {
-            CHECK_OK(eh_model_save(m, out, false, NULL, &err));
-            eh_model_close(m);
-            CHECK_OK(eh_model_open(out, NULL, &m, &err));
+            CHECK_OK(eh_session_save(on, out, false, NULL, &err));
+            session_close(on);
+            CHECK_OK(session_open(out, NULL, &on, &err));
         }
-        CHECK_OK(eh_score(m, &r, 1, &a, &err));
+        CHECK_OK(eh_score(on, &r, 1, &a, &err));
     }
-    eh_model_close(m);
+    session_close(on);
     double edit = 0, written = 0;
     for (int64_t i = 0; i < n - 1; i++) {
         edit = fmax(edit, fabs((double)logprob[1][i] - (double)logprob[0][i]));

@@ -9,6 +9,7 @@
 
 #include "base/rng.h"
 #include "check.h"
+#include "session.h"
 #include "golden_file.h"
 
 static const char *const folders[] = {"llama", "llama-mha", "llama-untied-scaled", "mistral", "qwen2", "qwen3"};
@@ -16,26 +17,27 @@ static const char *const folders[] = {"llama", "llama-mha", "llama-untied-scaled
 
 static eh_err err;
 
-static eh_model *open_tiny(const char *folder, const eh_options *o)
+static eh_session *open_tiny(const char *folder, const eh_session_options *o)
 {
     char path[200];
     snprintf(path, sizeof path, "tests/golden/tiny/%s", folder);
-    eh_model *m;
-    CHECK_OK(eh_model_open(repo_path(path), o, &m, &err));
-    return m;
+    eh_session *on;
+    CHECK_OK(session_open(repo_path(path), o, &on, &err));
+    return on;
 }
 
 /* One statistic of one request: [n_layer * n_head]. */
 static const float *stat(const eh_head_probe *p, int64_t request, eh_head_stat s)
 {
-    return p->value + (request * EH_HEAD_N_FORWARD + s) * p->m->config.n_layer * p->m->config.n_head;
+    return p->value + (request * EH_HEAD_N_FORWARD + s) * p->s->m->config.n_layer * p->s->m->config.n_head;
 }
 
-static void observe(eh_model *m, eh_head_probe *p, const eh_request *r, const eh_head_set *s, int64_t n, eh_answer *a)
+static void observe(eh_session *on, eh_head_probe *p, const eh_request *r, const eh_head_set *s, int64_t n,
+                    eh_answer *a)
 {
-    CHECK_OK(eh_head_probe_start(p, m, r, s, n, &err));
+    CHECK_OK(eh_head_probe_start(p, on, r, s, n, &err));
     const eh_observer o = eh_head_probe_observer(p);
-    CHECK_OK(eh_score_observed(m, r, n, a, &o, 1, &err));
+    CHECK_OK(eh_score_observed(on, r, n, a, &o, 1, &err));
 }
 
 TEST(the_table_names_each_statistic_once)
@@ -54,19 +56,19 @@ TEST(attention_sums_and_entropy_are_those_of_the_reference)
     for (size_t f = 0; f < N_FOLDER; f++) {
         char golden[200];
         snprintf(golden, sizeof golden, "tests/golden/tiny/%s/golden.safetensors", folders[f]);
-        eh_model *m = open_tiny(folders[f], NULL);
+        eh_session *on = open_tiny(folders[f], NULL);
         eh_weights *w = golden_open(repo_path(golden));
         int64_t n_tok, n;
         int32_t *tok = golden_tokens(w, "tokens.len9", &n_tok);
         float *attn = golden_floats(w, "attn.len9", &n);
-        const int64_t n_unit = m->config.n_layer * m->config.n_head;
+        const int64_t n_unit = on->m->config.n_layer * on->m->config.n_head;
         CHECK_INT(n, n_unit * 81);
         const eh_request r = {.tok = tok, .n_tok = 9, .from = 9};
         const eh_range group[] = {{1, 2}, {4, 6}};
         const eh_head_set s = {.group = group, .n_group = 2, .context = {1, 7}};
         eh_answer a = {0};
         eh_head_probe p = {0};
-        observe(m, &p, &r, &s, 1, &a);
+        observe(on, &p, &r, &s, 1, &a);
         for (int64_t u = 0; u < n_unit; u++) {
             const float *row = attn + u * 81 + 8 * 9;
             double entropy = 0.0, context = 0.0;
@@ -82,7 +84,7 @@ TEST(attention_sums_and_entropy_are_those_of_the_reference)
         free(tok);
         free(attn);
         eh_weights_close(w);
-        eh_model_close(m);
+        session_close(on);
     }
 }
 
@@ -94,10 +96,10 @@ static int keep_heads(void *ctx, const eh_block *b, eh_err *e)
 }
 
 /* ||a|| * ||W a||, with W as it is in force, straight from the definition. */
-static void check_norms(eh_model *m)
+static void check_norms(eh_session *on)
 {
     static float out[8 * 512];
-    const eh_config *c = &m->config;
+    const eh_config *c = &on->m->config;
     const int64_t d = c->d_head, d_q = c->n_head * d;
     CHECK(c->n_layer * d_q <= 8 * 512);
     const int32_t tok[] = {3, 14, 15, 92, 65, 35};
@@ -105,13 +107,13 @@ static void check_norms(eh_model *m)
     const eh_head_set s = {.context = {0, 1}};
     eh_answer a = {0};
     eh_head_probe p = {0};
-    observe(m, &p, &r, &s, 1, &a);
+    observe(on, &p, &r, &s, 1, &a);
     const eh_observer o = {.sites = 1u << EH_SITE_HEAD_OUT, .see = keep_heads, .ctx = out};
-    CHECK_OK(eh_score_observed(m, &r, 1, &a, &o, 1, &err));
+    CHECK_OK(eh_score_observed(on, &r, 1, &a, &o, 1, &err));
     float *w = malloc((size_t)(c->d_model * d_q) * sizeof *w);
     CHECK(w != NULL);
     for (int64_t l = 0; l < c->n_layer; l++) {
-        eh_linear_rows(m, &m->layer[l].o, 0, c->d_model, w);
+        eh_linear_rows(on, &on->layer[l].linear[EH_LINEAR_O], 0, c->d_model, w);
         for (int64_t h = 0; h < c->n_head; h++) {
             const float *x = out + l * d_q + h * d;
             double before = 0.0, after = 0.0;
@@ -134,13 +136,13 @@ static void check_norms(eh_model *m)
 TEST(head_norm_is_its_definition_with_and_without_edits)
 {
     for (size_t f = 0; f < N_FOLDER; f++) {
-        eh_model *m = open_tiny(folders[f], NULL);
-        check_norms(m);
+        eh_session *on = open_tiny(folders[f], NULL);
+        check_norms(on);
         const eh_unit_edit edit[] = {{EH_UNIT_HEAD, 0, 1, EH_EDIT_OUTPUT, 0.5, NULL},
                                      {EH_UNIT_HEAD, 1, 2, EH_EDIT_ZERO, 1.0, NULL}};
-        CHECK_OK(eh_model_edit(m, edit, 2, &err));
-        check_norms(m);
-        eh_model_close(m);
+        CHECK_OK(eh_session_edit(on, edit, 2, &err));
+        check_norms(on);
+        session_close(on);
     }
 }
 
@@ -181,10 +183,10 @@ static many x;
 
 TEST(attention_lies_between_its_bounds)
 {
-    eh_model *m = open_tiny("llama", NULL);
+    eh_session *on = open_tiny("llama", NULL);
     fill(&x);
     eh_head_probe p = {0};
-    observe(m, &p, x.request, x.set, N_REQUEST, x.answer);
+    observe(on, &p, x.request, x.set, N_REQUEST, x.answer);
     for (int64_t i = 0; i < N_REQUEST; i++)
         for (int64_t u = 0; u < 8; u++) {
             const double group = (double)stat(&p, i, EH_HEAD_GROUP_ATTENTION)[u];
@@ -206,18 +208,18 @@ TEST(attention_lies_between_its_bounds)
     /* The whole prompt as context takes all there is. */
     for (int64_t i = 0; i < N_REQUEST; i++)
         x.set[i] = (eh_head_set){.context = {0, x.request[i].from}};
-    observe(m, &p, x.request, x.set, N_REQUEST, x.answer);
+    observe(on, &p, x.request, x.set, N_REQUEST, x.answer);
     for (int64_t i = 0; i < N_REQUEST; i++)
         for (int64_t u = 0; u < 8; u++)
             CHECK_NEAR(stat(&p, i, EH_HEAD_CONTEXT_ATTENTION)[u], 1.0, 1e-6);
     eh_head_probe_clear(&p);
-    eh_model_close(m);
+    session_close(on);
 }
 
 /* The plain product has the same bits for a row wherever it lies; the rest is the probe's own. */
 TEST(no_thread_batch_or_shared_prefix_changes_a_bit)
 {
-    static const eh_options options[] = {
+    static const eh_session_options options[] = {
         {.product = "reference", .threads = 1},
         {.product = "reference", .threads = 3},
         {.product = "reference", .threads = 2, .no_prefix_sharing = true},
@@ -229,11 +231,11 @@ TEST(no_thread_batch_or_shared_prefix_changes_a_bit)
         float scores[N_REQUEST][2];
         size_t size = 0;
         for (size_t o = 0; o < sizeof options / sizeof *options; o++) {
-            eh_model *m = open_tiny(some[f], &options[o]);
+            eh_session *on = open_tiny(some[f], &options[o]);
             fill(&x);
             eh_head_probe p = {0};
-            observe(m, &p, x.request, x.set, N_REQUEST, x.answer);
-            size = (size_t)(N_REQUEST * EH_HEAD_N_FORWARD * m->config.n_layer * m->config.n_head) * sizeof *first;
+            observe(on, &p, x.request, x.set, N_REQUEST, x.answer);
+            size = (size_t)(N_REQUEST * EH_HEAD_N_FORWARD * on->m->config.n_layer * on->m->config.n_head) * sizeof *first;
             if (first == NULL) {
                 first = malloc(size);
                 CHECK(first != NULL);
@@ -243,10 +245,10 @@ TEST(no_thread_batch_or_shared_prefix_changes_a_bit)
             CHECK(memcmp(first, p.value, size) == 0);
             CHECK(memcmp(scores, x.logprob, sizeof scores) == 0);
             /* And looking on changes no score. */
-            CHECK_OK(eh_score(m, x.request, N_REQUEST, x.answer, &err));
+            CHECK_OK(eh_score(on, x.request, N_REQUEST, x.answer, &err));
             CHECK(memcmp(scores, x.logprob, sizeof scores) == 0);
             eh_head_probe_clear(&p);
-            eh_model_close(m);
+            session_close(on);
         }
         free(first);
     }
@@ -254,7 +256,7 @@ TEST(no_thread_batch_or_shared_prefix_changes_a_bit)
 
 TEST(sets_outside_their_request_are_refused)
 {
-    eh_model *m = open_tiny("llama", NULL);
+    eh_session *on = open_tiny("llama", NULL);
     const int32_t tok[8] = {1, 2, 3, 4, 5, 6, 7, 8};
     const eh_request r = {.tok = tok, .n_tok = 8, .from = 6};
     eh_head_probe p = {0};
@@ -274,21 +276,21 @@ TEST(sets_outside_their_request_are_refused)
         {{.context = {3, 2}}, "the context"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        CHECK_FAILS(eh_head_probe_start(&p, m, &r, &bad[i].set, 1, &err), EH_EINVAL, bad[i].words);
+        CHECK_FAILS(eh_head_probe_start(&p, on, &r, &bad[i].set, 1, &err), EH_EINVAL, bad[i].words);
         CHECK(p.value == NULL);
     }
     /* Another call than the one it was started for. */
     const eh_head_set s = {.context = {0, 6}};
-    CHECK_OK(eh_head_probe_start(&p, m, &r, &s, 1, &err));
+    CHECK_OK(eh_head_probe_start(&p, on, &r, &s, 1, &err));
     const eh_observer o = eh_head_probe_observer(&p);
     const eh_request shorter = {.tok = tok, .n_tok = 8, .from = 5}, both[] = {r, r};
     float logprob[2][3];
     eh_answer a[] = {{.token_logprob = logprob[0]}, {.token_logprob = logprob[1]}};
-    CHECK_FAILS(eh_score_observed(m, &shorter, 1, a, &o, 1, &err), EH_EINVAL, "not the one");
-    CHECK_FAILS(eh_score_observed(m, both, 2, a, &o, 1, &err), EH_EINVAL, "request 1");
-    CHECK_OK(eh_score_observed(m, &r, 1, a, &o, 1, &err));
+    CHECK_FAILS(eh_score_observed(on, &shorter, 1, a, &o, 1, &err), EH_EINVAL, "not the one");
+    CHECK_FAILS(eh_score_observed(on, both, 2, a, &o, 1, &err), EH_EINVAL, "request 1");
+    CHECK_OK(eh_score_observed(on, &r, 1, a, &o, 1, &err));
     eh_head_probe_clear(&p);
-    eh_model_close(m);
+    session_close(on);
 }
 
 /* ---- Backward ---------------------------------------------------------------------------------------------- */
@@ -296,17 +298,17 @@ TEST(sets_outside_their_request_are_refused)
 /* Two goals over two blocks of three rows: goal 4 has rows 0..3, goal 1 rows 4..5. */
 TEST(head_effect_adds_up_by_hand)
 {
-    eh_model *m = open_tiny("llama", NULL);
-    const int64_t width = m->config.n_head * m->config.d_head;
+    eh_session *on = open_tiny("llama", NULL);
+    const int64_t width = on->m->config.n_head * on->m->config.d_head;
     float *value = calloc((size_t)(6 * width), sizeof *value), *grad = calloc((size_t)(6 * width), sizeof *grad);
     CHECK(value != NULL && grad != NULL);
     for (int64_t row = 0; row < 6; row++)
         for (int64_t k = 0; k < width; k++) {
             value[row * width + k] = (float)(row + 1);
-            grad[row * width + k] = (float)(k / m->config.d_head + 1) * (k % 2 == 0 ? 1.0f : -0.5f);
+            grad[row * width + k] = (float)(k / on->m->config.d_head + 1) * (k % 2 == 0 ? 1.0f : -0.5f);
         }
     eh_effect_probe p = {0};
-    CHECK_OK(eh_effect_probe_start(&p, m, 5, &err));
+    CHECK_OK(eh_effect_probe_start(&p, on, 5, &err));
     const eh_observer o = eh_effect_probe_observer(&p);
     CHECK_INT(o.sites, 1u << EH_SITE_HEAD_OUT);
     const int64_t request[] = {4, 1}, first[] = {0, 4}, last[] = {3, 5};
@@ -322,7 +324,8 @@ TEST(head_effect_adds_up_by_hand)
             for (int64_t h = 0; h < 4; h++) {
                 /* Half the channels count 1, half -1/2; rows count 1+2+3+4 and 5+6. */
                 const double rows = l != 1 ? 0 : g == 4 ? 10 : g == 1 ? 11 : 0;
-                CHECK_NEAR(p.value[g * 8 + l * 4 + h], rows * (double)(h + 1) * 0.25 * (double)m->config.d_head, 1e-12);
+                CHECK_NEAR(p.value[g * 8 + l * 4 + h], rows * (double)(h + 1) * 0.25 * (double)on->m->config.d_head,
+                           1e-12);
             }
     b.grad = NULL;
     CHECK_FAILS(o.see(o.ctx, &b, &err), EH_EINVAL, "forward pass");
@@ -333,7 +336,7 @@ TEST(head_effect_adds_up_by_hand)
     eh_effect_probe_clear(&p);
     free(value);
     free(grad);
-    eh_model_close(m);
+    session_close(on);
 }
 
 /* The sums over positions of the reference's head attributions; its goal is the likeliest token's logit. */
@@ -344,9 +347,9 @@ TEST(head_effect_and_relevance_are_those_of_the_reference)
     for (size_t f = 0; f < N_FOLDER; f++) {
         char name[200];
         snprintf(name, sizeof name, "tests/golden/tiny/%s/golden.safetensors", folders[f]);
-        eh_model *m = open_tiny(folders[f], NULL);
+        eh_session *on = open_tiny(folders[f], NULL);
         eh_weights *w = golden_open(repo_path(name));
-        const int64_t n_layer = m->config.n_layer, n_head = m->config.n_head;
+        const int64_t n_layer = on->m->config.n_layer, n_head = on->m->config.n_head;
         for (int k = 0; k < 2; k++) {
             const eh_term term[] = {{.pos = 8, .id = -1, .logit = true, .weight = 1.0},
                                     {.pos = 32, .id = -1, .logit = true, .weight = 1.0}};
@@ -362,9 +365,9 @@ TEST(head_effect_and_relevance_are_those_of_the_reference)
                 CHECK_INT(n, n_layer * lengths[i] * n_head);
             }
             eh_effect_probe p = {0};
-            CHECK_OK(eh_effect_probe_start(&p, m, 2, &err));
+            CHECK_OK(eh_effect_probe_start(&p, on, 2, &err));
             const eh_observer o = eh_effect_probe_observer(&p);
-            CHECK_OK(eh_attribute(m, goal, 2, eh_head_stat_table[stat_of[k]].rules, NULL, &o, 1, &err));
+            CHECK_OK(eh_attribute(on, goal, 2, eh_head_stat_table[stat_of[k]].rules, NULL, &o, 1, &err));
             for (int i = 0; i < 2; i++) {
                 const double tolerance = 2e-4 * golden_largest(want[i], n_layer * lengths[i] * n_head);
                 for (int64_t u = 0; u < n_layer * n_head; u++) {
@@ -379,7 +382,7 @@ TEST(head_effect_and_relevance_are_those_of_the_reference)
             eh_effect_probe_clear(&p);
         }
         eh_weights_close(w);
-        eh_model_close(m);
+        session_close(on);
     }
 }
 
@@ -400,22 +403,22 @@ TEST(joined_goals_are_their_sum)
                                 {{.pos = 9, .id = 7, .weight = 0.7}, {.pos = 8, .id = 1, .weight = -0.7}},
                                 {{.pos = 2, .id = 5, .weight = 1.0}, {.pos = 1, .id = 6, .weight = 1.0}}};
     for (size_t f = 0; f < N_FOLDER; f++) {
-        eh_model *m = open_tiny(folders[f], NULL);
-        const int64_t n_unit = m->config.n_layer * m->config.n_head;
+        eh_session *on = open_tiny(folders[f], NULL);
+        const int64_t n_unit = on->m->config.n_layer * on->m->config.n_head;
         for (int rules = 0; rules < 3; rules++) {
             eh_goal goal[N];
             double apart[N], joined[N];
             eh_effect_probe p = {0}, q = {0};
             for (int i = 0; i < N; i++)
                 goal[i] = (eh_goal){tok[i], n_tok[i], term[i], 2, false};
-            CHECK_OK(eh_effect_probe_start(&p, m, N, &err));
+            CHECK_OK(eh_effect_probe_start(&p, on, N, &err));
             const eh_observer see_apart = eh_effect_probe_observer(&p);
-            CHECK_OK(eh_attribute(m, goal, N, (eh_rules)rules, apart, &see_apart, 1, &err));
+            CHECK_OK(eh_attribute(on, goal, N, (eh_rules)rules, apart, &see_apart, 1, &err));
             for (int i = 1; i < N - 1; i++)
                 goal[i].joined = true;
-            CHECK_OK(eh_effect_probe_start(&q, m, N, &err));
+            CHECK_OK(eh_effect_probe_start(&q, on, N, &err));
             const eh_observer see_joined = eh_effect_probe_observer(&q);
-            CHECK_OK(eh_attribute(m, goal, N, (eh_rules)rules, joined, &see_joined, 1, &err));
+            CHECK_OK(eh_attribute(on, goal, N, (eh_rules)rules, joined, &see_joined, 1, &err));
             double largest = 0.0;
             for (int64_t u = 0; u < N * n_unit; u++)
                 largest = fmax(largest, fabs(p.value[u]));
@@ -433,7 +436,7 @@ TEST(joined_goals_are_their_sum)
             eh_effect_probe_clear(&q);
         }
         const eh_goal first = {tok[0], 12, term[0], 2, true};
-        CHECK_FAILS(eh_attribute(m, &first, 1, EH_RULES_GRADIENT, NULL, NULL, 0, &err), EH_EINVAL, "there is none");
-        eh_model_close(m);
+        CHECK_FAILS(eh_attribute(on, &first, 1, EH_RULES_GRADIENT, NULL, NULL, 0, &err), EH_EINVAL, "there is none");
+        session_close(on);
     }
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "session.h"
 #include "golden_file.h"
 #include "probe/heads.h"
 #include "probe/patch.h"
@@ -44,13 +45,13 @@ static void read_pairs(void)
     fclose(f);
 }
 
-static eh_model *open_model(void)
+static eh_session *open_model(void)
 {
     if (smollm2_path() == NULL || shared_path("golden/smollm2/head_ablation_crows.safetensors") == NULL)
         SKIP("needs SmolLM2 and ../shared/golden/smollm2");
-    eh_model *m;
-    CHECK_OK(eh_model_open(smollm2_path(), NULL, &m, &err));
-    return m;
+    eh_session *on;
+    CHECK_OK(session_open(smollm2_path(), NULL, &on, &err));
+    return on;
 }
 
 static eh_weights *open_golden(const char *name)
@@ -65,7 +66,7 @@ TEST(the_gradient_estimate_on_crows_pairs_is_the_stored_one)
     static eh_term term[2 * N_PAIR][N_TOK];
     static eh_goal goal[2 * N_PAIR];
     static double value[2 * N_PAIR];
-    eh_model *m = open_model();
+    eh_session *on = open_model();
     eh_weights *w = open_golden("head_ablation_crows.safetensors");
     int64_t n;
     float *want = golden_floats(w, "grad_estimate", &n), *base = golden_floats(w, "base", &n);
@@ -76,9 +77,9 @@ TEST(the_gradient_estimate_on_crows_pairs_is_the_stored_one)
         goal[i] = (eh_goal){tok[i], n_tok[i], term[i], n_tok[i] - 1, false};
     }
     eh_effect_probe p = {0};
-    CHECK_OK(eh_effect_probe_start(&p, m, 2 * N_PAIR, &err));
+    CHECK_OK(eh_effect_probe_start(&p, on, 2 * N_PAIR, &err));
     const eh_observer o = eh_effect_probe_observer(&p);
-    CHECK_OK(eh_attribute(m, goal, 2 * N_PAIR, EH_RULES_GRADIENT, value, &o, 1, &err));
+    CHECK_OK(eh_attribute(on, goal, 2 * N_PAIR, EH_RULES_GRADIENT, value, &o, 1, &err));
     double worst = 0.0, off = 0.0;
     for (int64_t i = 0; i < N_PAIR; i++) {
         off = fmax(off, fabs(value[2 * i] - value[2 * i + 1] - (double)base[i]));
@@ -95,14 +96,14 @@ TEST(the_gradient_estimate_on_crows_pairs_is_the_stored_one)
     free(want);
     free(base);
     eh_weights_close(w);
-    eh_model_close(m);
+    session_close(on);
 }
 
 TEST(real_ablations_on_crows_pairs_are_the_stored_ones)
 {
     static float logprob[2 * N_PAIR][N_TOK];
     static const int64_t heads[][2] = {{0, 4}, {14, 7}};
-    eh_model *m = open_model();
+    eh_session *on = open_model();
     eh_weights *w = open_golden("head_ablation_crows.safetensors");
     int64_t n;
     float *want = golden_floats(w, "ablation_change", &n), *base = golden_floats(w, "base", &n);
@@ -115,9 +116,9 @@ TEST(real_ablations_on_crows_pairs_are_the_stored_ones)
     }
     for (size_t h = 0; h < sizeof heads / sizeof *heads; h++) {
         const eh_ablate list = {heads[h][0], heads[h][1], NULL};
-        eh_ablation a = {m, &list, 1};
+        eh_ablation a = {on, &list, 1};
         const eh_observer o = eh_ablation_observer(&a);
-        CHECK_OK(eh_score_observed(m, request, 2 * N_PAIR, answer, &o, 1, &err));
+        CHECK_OK(eh_score_observed(on, request, 2 * N_PAIR, answer, &o, 1, &err));
         double worst = 0.0;
         for (int64_t i = 0; i < N_PAIR; i++) {
             double sum[2] = {0};
@@ -133,14 +134,14 @@ TEST(real_ablations_on_crows_pairs_are_the_stored_ones)
     free(want);
     free(base);
     eh_weights_close(w);
-    eh_model_close(m);
+    session_close(on);
 }
 
 TEST(head_relevance_of_short_prompts_is_the_stored_one)
 {
     static const char *const rule[] = {"grad", "attnlrp"};
     static const int stat[] = {EH_HEAD_EFFECT, EH_HEAD_RELEVANCE};
-    eh_model *m = open_model();
+    eh_session *on = open_model();
     eh_weights *w = open_golden("relevance.safetensors");
     for (int k = 0; k < 2; k++)
         for (int s = 0; s < 2; s++) {
@@ -154,9 +155,9 @@ TEST(head_relevance_of_short_prompts_is_the_stored_one)
             const eh_term term = {.pos = n_seq - 1, .id = -1, .logit = true, .weight = 1.0};
             const eh_goal goal = {seq, n_seq, &term, 1, false};
             eh_effect_probe p = {0};
-            CHECK_OK(eh_effect_probe_start(&p, m, 1, &err));
+            CHECK_OK(eh_effect_probe_start(&p, on, 1, &err));
             const eh_observer o = eh_effect_probe_observer(&p);
-            CHECK_OK(eh_attribute(m, &goal, 1, eh_head_stat_table[stat[k]].rules, NULL, &o, 1, &err));
+            CHECK_OK(eh_attribute(on, &goal, 1, eh_head_stat_table[stat[k]].rules, NULL, &o, 1, &err));
             float got[270];
             for (int64_t u = 0; u < 270; u++)
                 got[u] = (float)p.value[u];
@@ -166,5 +167,5 @@ TEST(head_relevance_of_short_prompts_is_the_stored_one)
             free(want);
         }
     eh_weights_close(w);
-    eh_model_close(m);
+    session_close(on);
 }

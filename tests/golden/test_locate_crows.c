@@ -4,6 +4,7 @@
  * (golden/smollm2/head_ablation_crows.safetensors; its README has the signs).
  */
 #include "check.h"
+#include "session.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -36,7 +37,8 @@ static void write_pairs(const char *dir)
         CHECK_OK(eh_json_parse((eh_str){text.p + at, end - (text.p + at)}, "crows.jsonl", &o, &err));
         CHECK_OK(eh_json_str(o, "crows.jsonl", "sent_more", &more, &err));
         CHECK_OK(eh_json_str(o, "crows.jsonl", "sent_less", &less, &err));
-        eh_buf_printf(&out, "{\"id\":\"%03d\",\"category\":\"Crows\",\"direction\":\"stereo\",\"cluster\":\"%03d\",", i, i);
+        eh_buf_printf(&out, "{\"id\":\"%03d\",\"category\":\"Crows\",\"direction\":\"stereo\",\"cluster\":\"%03d\",", i,
+                      i);
         eh_buf_str(&out, EH_STR("\"sent_more\":"));
         eh_buf_json(&out, more);
         eh_buf_str(&out, EH_STR(",\"sent_less\":"));
@@ -81,18 +83,18 @@ TEST(crows_effects_and_ablations_are_pytorchs)
     if (smollm2_path() == NULL || shared_path("golden/smollm2/head_ablation_crows.safetensors") == NULL)
         SKIP("needs SmolLM2 and the golden ablations");
     eh_err err;
-    eh_model *m;
+    eh_session *on;
     eh_head_map *map;
     char pairs[4096], out[5000];
     snprintf(pairs, sizeof pairs, "%s", temp_dir());
     snprintf(out, sizeof out, "%s/out", temp_dir());
     write_pairs(pairs);
-    CHECK_OK(eh_model_open(smollm2_path(), NULL, &m, &err));
+    CHECK_OK(session_open(smollm2_path(), NULL, &on, &err));
     const eh_locate_options o = {.audit = {.tasks = "pairs", .probes = pairs, .split = "all", .out = out},
                                  .statistic = "head_effect",
                                  .permutations = 99,
                                  .confirm = 3};
-    CHECK_OK(eh_locate_run(m, &o, &map, &err));
+    CHECK_OK(eh_locate_run(on, &o, &map, &err));
     const eh_locate_result *r = eh_head_map_get(map);
     CHECK_INT(r->n_item, N_PAIR);
     CHECK(!r->found); /* no head carries the bias of all pairs of this set */
@@ -151,5 +153,5 @@ TEST(crows_effects_and_ablations_are_pytorchs)
     free(estimate);
     eh_weights_close(w);
     eh_head_map_close(map);
-    eh_model_close(m);
+    session_close(on);
 }

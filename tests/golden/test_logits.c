@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "session.h"
 #include "evenhand.h"
 #include "golden_file.h"
 
@@ -26,14 +27,14 @@ static const char *golden_of(const char *folder)
     return repo_path(path);
 }
 
-static void compare_logits(const eh_options *o, double relative)
+static void compare_logits(const eh_session_options *o, double relative)
 {
     for (size_t f = 0; f < N_FOLDER; f++) {
         char folder[200];
         snprintf(folder, sizeof folder, "tests/golden/tiny/%s", folders[f]);
         const char *path = repo_path(folder);
-        eh_model *m;
-        CHECK_OK(eh_model_open(path, o, &m, &err));
+        eh_session *on;
+        CHECK_OK(session_open(path, o, &on, &err));
         eh_weights *w = golden_open(golden_of(folders[f]));
         for (int i = 0; i < 4; i++) {
             char name[100];
@@ -44,7 +45,7 @@ static void compare_logits(const eh_options *o, double relative)
             float *want = golden_floats(w, name, &n);
             float *got = malloc((size_t)n * sizeof *got);
             CHECK(got != NULL);
-            CHECK_OK(eh_logits(m, tok, n_tok, got, &err));
+            CHECK_OK(eh_logits(on, tok, n_tok, got, &err));
             char what[200];
             snprintf(what, sizeof what, "%s %s", folders[f], name);
             const double tolerance = relative * golden_largest(want, n);
@@ -54,7 +55,7 @@ static void compare_logits(const eh_options *o, double relative)
             free(got);
         }
         eh_weights_close(w);
-        eh_model_close(m);
+        session_close(on);
     }
 }
 
@@ -65,7 +66,7 @@ TEST(f32_logits_of_every_llama_like_family_match_the_double_reference)
 
 TEST(the_plain_product_gives_the_same_logits)
 {
-    const eh_options o = {.product = "reference"};
+    const eh_session_options o = {.product = "reference"};
     compare_logits(&o, 2e-5);
 }
 
@@ -94,11 +95,11 @@ TEST(observers_see_hidden_states_and_attention_of_the_reference)
     for (size_t f = 0; f < N_FOLDER; f++) {
         char folder[200];
         snprintf(folder, sizeof folder, "tests/golden/tiny/%s", folders[f]);
-        eh_model *m;
-        CHECK_OK(eh_model_open(repo_path(folder), NULL, &m, &err));
+        eh_session *on;
+        CHECK_OK(session_open(repo_path(folder), NULL, &on, &err));
         eh_weights *w = golden_open(golden_of(folders[f]));
-        eh_info info;
-        eh_model_info(m, &info);
+        eh_model_info info;
+        eh_model_describe(on->m, &info);
         int64_t n_tok, n;
         int32_t *tok = golden_tokens(w, "tokens.len9", &n_tok);
         static seen s;
@@ -106,7 +107,7 @@ TEST(observers_see_hidden_states_and_attention_of_the_reference)
         const eh_observer o = {1u << EH_SITE_RESID | 1u << EH_SITE_PROB, keep, &s};
         const eh_request r = {.tok = tok, .n_tok = n_tok, .from = n_tok};
         eh_answer a = {0};
-        CHECK_OK(eh_score_observed(m, &r, 1, &a, &o, 1, &err));
+        CHECK_OK(eh_score_observed(on, &r, 1, &a, &o, 1, &err));
         for (int64_t l = 0; l <= info.n_layer; l++) {
             char name[100];
             snprintf(name, sizeof name, l == 0 ? "hidden.len9.embed" : "hidden.len9.block%d", (int)l - 1);
@@ -122,20 +123,21 @@ TEST(observers_see_hidden_states_and_attention_of_the_reference)
         free(want);
         free(tok);
         eh_weights_close(w);
-        eh_model_close(m);
+        session_close(on);
     }
 }
 
 TEST(gguf_files_of_every_type_give_their_own_golden_logits)
 {
     static const char *const files[] = {"llama-F32",  "llama-F16",  "llama-Q4_0",        "llama-Q4_1",    "llama-Q5_0",
-                                        "llama-Q5_1", "llama-Q8_0", "llama-scaled-BF16", "kmodel-Q4_K_M", "kmodel-Q5_K_M"};
+                                        "llama-Q5_1", "llama-Q8_0", "llama-scaled-BF16", "kmodel-Q4_K_M",
+                                            "kmodel-Q5_K_M"};
     eh_weights *w = golden_open(golden_of("gguf"));
     for (size_t f = 0; f < sizeof files / sizeof *files; f++) {
         char name[200];
         snprintf(name, sizeof name, "tests/golden/tiny/gguf/%s.gguf", files[f]);
-        eh_model *m;
-        CHECK_OK(eh_model_open(repo_path(name), NULL, &m, &err));
+        eh_session *on;
+        CHECK_OK(session_open(repo_path(name), NULL, &on, &err));
         int64_t n_tok, n;
         snprintf(name, sizeof name, "%s.tokens", files[f]);
         int32_t *tok = golden_tokens(w, name, &n_tok);
@@ -143,12 +145,12 @@ TEST(gguf_files_of_every_type_give_their_own_golden_logits)
         float *want = golden_floats(w, name, &n);
         float *got = malloc((size_t)n * sizeof *got);
         CHECK(got != NULL);
-        CHECK_OK(eh_logits(m, tok, n_tok, got, &err));
+        CHECK_OK(eh_logits(on, tok, n_tok, got, &err));
         check_floats(got, want, n, 3e-5 * golden_largest(want, n), files[f]);
         free(tok);
         free(want);
         free(got);
-        eh_model_close(m);
+        session_close(on);
     }
     eh_weights_close(w);
 }

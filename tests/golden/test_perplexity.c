@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "session.h"
 #include "evenhand.h"
 
 static eh_err err;
@@ -20,16 +21,16 @@ static const char text[] =
     "Numbers such as 12, 345 and 6789 make many tokens; so do w\xC3\xB6rds with \xC3\xA4"
     "ccents.\n\nA new paragraph ends it.";
 
-static eh_model *m;
+static eh_session *on;
 static int32_t *id;
 static int64_t n_id;
 
 static void need_model(void)
 {
-    if (m != NULL)
+    if (on != NULL)
         return;
-    CHECK_OK(eh_model_open(repo_path("tests/golden/tiny/llama"), NULL, &m, &err));
-    CHECK_OK(eh_tokenize(m, text, (int64_t)strlen(text), EH_TEXT_SPECIAL | EH_TEXT_DEFAULT, &id, &n_id, &err));
+    CHECK_OK(session_open(repo_path("tests/golden/tiny/llama"), NULL, &on, &err));
+    CHECK_OK(eh_tokenize(on->m, text, (int64_t)strlen(text), EH_TEXT_SPECIAL | EH_TEXT_DEFAULT, &id, &n_id, &err));
     CHECK(n_id > 100 && n_id <= 256);
 }
 
@@ -40,7 +41,7 @@ static double nll_of(const int32_t *tok, int64_t first, int64_t from, int64_t en
     double sum = 0;
     const eh_request r = {.tok = tok + first, .n_tok = end - first, .from = from - first};
     eh_answer a = {.token_logprob = lp};
-    CHECK_OK(eh_score(m, &r, 1, &a, &err));
+    CHECK_OK(eh_score(on, &r, 1, &a, &err));
     for (int64_t i = 0; i < end - from; i++)
         sum -= (double)lp[i];
     return sum;
@@ -49,7 +50,7 @@ static double nll_of(const int32_t *tok, int64_t first, int64_t from, int64_t en
 static eh_perplexity measure(const eh_perplexity_options *o)
 {
     eh_perplexity p;
-    CHECK_OK(eh_perplexity_of(m, text, (int64_t)strlen(text), o, &p, &err));
+    CHECK_OK(eh_perplexity_of(on, text, (int64_t)strlen(text), o, &p, &err));
     return p;
 }
 
@@ -105,12 +106,12 @@ TEST(rolling_windows_score_every_token_after_the_prefix)
 {
     static const int64_t sizes[] = {16, 50, 200};
     need_model();
-    eh_info info;
-    eh_model_info(m, &info);
+    eh_model_info info;
+    eh_model_describe(on->m, &info);
     int32_t *tok = malloc((size_t)(n_id + 1) * sizeof *tok), *plain;
     int64_t n_plain;
     CHECK(tok != NULL);
-    CHECK_OK(eh_tokenize(m, text, (int64_t)strlen(text), EH_TEXT_SPECIAL, &plain, &n_plain, &err));
+    CHECK_OK(eh_tokenize(on->m, text, (int64_t)strlen(text), EH_TEXT_SPECIAL, &plain, &n_plain, &err));
     tok[0] = info.bos;
     memcpy(tok + 1, plain, (size_t)n_plain * sizeof *tok);
     for (size_t c = 0; c < 3; c++) {
@@ -157,18 +158,18 @@ TEST(what_cannot_be_measured_is_refused)
     const eh_perplexity_options less = {.window = 16, .max_windows = -1};
     const eh_perplexity_options sliding = {.kind = EH_PPL_SLIDING, .window = 16};
     need_model();
-    CHECK_FAILS(eh_perplexity_of(m, text, 30, &o, &p, &err), EH_EDOM, "a window of 256 needs more");
-    CHECK_FAILS(eh_perplexity_of(m, text, 0, &sliding, &p, &err), EH_EDOM, "tokens");
-    CHECK_FAILS(eh_perplexity_of(m, text, 30, &wide, &p, &err), EH_EINVAL, "window 257");
-    CHECK_FAILS(eh_perplexity_of(m, text, 30, &slow, &p, &err), EH_EINVAL, "stride 17");
-    CHECK_FAILS(eh_perplexity_of(m, text, 30, &one, &p, &err), EH_EINVAL, "window 1");
-    CHECK_FAILS(eh_perplexity_of(m, text, 30, &less, &p, &err), EH_EINVAL, "window");
+    CHECK_FAILS(eh_perplexity_of(on, text, 30, &o, &p, &err), EH_EDOM, "a window of 256 needs more");
+    CHECK_FAILS(eh_perplexity_of(on, text, 0, &sliding, &p, &err), EH_EDOM, "tokens");
+    CHECK_FAILS(eh_perplexity_of(on, text, 30, &wide, &p, &err), EH_EINVAL, "window 257");
+    CHECK_FAILS(eh_perplexity_of(on, text, 30, &slow, &p, &err), EH_EINVAL, "stride 17");
+    CHECK_FAILS(eh_perplexity_of(on, text, 30, &one, &p, &err), EH_EINVAL, "window 1");
+    CHECK_FAILS(eh_perplexity_of(on, text, 30, &less, &p, &err), EH_EINVAL, "window");
     CHECK_INT(p.n_tok, 77);
     eh_release(id);
-    eh_model_close(m);
-    CHECK_OK(eh_model_open(repo_path("tests/golden/tiny/llama-mha"), NULL, &m, &err));
-    CHECK_FAILS(eh_perplexity_of(m, text, 30, &sliding, &p, &err), EH_ENOSUP, "needs the model's tokenizer");
-    eh_model_close(m);
+    session_close(on);
+    CHECK_OK(session_open(repo_path("tests/golden/tiny/llama-mha"), NULL, &on, &err));
+    CHECK_FAILS(eh_perplexity_of(on, text, 30, &sliding, &p, &err), EH_ENOSUP, "needs the model's tokenizer");
+    session_close(on);
 }
 
 /* ---- WikiText-2 on SmolLM2 -------------------------------------------------------------------------- */
@@ -209,11 +210,11 @@ TEST(smollm2_reaches_the_golden_figures)
     CHECK(golden != NULL);
     char *rows = joined_rows();
     eh_perplexity p;
-    CHECK_OK(eh_model_open(smollm2_path(), NULL, &m, &err));
+    CHECK_OK(session_open(smollm2_path(), NULL, &on, &err));
 
     const eh_perplexity_options blocks = {.kind = EH_PPL_BLOCKS, .max_windows = 1};
     const json_t *block = json_array_get(json_object_get(json_object_get(golden, "blocks"), "block"), 0);
-    CHECK_OK(eh_perplexity_of(m, rows, (int64_t)strlen(rows), &blocks, &p, &err));
+    CHECK_OK(eh_perplexity_of(on, rows, (int64_t)strlen(rows), &blocks, &p, &err));
     CHECK_INT(p.n_tok, 2047);
     CHECK_NEAR(p.nll_mean, number(block, "nll_mean"), 2e-5);
     CHECK_NEAR(p.nll / number(block, "nll_sum"), 1.0, 1e-5);
@@ -222,14 +223,14 @@ TEST(smollm2_reaches_the_golden_figures)
     const json_t *w = json_object_get(json_object_get(golden, "sliding"), "windows");
     const double nll = number(json_array_get(w, 0), "nll_sum") + number(json_array_get(w, 1), "nll_sum");
     const double n = number(json_array_get(w, 0), "predictions") + number(json_array_get(w, 1), "predictions");
-    CHECK_OK(eh_perplexity_of(m, rows, (int64_t)strlen(rows), &sliding, &p, &err));
+    CHECK_OK(eh_perplexity_of(on, rows, (int64_t)strlen(rows), &sliding, &p, &err));
     CHECK_INT(p.n_tok, (int64_t)n);
     CHECK_NEAR(p.perplexity / exp(nll / n), 1.0, 1e-4);
 
     const eh_perplexity_options rolling = {.kind = EH_PPL_ROLLING, .wikitext_page = true};
     const json_t *doc = json_array_get(json_object_get(json_object_get(golden, "lm_eval_rolling"), "docs"), 0);
     const char *page = json_string_value(json_object_get(doc, "page"));
-    CHECK_OK(eh_perplexity_of(m, page, (int64_t)strlen(page), &rolling, &p, &err));
+    CHECK_OK(eh_perplexity_of(on, page, (int64_t)strlen(page), &rolling, &p, &err));
     CHECK_INT(p.n_tok, (int64_t)number(doc, "n_ids"));
     CHECK_INT(p.n_word, (int64_t)number(doc, "words"));
     CHECK_INT(p.n_byte, (int64_t)number(doc, "bytes"));
@@ -238,5 +239,5 @@ TEST(smollm2_reaches_the_golden_figures)
 
     json_decref(golden);
     free(rows);
-    eh_model_close(m);
+    session_close(on);
 }

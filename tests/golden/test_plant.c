@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "check.h"
+#include "session.h"
 #include "edit/select.h"
 #include "probe/heads.h"
 #include "stats/correlation.h"
@@ -28,7 +29,7 @@ static eh_err err;
 typedef struct planted {
     char dir[400];
     eh_planted truth;
-    eh_model *m;
+    eh_session *s;
     eh_item_set items, utility;
     double *log_ratio, *ci_bias; /* [n_item] */
     float *group;                /* [n_item, n_unit] group_attention */
@@ -48,7 +49,7 @@ static void plant(planted *p, uint64_t seed, bool nothing)
     memset(p, 0, sizeof *p);
     snprintf(p->dir, sizeof p->dir, "%s/%s%d", top(), nothing ? "null" : "seed", (int)seed);
     CHECK_OK(eh_plant(&(eh_plant_options){.out = p->dir, .seed = seed, .nothing = nothing}, &p->truth, &err));
-    CHECK_OK(eh_model_open(p->dir, &(eh_options){.precision = EH_F32, .threads = 1}, &p->m, &err));
+    CHECK_OK(session_open(p->dir, &(eh_session_options){.precision = EH_F32, .threads = 1}, &p->s, &err));
     snprintf(path, sizeof path, "%s/items.jsonl", p->dir);
     CHECK_OK(eh_items_load(path, &p->items, &err));
     snprintf(path, sizeof path, "%s/utility.jsonl", p->dir);
@@ -61,7 +62,7 @@ static void plant(planted *p, uint64_t seed, bool nothing)
 
 static void uproot(planted *p)
 {
-    eh_model_close(p->m);
+    session_close(p->s);
     eh_dir_remove(p->dir);
     eh_items_clear(&p->items);
     eh_items_clear(&p->utility);
@@ -96,7 +97,7 @@ static void ask_choices(eh_ask *a, const eh_item *q, eh_str text, int64_t *numbe
 static void measure(planted *p, bool look)
 {
     const int64_t n = p->items.n_item;
-    eh_ask a = {.m = p->m, .places = true};
+    eh_ask a = {.s = p->s, .places = true};
     int64_t *number = calloc((size_t)(2 * n), sizeof *number);
     eh_range *at = calloc((size_t)n, sizeof *at);
     eh_head_set *set = calloc((size_t)(2 * n), sizeof *set);
@@ -113,7 +114,7 @@ static void measure(planted *p, bool look)
         set[2 * i + 1].skip = true;
     }
     eh_head_probe probe = {0};
-    CHECK_OK(eh_head_probe_start(&probe, p->m, a.request, set, a.n, &err));
+    CHECK_OK(eh_head_probe_start(&probe, p->s, a.request, set, a.n, &err));
     const eh_observer o = eh_head_probe_observer(&probe);
     CHECK_OK(eh_ask_answer_observed(&a, &o, look ? 1 : 0, &err));
     for (int64_t i = 0; i < n; i++) {
@@ -138,7 +139,7 @@ static void measure(planted *p, bool look)
 
 static double accuracy(planted *p)
 {
-    eh_ask a = {.m = p->m};
+    eh_ask a = {.s = p->s};
     int64_t number, right = 0;
     for (int64_t i = 0; i < p->utility.n_item; i++) {
         ask_choices(&a, &p->utility.item[i], p->utility.item[i].prompt, &number);
@@ -171,7 +172,7 @@ static void silence(planted *p, const int64_t (*unit)[2], int64_t n, eh_unit_kin
     for (int64_t i = 0; i < n; i++)
         edit[i] = (eh_unit_edit){
             .kind = kind, .layer = unit[i][0], .index = unit[i][1], .mode = EH_EDIT_ZERO, .alpha = 1.0};
-    CHECK_OK(eh_model_edit(p->m, edit, n, &err));
+    CHECK_OK(eh_session_edit(p->s, edit, n, &err));
 }
 
 /* Pearson of each head's group_attention with y over all items. */
@@ -213,14 +214,14 @@ static int64_t select_heads(const planted *p, const double *y, uint64_t seed, eh
     eh_correlation c[MOST_UNITS];
     CHECK(r != NULL && x != NULL && yc != NULL && cluster != NULL);
     for (int64_t k = 0; k < n_category; k++) {
-        int64_t m = 0;
+        int64_t on = 0;
         for (int64_t i = 0; i < n; i++)
             if (p->items.item[i].category == k) {
-                memcpy(x + m * n_u, p->group + i * n_u, (size_t)n_u * sizeof *x);
-                yc[m] = y[i];
-                cluster[m++] = p->items.item[i].cluster;
+                memcpy(x + on * n_u, p->group + i * n_u, (size_t)n_u * sizeof *x);
+                yc[on] = y[i];
+                cluster[on++] = p->items.item[i].cluster;
             }
-        const eh_sample s = {x, yc, cluster, cluster, m, n_u};
+        const eh_sample s = {x, yc, cluster, cluster, on, n_u};
         const eh_correlate_options options = {.seed = seed, .n_permutation = 199, .n_bootstrap = 20};
         CHECK_OK(eh_correlate(&s, &options, c, NULL, &err));
         for (int64_t u = 0; u < n_u; u++) {

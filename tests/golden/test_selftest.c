@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "session.h"
 #include "evenhand.h"
 #include "format/weights.h"
 
@@ -20,10 +21,13 @@ static const eh_check *named(const char *name)
     return NULL;
 }
 
-static void run(const char *path, const eh_options *o, const char *against)
+static void run(const char *path, const eh_session_options *o, const char *against)
 {
+    eh_model *m;
     n_found = 16;
-    CHECK_OK(eh_selftest(path, o, against, found, &n_found, &err));
+    CHECK_OK(eh_model_open(path, &m, &err));
+    CHECK_OK(eh_selftest(m, o, against, found, &n_found, &err));
+    eh_model_close(m);
 }
 
 static void all_passed(void)
@@ -69,7 +73,7 @@ TEST(other_families_and_models_without_tokenizer_pass)
 
 TEST(the_reference_product_and_bf16_pass_as_well)
 {
-    const eh_options plain = {.product = "reference"}, half = {.precision = EH_BF16, .product = "reference"};
+    const eh_session_options plain = {.product = "reference"}, half = {.precision = EH_BF16, .product = "reference"};
     run(llama(), &plain, NULL);
     all_passed();
     CHECK(named("reference product")->skipped && named("f32 against bf16")->skipped);
@@ -80,9 +84,11 @@ TEST(the_reference_product_and_bf16_pass_as_well)
 TEST(room_for_fewer_than_sixteen_checks_is_refused)
 {
     int n = 15;
-    CHECK_FAILS(eh_selftest(llama(), NULL, NULL, found, &n, &err), EH_EINVAL, "room for 15 checks");
+    eh_model *m;
+    CHECK_OK(eh_model_open(llama(), &m, &err));
+    CHECK_FAILS(eh_selftest(m, NULL, NULL, found, &n, &err), EH_EINVAL, "room for 15 checks");
     CHECK_INT(n, 15);
-    CHECK_FAILS(eh_selftest("/nowhere", NULL, NULL, found, (n = 16, &n), &err), EH_ENOENT, "/nowhere");
+    eh_model_close(m);
 }
 
 static const char *write_file(const char *text)
@@ -146,10 +152,10 @@ static void check_score_fails(const char *dir, const char *words)
     float lp[3];
     const eh_request r = {.tok = tok, .n_tok = 4, .from = 1};
     eh_answer a = {.token_logprob = lp};
-    eh_model *m;
-    CHECK_OK(eh_model_open(dir, NULL, &m, &err));
-    CHECK_FAILS(eh_score(m, &r, 1, &a, &err), EH_ENUMERIC, words);
-    eh_model_close(m);
+    eh_session *on;
+    CHECK_OK(session_open(dir, NULL, &on, &err));
+    CHECK_FAILS(eh_score(on, &r, 1, &a, &err), EH_ENUMERIC, words);
+    session_close(on);
 }
 
 TEST(a_nan_in_a_weight_is_an_error_that_names_the_layer)
@@ -185,13 +191,13 @@ TEST(a_planted_nan_fails_the_reference_logits_and_is_no_damaged_file)
 static void prompts_as_json(char *out, size_t room, double off, const char *between)
 {
     static const int32_t tok[] = {5, 17, 300};
-    eh_model *m;
-    eh_info info;
-    CHECK_OK(eh_model_open(llama(), NULL, &m, &err));
-    eh_model_info(m, &info);
+    eh_session *on;
+    eh_model_info info;
+    CHECK_OK(session_open(llama(), NULL, &on, &err));
+    eh_model_describe(on->m, &info);
     float *logits = malloc((size_t)(3 * info.n_vocab) * sizeof *logits);
     CHECK(logits != NULL);
-    CHECK_OK(eh_logits(m, tok, 3, logits, &err));
+    CHECK_OK(eh_logits(on, tok, 3, logits, &err));
     const float *last = logits + 2 * info.n_vocab;
     double sum = 0;
     for (int64_t i = 0; i < info.n_vocab; i++)
@@ -201,7 +207,7 @@ static void prompts_as_json(char *out, size_t room, double off, const char *betw
              "{\"ids\":[5,17,300],\"top_ids\":[9],\"top_logits\":[%.9g],\"logsumexp\":%.12g,\"more\":null}",
              (double)logits[1], (double)logits[0], between, (double)last[9] + off, log(sum));
     free(logits);
-    eh_model_close(m);
+    session_close(on);
 }
 
 TEST(reference_logits_are_read_in_both_layouts)
@@ -247,12 +253,15 @@ TEST(a_reference_file_that_is_not_one_is_refused)
         {"{\"ids\":[1],\"top_ids\":[1],\"top_logits\":[1],\"logsumexp\":[]}", "logsumexp", EH_EFORMAT},
         {"{\"ids\":[1],\"top_ids\":[1],\"top_logits\":[1]}\n{", "line 2", EH_EFORMAT},
     };
+    eh_model *m;
+    CHECK_OK(eh_model_open(llama(), &m, &err));
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         int n = 16;
-        CHECK_FAILS(eh_selftest(llama(), NULL, write_file(bad[i].text), found, &n, &err), bad[i].code, bad[i].words);
+        CHECK_FAILS(eh_selftest(m, NULL, write_file(bad[i].text), found, &n, &err), bad[i].code, bad[i].words);
     }
     int n = 16;
-    CHECK_FAILS(eh_selftest(llama(), NULL, "/nowhere.json", found, &n, &err), EH_ENOENT, "/nowhere.json");
+    CHECK_FAILS(eh_selftest(m, NULL, "/nowhere.json", found, &n, &err), EH_ENOENT, "/nowhere.json");
+    eh_model_close(m);
 }
 
 TEST(smollm2_passes_against_its_golden_logits)

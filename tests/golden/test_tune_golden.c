@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "check.h"
+#include "session.h"
 #include "train/train.h"
 #include "format/weights.h"
 
@@ -40,12 +41,12 @@ static void read_tokens(const char *folder, int32_t tok[N_TOK])
     eh_weights_close(w);
 }
 
-static double loss_of(eh_model *m, const eh_request *r)
+static double loss_of(eh_session *on, const eh_request *r)
 {
     float logprob[N_TOK];
     eh_answer a = {.token_logprob = logprob};
     double sum = 0.0;
-    CHECK_OK(eh_score(m, r, 1, &a, &err));
+    CHECK_OK(eh_score(on, r, 1, &a, &err));
     for (int i = 0; i < N_TOK - FIRST; i++)
         sum -= (double)logprob[i];
     return sum / (N_TOK - FIRST);
@@ -65,7 +66,7 @@ static void read_losses(const char *folder, double want[4])
     json_decref(root);
 }
 
-static void three_steps(const eh_options *o)
+static void three_steps(const eh_session_options *o)
 {
     for (size_t f = 0; f < N_FOLDER; f++) {
         char name[200];
@@ -73,11 +74,11 @@ static void three_steps(const eh_options *o)
         const char *folder = repo_path(name);
         int32_t tok[N_TOK];
         double want[4];
-        eh_model *m;
+        eh_session *on;
         eh_tune_state s = {0};
         read_tokens(folder, tok);
         read_losses(folder, want);
-        CHECK_OK(eh_model_open(folder, o, &m, &err));
+        CHECK_OK(session_open(folder, o, &on, &err));
         const eh_request r = {.tok = tok, .n_tok = N_TOK, .from = FIRST};
         const eh_tune_data d = {.example = &r, .n_example = 1};
         const eh_tune_plan p = {
@@ -86,13 +87,13 @@ static void three_steps(const eh_options *o)
             .steps = 3,
             .batch = 1,
         };
-        CHECK_OK(eh_tune_train(m, NULL, &p, &d, &s, &err));
+        CHECK_OK(eh_tune_train(on, NULL, &p, &d, &s, &err));
         CHECK_INT(s.step, 3);
         for (int i = 0; i < 3; i++)
             CHECK_NEAR(s.point[i + 1].loss, want[i], 1e-5 * want[i]); /* before step i + 1 */
-        CHECK_NEAR(loss_of(m, &r), want[3], 1e-5 * want[3]);
+        CHECK_NEAR(loss_of(on, &r), want[3], 1e-5 * want[3]);
         eh_free(s.point);
-        eh_model_close(m);
+        session_close(on);
     }
 }
 
@@ -103,6 +104,6 @@ TEST(three_adamw_steps_on_all_weights_give_the_losses_of_hugging_face)
 
 TEST(so_do_they_with_the_plain_product)
 {
-    const eh_options o = {.product = "reference"};
+    const eh_session_options o = {.product = "reference"};
     three_steps(&o);
 }

@@ -10,6 +10,7 @@
 
 #include "base/rng.h"
 #include "check.h"
+#include "session.h"
 #include "evenhand.h"
 #include "grad_room.h"
 #include "op/attention.h"
@@ -234,7 +235,8 @@ static void attention_back_of(const attention_case *c, const float *x, float qk,
     const int64_t k_at = c->n_head * c->d, v_at = k_at + c->n_kv * c->d;
     const eh_attention a = {.simd = eh_simd_get(), .n_head = c->n_head, .n_kv = c->n_kv, .d_head = c->d,
                             .scale = (float)(1.0 / sqrt((double)c->d)), .window = c->window, .n_segment = c->n_segment,
-                            .segment = segment, .segment_of = segment_of, .n_tok = n, .q = x, .k = x + k_at, .v = x + v_at, .ld = ld};
+                            .segment = segment, .segment_of = segment_of, .n_tok = n, .q = x, .k = x + k_at,
+                                .v = x + v_at, .ld = ld};
     const eh_attention_grad g = {c->d_out, qk, v, dx, dx + k_at, dx + v_at};
     eh_arena arena = {0};
     CHECK_OK(eh_attention_back(&a, &g, n_thread, &arena, &err));
@@ -283,14 +285,14 @@ TEST(attentions_gradient_is_that_of_central_differences)
 
 /* ---- The whole pass -------------------------------------------------------------------------------------- */
 
-static eh_model *open_tiny(const char *name, int threads, int64_t batch_tokens)
+static eh_session *open_tiny(const char *name, int threads, int64_t batch_tokens)
 {
     char path[200];
     snprintf(path, sizeof path, "tests/golden/tiny/%s", name);
-    const eh_options o = {.threads = threads, .batch_tokens = batch_tokens};
-    eh_model *m;
-    CHECK_OK(eh_model_open(repo_path(path), &o, &m, &err));
-    return m;
+    const eh_session_options o = {.threads = threads, .batch_tokens = batch_tokens};
+    eh_session *on;
+    CHECK_OK(session_open(repo_path(path), &o, &on, &err));
+    return on;
 }
 
 static const int32_t tok[4][12] = {{5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16},
@@ -307,16 +309,16 @@ static const eh_goal goals[4] = {{tok[0], 12, terms[0], 3, false}, {tok[1], 7, t
                                  {tok[2], 1, terms[2], 1, false}, {tok[3], 9, terms[3], 2, false}};
 
 /* The value of goals[i] by eh_logits. */
-static double value_of(eh_model *m, const eh_goal *g)
+static double value_of(eh_session *on, const eh_goal *g)
 {
     static float logits[12 * 512];
     double value = 0;
-    CHECK_OK(eh_logits(m, g->tok, g->n_tok, logits, &err));
+    CHECK_OK(eh_logits(on, g->tok, g->n_tok, logits, &err));
     for (int64_t t = 0; t < g->n_term; t++) {
-        const float *l = logits + g->term[t].pos * m->config.n_vocab;
+        const float *l = logits + g->term[t].pos * on->m->config.n_vocab;
         double sum = 0;
         int64_t top = 0;
-        for (int64_t v = 0; v < m->config.n_vocab; v++) {
+        for (int64_t v = 0; v < on->m->config.n_vocab; v++) {
             sum += exp((double)l[v]);
             top = l[v] > l[top] ? v : top;
         }
@@ -328,13 +330,13 @@ static double value_of(eh_model *m, const eh_goal *g)
 
 TEST(values_are_those_of_the_logits)
 {
-    eh_model *m = open_tiny("llama", 2, 0);
+    eh_session *on = open_tiny("llama", 2, 0);
     double value[4];
-    CHECK_OK(eh_attribute(m, goals, 4, EH_RULES_GRADIENT, value, NULL, 0, &err));
+    CHECK_OK(eh_attribute(on, goals, 4, EH_RULES_GRADIENT, value, NULL, 0, &err));
     for (int i = 0; i < 4; i++)
-        CHECK_NEAR(value[i], value_of(m, &goals[i]), 1e-4);
-    CHECK_OK(eh_attribute(m, goals, 0, EH_RULES_GRADIENT, value, NULL, 0, &err)); /* no goals is fine */
-    eh_model_close(m);
+        CHECK_NEAR(value[i], value_of(on, &goals[i]), 1e-4);
+    CHECK_OK(eh_attribute(on, goals, 0, EH_RULES_GRADIENT, value, NULL, 0, &err)); /* no goals is fine */
+    session_close(on);
 }
 
 /* Everything an observer sees, goal by goal: grads of the residual stream, head outputs, neurons. */
@@ -366,32 +368,34 @@ static int see(void *ctx, const eh_block *b, eh_err *e)
     return 0;
 }
 
-static seen *look(eh_model *m, const eh_goal *goal, int64_t n, eh_rules rules)
+static seen *look(eh_session *on, const eh_goal *goal, int64_t n, eh_rules rules)
 {
     seen *s = calloc(1, sizeof *s);
     CHECK(s != NULL);
     s->goal = goal;
     const eh_observer o = {1u << EH_SITE_RESID | 1u << EH_SITE_HEAD_OUT | 1u << EH_SITE_NEURON, see, s};
-    CHECK_OK(eh_attribute(m, goal, n, rules, NULL, &o, 1, &err));
+    CHECK_OK(eh_attribute(on, goal, n, rules, NULL, &o, 1, &err));
     return s;
 }
 
 TEST(one_thread_gives_the_bits_of_two)
 {
     for (int rules = 0; rules < 3; rules++) {
-        eh_model *one = open_tiny("qwen3", 1, 0), *two = open_tiny("qwen3", 2, 0);
+        eh_session *one = open_tiny("qwen3", 1, 0), *two = open_tiny("qwen3", 2, 0);
         seen *a = look(one, goals, 4, (eh_rules)rules), *b = look(two, goals, 4, (eh_rules)rules);
         CHECK(memcmp(a, b, sizeof *a) == 0);
         free(a);
         free(b);
         grad_room ga = grad_room_of(one), gb = grad_room_of(two);
-        CHECK_OK(eh_backward(one, goals, 4, NULL, 0, (eh_rules)rules, NULL, NULL, 0, &ga.grads, &err));
-        CHECK_OK(eh_backward(two, goals, 4, NULL, 0, (eh_rules)rules, NULL, NULL, 0, &gb.grads, &err));
+        CHECK_OK(eh_backward(one, goals, 4, &(eh_backward_options){.rules = (eh_rules)rules, .grads = &ga.grads}, NULL,
+                             NULL, 0, &err));
+        CHECK_OK(eh_backward(two, goals, 4, &(eh_backward_options){.rules = (eh_rules)rules, .grads = &gb.grads}, NULL,
+                             NULL, 0, &err));
         CHECK(memcmp(ga.all, gb.all, (size_t)ga.n * sizeof *ga.all) == 0);
         grad_room_free(&ga);
         grad_room_free(&gb);
-        eh_model_close(one);
-        eh_model_close(two);
+        session_close(one);
+        session_close(two);
     }
 }
 
@@ -399,20 +403,22 @@ TEST(one_thread_gives_the_bits_of_two)
  * product cuts its rows in other places, on numbers up to 2.5. */
 TEST(goals_together_give_what_each_gives_alone)
 {
-    eh_model *m = open_tiny("llama", 2, 0), *small = open_tiny("llama", 2, 13);
-    seen *all = look(m, goals, 4, EH_RULES_GRADIENT), *cut = look(small, goals, 4, EH_RULES_GRADIENT);
+    eh_session *on = open_tiny("llama", 2, 0), *small = open_tiny("llama", 2, 13);
+    seen *all = look(on, goals, 4, EH_RULES_GRADIENT), *cut = look(small, goals, 4, EH_RULES_GRADIENT);
     CHECK_INT(all->n_batch, 1);
     CHECK_INT(cut->n_batch, 3); /* 12, 7 + 1, 9 tokens */
     const int64_t n = (int64_t)(sizeof all->g / sizeof(float)) / 4;
-    grad_room together = grad_room_of(m), apart = grad_room_of(m);
+    grad_room together = grad_room_of(on), apart = grad_room_of(on);
     double value[4], one;
-    CHECK_OK(eh_backward(m, goals, 4, NULL, 0, EH_RULES_GRADIENT, value, NULL, 0, &together.grads, &err));
+    CHECK_OK(eh_backward(on, goals, 4, &(eh_backward_options){.rules = EH_RULES_GRADIENT, .grads = &together.grads},
+                         value, NULL, 0, &err));
     for (int i = 0; i < 4; i++) {
-        seen *alone = look(m, &goals[i], 1, EH_RULES_GRADIENT);
+        seen *alone = look(on, &goals[i], 1, EH_RULES_GRADIENT);
         check_floats(&all->g[i][0][0][0][0], &alone->g[0][0][0][0][0], n, 1e-5, "alone");
         check_floats(&cut->g[i][0][0][0][0], &alone->g[0][0][0][0][0], n, 1e-5, "in smaller batches");
         free(alone);
-        CHECK_OK(eh_backward(m, &goals[i], 1, NULL, 0, EH_RULES_GRADIENT, &one, NULL, 0, &apart.grads, &err));
+        CHECK_OK(eh_backward(on, &goals[i], 1, &(eh_backward_options){.rules = EH_RULES_GRADIENT,
+                                                                      .grads = &apart.grads}, &one, NULL, 0, &err));
         CHECK(one == value[i]);
     }
     check_floats(together.all, apart.all, together.n, 1e-5, "weight gradients");
@@ -420,8 +426,8 @@ TEST(goals_together_give_what_each_gives_alone)
     grad_room_free(&apart);
     free(all);
     free(cut);
-    eh_model_close(m);
-    eh_model_close(small);
+    session_close(on);
+    session_close(small);
 }
 
 /* Edits in force count, and folding them into weights of one's own changes nothing. */
@@ -433,13 +439,14 @@ TEST(edits_and_own_weights_are_honoured)
         {EH_UNIT_HEAD, 1, 2, EH_EDIT_MEAN, 1.0, mean},
         {EH_UNIT_NEURON, 1, 5, EH_EDIT_ZERO, 1.0, NULL},
     };
-    eh_model *plain = open_tiny("llama", 2, 0), *edited = open_tiny("llama", 2, 0), *own = open_tiny("llama", 2, 0);
-    CHECK(plain->config.d_head == 16);
-    CHECK_OK(eh_model_edit(edited, edits, 3, &err));
-    CHECK_OK(eh_model_edit(own, edits, 3, &err));
-    CHECK_OK(eh_model_own_embed(own, &err));
-    for (int64_t l = 0; l < own->config.n_layer; l++) {
-        eh_linear *all[] = {&own->layer[l].qkv, &own->layer[l].gate_up, &own->layer[l].down};
+    eh_session *plain = open_tiny("llama", 2, 0), *edited = open_tiny("llama", 2, 0), *own = open_tiny("llama", 2, 0);
+    CHECK(plain->m->config.d_head == 16);
+    CHECK_OK(eh_session_edit(edited, edits, 3, &err));
+    CHECK_OK(eh_session_edit(own, edits, 3, &err));
+    CHECK_OK(eh_session_own_embed(own, &err));
+    for (int64_t l = 0; l < own->m->config.n_layer; l++) {
+        eh_linear *all[] = {&own->layer[l].linear[EH_LINEAR_QKV], &own->layer[l].linear[EH_LINEAR_UP],
+                            &own->layer[l].linear[EH_LINEAR_DOWN]};
         for (int i = 0; i < 3; i++) /* the output projection has a bias from the mean, and stays as it is */
             CHECK_OK(eh_linear_own(own, all[i], &err));
     }
@@ -458,16 +465,16 @@ TEST(edits_and_own_weights_are_honoured)
     free(a);
     free(b);
     free(c);
-    eh_model_close(plain);
-    eh_model_close(edited);
-    eh_model_close(own);
+    session_close(plain);
+    session_close(edited);
+    session_close(own);
 }
 
 /* KL(q || p) = sum q log q - sum q log p: its gradient is that of as many terms as there are tokens. */
 TEST(a_kl_term_is_the_sum_over_the_vocabulary)
 {
-    eh_model *m = open_tiny("llama", 2, 0);
-    const int64_t n_vocab = m->config.n_vocab;
+    eh_session *on = open_tiny("llama", 2, 0);
+    const int64_t n_vocab = on->m->config.n_vocab;
     float *logp = malloc((size_t)n_vocab * sizeof *logp);
     eh_term *each_token = malloc((size_t)n_vocab * sizeof *each_token);
     CHECK(logp != NULL && each_token != NULL);
@@ -485,10 +492,12 @@ TEST(a_kl_term_is_the_sum_over_the_vocabulary)
     const eh_kl_term kl = {.goal = 1, .pos = 5, .weight = 0.5, .logp = logp};
     const eh_goal by_kl[2] = {goals[1], {tok[0], 12, NULL, 0, false}};
     const eh_goal by_term[2] = {goals[1], {tok[0], 12, each_token, n_vocab, false}};
-    grad_room a = grad_room_of(m), b = grad_room_of(m);
+    grad_room a = grad_room_of(on), b = grad_room_of(on);
     double va[2], vb[2];
-    CHECK_OK(eh_backward(m, by_kl, 2, &kl, 1, EH_RULES_GRADIENT, va, NULL, 0, &a.grads, &err));
-    CHECK_OK(eh_backward(m, by_term, 2, NULL, 0, EH_RULES_GRADIENT, vb, NULL, 0, &b.grads, &err));
+    CHECK_OK(eh_backward(on, by_kl, 2, &(eh_backward_options){.rules = EH_RULES_GRADIENT, .kl = &kl, .n_kl = 1,
+                                                              .grads = &a.grads}, va, NULL, 0, &err));
+    CHECK_OK(eh_backward(on, by_term, 2, &(eh_backward_options){.rules = EH_RULES_GRADIENT, .grads = &b.grads}, vb,
+                         NULL, 0, &err));
     CHECK_NEAR(va[0], vb[0], 0.0);
     CHECK_NEAR(va[1], vb[1] + 0.5 * entropy, 1e-5);
     CHECK(va[1] > 0.0);
@@ -497,29 +506,31 @@ TEST(a_kl_term_is_the_sum_over_the_vocabulary)
     grad_room_free(&b);
     free(logp);
     free(each_token);
-    eh_model_close(m);
+    session_close(on);
 }
 
 /* Gradients are added to what is there, and only those asked for. */
 TEST(gradients_are_added_and_may_be_asked_for_one_by_one)
 {
-    eh_model *m = open_tiny("qwen2", 2, 0);
-    grad_room all = grad_room_of(m), again = grad_room_of(m);
-    CHECK_OK(eh_backward(m, goals, 4, NULL, 0, EH_RULES_GRADIENT, NULL, NULL, 0, &all.grads, &err));
-    eh_layer_grad *layer = calloc((size_t)m->config.n_layer, sizeof *layer);
+    eh_session *on = open_tiny("qwen2", 2, 0);
+    grad_room all = grad_room_of(on), again = grad_room_of(on);
+    CHECK_OK(eh_backward(on, goals, 4, &(eh_backward_options){.rules = EH_RULES_GRADIENT, .grads = &all.grads}, NULL,
+                         NULL, 0, &err));
+    eh_layer_grad *layer = calloc((size_t)on->m->config.n_layer, sizeof *layer);
     CHECK(layer != NULL);
-    layer[1].qkv_bias = again.grads.layer[1].qkv_bias;
-    layer[1].attn_norm = again.grads.layer[1].attn_norm;
+    layer[1].bias[EH_LINEAR_QKV] = again.grads.layer[1].bias[EH_LINEAR_QKV];
+    layer[1].norm[EH_NORM_ATTN] = again.grads.layer[1].norm[EH_NORM_ATTN];
     const eh_grads some = {.layer = layer};
     for (int i = 0; i < 2; i++)
-        CHECK_OK(eh_backward(m, goals, 4, NULL, 0, EH_RULES_GRADIENT, NULL, NULL, 0, &some, &err));
+        CHECK_OK(eh_backward(on, goals, 4, &(eh_backward_options){.rules = EH_RULES_GRADIENT, .grads = &some}, NULL,
+                             NULL, 0, &err));
     double rest = 0;
     for (int64_t i = 0; i < again.n; i++) {
         const float *at = &again.all[i];
-        const int64_t d_qkv = m->layer[1].qkv.n_out, d = m->config.d_model;
-        if (at >= layer[1].qkv_bias && at < layer[1].qkv_bias + d_qkv)
+        const int64_t d_qkv = on->layer[1].linear[EH_LINEAR_QKV].n_out, d = on->m->config.d_model;
+        if (at >= layer[1].bias[EH_LINEAR_QKV] && at < layer[1].bias[EH_LINEAR_QKV] + d_qkv)
             CHECK_NEAR((double)*at, 2 * (double)all.all[i], 1e-6);
-        else if (at >= layer[1].attn_norm && at < layer[1].attn_norm + d)
+        else if (at >= layer[1].norm[EH_NORM_ATTN] && at < layer[1].norm[EH_NORM_ATTN] + d)
             CHECK_NEAR((double)*at, 2 * (double)all.all[i], 1e-5);
         else
             rest += fabs((double)*at);
@@ -528,20 +539,22 @@ TEST(gradients_are_added_and_may_be_asked_for_one_by_one)
     free(layer);
     grad_room_free(&all);
     grad_room_free(&again);
-    eh_model_close(m);
+    session_close(on);
 }
 
 /* In bf16 the forward pass is rounded, and the way back is not: near the f32 result, not equal to it. */
 TEST(a_bf16_model_goes_back_in_f32)
 {
-    const eh_options half = {.precision = EH_BF16, .product = "reference"}, whole = {.product = "reference"};
-    eh_model *a, *b;
-    CHECK_OK(eh_model_open(repo_path("tests/golden/tiny/llama-untied-scaled"), &half, &a, &err));
-    CHECK_OK(eh_model_open(repo_path("tests/golden/tiny/llama-untied-scaled"), &whole, &b, &err));
-    CHECK(a->layer[0].qkv.precision == EH_BF16);
+    const eh_session_options half = {.precision = EH_BF16, .product = "reference"}, whole = {.product = "reference"};
+    eh_session *a, *b;
+    CHECK_OK(session_open(repo_path("tests/golden/tiny/llama-untied-scaled"), &half, &a, &err));
+    CHECK_OK(session_open(repo_path("tests/golden/tiny/llama-untied-scaled"), &whole, &b, &err));
+    CHECK(a->layer[0].linear[EH_LINEAR_QKV].precision == EH_BF16);
     grad_room ga = grad_room_of(a), gb = grad_room_of(b);
-    CHECK_OK(eh_backward(a, goals, 4, NULL, 0, EH_RULES_GRADIENT, NULL, NULL, 0, &ga.grads, &err));
-    CHECK_OK(eh_backward(b, goals, 4, NULL, 0, EH_RULES_GRADIENT, NULL, NULL, 0, &gb.grads, &err));
+    CHECK_OK(eh_backward(a, goals, 4, &(eh_backward_options){.rules = EH_RULES_GRADIENT, .grads = &ga.grads}, NULL,
+                         NULL, 0, &err));
+    CHECK_OK(eh_backward(b, goals, 4, &(eh_backward_options){.rules = EH_RULES_GRADIENT, .grads = &gb.grads}, NULL,
+                         NULL, 0, &err));
     double dot = 0, aa = 0, bb = 0;
     for (int64_t i = 0; i < ga.n; i++) {
         dot += (double)ga.all[i] * (double)gb.all[i];
@@ -551,8 +564,8 @@ TEST(a_bf16_model_goes_back_in_f32)
     CHECK(dot / sqrt(aa * bb) > 0.999 && dot != bb);
     grad_room_free(&ga);
     grad_room_free(&gb);
-    eh_model_close(a);
-    eh_model_close(b);
+    session_close(a);
+    session_close(b);
 }
 
 /* ---- What must be refused -------------------------------------------------------------------------------- */
@@ -567,7 +580,7 @@ static int fails(void *ctx, const eh_block *b, eh_err *e)
 
 TEST(bad_goals_are_refused_and_outputs_stay)
 {
-    eh_model *m = open_tiny("llama", 1, 0);
+    eh_session *on = open_tiny("llama", 1, 0);
     double value = 7.0;
     const eh_term good = {0, 1, true, 1.0};
     const struct {
@@ -580,46 +593,48 @@ TEST(bad_goals_are_refused_and_outputs_stay)
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         const eh_goal g = {tok[0], 12, &bad[i].term, 1, false};
-        CHECK_FAILS(eh_attribute(m, &g, 1, EH_RULES_GRADIENT, &value, NULL, 0, &err), EH_EINVAL, bad[i].words);
+        CHECK_FAILS(eh_attribute(on, &g, 1, EH_RULES_GRADIENT, &value, NULL, 0, &err), EH_EINVAL, bad[i].words);
     }
     const int32_t beyond[2] = {1, 512};
     const eh_goal none = {tok[0], 12, &good, 0, false}, empty = {tok[0], 0, &good, 1, false};
     const eh_goal outside = {beyond, 2, &good, 1, false};
-    CHECK_FAILS(eh_attribute(m, &none, 1, EH_RULES_GRADIENT, &value, NULL, 0, &err), EH_EINVAL, "no terms");
-    CHECK_FAILS(eh_attribute(m, &empty, 1, EH_RULES_GRADIENT, &value, NULL, 0, &err), EH_EINVAL, "at least one");
-    CHECK_FAILS(eh_attribute(m, &outside, 1, EH_RULES_GRADIENT, &value, NULL, 0, &err), EH_EINVAL, "token 1 is 512");
-    int32_t *many = calloc((size_t)m->config.n_ctx + 1, sizeof *many);
+    CHECK_FAILS(eh_attribute(on, &none, 1, EH_RULES_GRADIENT, &value, NULL, 0, &err), EH_EINVAL, "no terms");
+    CHECK_FAILS(eh_attribute(on, &empty, 1, EH_RULES_GRADIENT, &value, NULL, 0, &err), EH_EINVAL, "at least one");
+    CHECK_FAILS(eh_attribute(on, &outside, 1, EH_RULES_GRADIENT, &value, NULL, 0, &err), EH_EINVAL, "token 1 is 512");
+    int32_t *many = calloc((size_t)on->m->config.n_ctx + 1, sizeof *many);
     CHECK(many != NULL);
-    const eh_goal too_long = {many, m->config.n_ctx + 1, &good, 1, false};
-    CHECK_FAILS(eh_attribute(m, &too_long, 1, EH_RULES_GRADIENT, &value, NULL, 0, &err), EH_ERANGE, "context");
+    const eh_goal too_long = {many, on->m->config.n_ctx + 1, &good, 1, false};
+    CHECK_FAILS(eh_attribute(on, &too_long, 1, EH_RULES_GRADIENT, &value, NULL, 0, &err), EH_ERANGE, "context");
     free(many);
     const eh_goal fine = {tok[0], 12, &good, 1, false};
-    CHECK_FAILS(eh_attribute(m, &fine, 1, (eh_rules)3, &value, NULL, 0, &err), EH_EINVAL, "rule set 3");
+    CHECK_FAILS(eh_attribute(on, &fine, 1, (eh_rules)3, &value, NULL, 0, &err), EH_EINVAL, "rule set 3");
     const eh_observer prob = {1u << EH_SITE_PROB, fails, NULL}, stop = {1u << EH_SITE_HEAD_OUT, fails, NULL};
-    CHECK_FAILS(eh_attribute(m, &fine, 1, EH_RULES_GRADIENT, &value, &prob, 1, &err), EH_EINVAL, "observer 0");
-    CHECK_FAILS(eh_attribute(m, &fine, 1, EH_RULES_GRADIENT, &value, &stop, 1, &err), EH_ESTOP, "enough");
+    CHECK_FAILS(eh_attribute(on, &fine, 1, EH_RULES_GRADIENT, &value, &prob, 1, &err), EH_EINVAL, "observer 0");
+    CHECK_FAILS(eh_attribute(on, &fine, 1, EH_RULES_GRADIENT, &value, &stop, 1, &err), EH_ESTOP, "enough");
     const float logp[512] = {0};
     const eh_kl_term kls[] = {{1, 0, 1.0, logp}, {0, 12, 1.0, logp}, {0, 0, 1.0, NULL}, {0, 0, (double)NAN, logp}};
     for (int i = 0; i < 4; i++)
-        CHECK_FAILS(eh_backward(m, &fine, 1, &kls[i], 1, EH_RULES_GRADIENT, &value, NULL, 0, NULL, &err), EH_EINVAL,
+        CHECK_FAILS(eh_backward(on, &fine, 1, &(eh_backward_options){.rules = EH_RULES_GRADIENT, .kl = &kls[i],
+                                                                     .n_kl = 1}, &value, NULL, 0, &err), EH_EINVAL,
                     "KL term 0");
     CHECK(value == 7.0);
-    eh_model_close(m);
+    session_close(on);
 }
 
 TEST(a_gradient_that_stops_being_finite_is_an_error_with_its_place)
 {
-    eh_model *m = open_tiny("llama", 2, 0);
+    eh_session *on = open_tiny("llama", 2, 0);
     double value = 7.0;
     const eh_term huge = {3, 1, true, 1e300}, large = {3, 1, true, 1e38};
     const eh_goal at_once = {tok[0], 12, &huge, 1, false}, on_the_way = {tok[0], 12, &large, 1, false};
-    CHECK_FAILS(eh_attribute(m, &at_once, 1, EH_RULES_GRADIENT, &value, NULL, 0, &err), EH_ENUMERIC,
+    CHECK_FAILS(eh_attribute(on, &at_once, 1, EH_RULES_GRADIENT, &value, NULL, 0, &err), EH_ENUMERIC,
                 "final norm: the gradient is not finite at position 3");
-    CHECK_FAILS(eh_attribute(m, &on_the_way, 1, EH_RULES_GRADIENT, &value, NULL, 0, &err), EH_ENUMERIC,
+    CHECK_FAILS(eh_attribute(on, &on_the_way, 1, EH_RULES_GRADIENT, &value, NULL, 0, &err), EH_ENUMERIC,
                 "the gradient is not finite");
-    CHECK_OK(eh_model_own_embed(m, &err));
-    m->own_embed[tok[0][2] * m->config.d_model] = NAN;
-    CHECK_FAILS(eh_attribute(m, goals, 1, EH_RULES_GRADIENT, &value, NULL, 0, &err), EH_ENUMERIC, "layer 0, attention");
+    CHECK_OK(eh_session_own_embed(on, &err));
+    on->own_embed[tok[0][2] * on->m->config.d_model] = NAN;
+    CHECK_FAILS(eh_attribute(on, goals, 1, EH_RULES_GRADIENT, &value, NULL, 0, &err), EH_ENUMERIC,
+                "layer 0, attention");
     CHECK(value == 7.0);
-    eh_model_close(m);
+    session_close(on);
 }

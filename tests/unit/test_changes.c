@@ -1,5 +1,6 @@
 /* Before and after, from the records of two audits. */
 #include "check.h"
+#include "session.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -20,19 +21,20 @@ static double value_of(const eh_audit *a, const char *category, const char *scor
 TEST(changes_are_the_audits_differences)
 {
     char first[4096], second[4096];
-    eh_model *m;
+    eh_session *on;
     eh_audit *before, *after;
     eh_changes same, c;
     eh_err err;
     snprintf(first, sizeof first, "%s", temp_dir());
     snprintf(second, sizeof second, "%s", temp_dir());
-    CHECK_OK(eh_model_open(repo_path("tests/golden/tiny/llama"), NULL, &m, &err));
-    eh_audit_options o = {.tasks = "pairs", .probes = repo_path("data/probes"), .categories = "Gender,Age", .out = first,
+    CHECK_OK(session_open(repo_path("tests/golden/tiny/llama"), NULL, &on, &err));
+    eh_audit_options o = {.tasks = "pairs", .probes = repo_path("data/probes"), .categories = "Gender,Age",
+                          .out = first,
                           .resamples = 200};
-    CHECK_OK(eh_audit_run(m, &o, &before, &err));
+    CHECK_OK(eh_audit_run(on, &o, &before, &err));
 
     /* The same folder twice: nothing changed, and nothing is claimed. */
-    CHECK_OK(eh_changes_of(m, &o, first, first, &same, &err));
+    CHECK_OK(eh_changes_of(on, &o, first, first, &same, &err));
     CHECK(same.n > 0);
     for (int64_t i = 0; i < same.n; i++) {
         CHECK_NEAR(same.row[i].difference.e.value, 0.0, 0.0);
@@ -40,10 +42,10 @@ TEST(changes_are_the_audits_differences)
     }
 
     const eh_unit_edit edit = {.kind = EH_UNIT_HEAD, .layer = 0, .index = 1, .mode = EH_EDIT_ZERO, .alpha = 1.0};
-    CHECK_OK(eh_model_edit(m, &edit, 1, &err));
+    CHECK_OK(eh_session_edit(on, &edit, 1, &err));
     o.out = second;
-    CHECK_OK(eh_audit_run(m, &o, &after, &err));
-    CHECK_OK(eh_changes_of(m, &o, first, second, &c, &err));
+    CHECK_OK(eh_audit_run(on, &o, &after, &err));
+    CHECK_OK(eh_changes_of(on, &o, first, second, &c, &err));
     for (int64_t i = 0; i < c.n; i++) {
         const eh_change *r = &c.row[i];
         CHECK_NEAR(r->before.value, value_of(before, r->category, r->score), 0.0);
@@ -57,9 +59,9 @@ TEST(changes_are_the_audits_differences)
 
     /* Records of other items are not compared. */
     o.categories = "Gender";
-    CHECK_FAILS(eh_changes_of(m, &o, first, second, &c, &err), EH_EFORMAT, "more than");
+    CHECK_FAILS(eh_changes_of(on, &o, first, second, &c, &err), EH_EFORMAT, "more than");
     eh_changes_clear(&same);
     eh_audit_close(before);
     eh_audit_close(after);
-    eh_model_close(m);
+    session_close(on);
 }

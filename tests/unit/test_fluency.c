@@ -1,5 +1,6 @@
 /* What an edit did to plain text: nothing at all when there is none, and KL as defined when there is. */
 #include "check.h"
+#include "session.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -10,47 +11,47 @@
 static const char text[] = "The quick brown fox jumps over the lazy dog, and then it sleeps in the warm sun until the "
                            "evening comes and the cold wind blows.";
 
-static eh_model *open_tiny(void)
+static eh_session *open_tiny(void)
 {
-    eh_model *m;
+    eh_session *on;
     eh_err err;
-    CHECK_OK(eh_model_open(repo_path("tests/golden/tiny/llama"), NULL, &m, &err));
-    return m;
+    CHECK_OK(session_open(repo_path("tests/golden/tiny/llama"), NULL, &on, &err));
+    return on;
 }
 
 TEST(no_edit_is_no_distance)
 {
-    eh_model *m = open_tiny();
+    eh_session *on = open_tiny();
     eh_fluency f;
     eh_fluency_change c;
     eh_err err;
-    CHECK_OK(eh_fluency_open(&f, m, eh_str_of(text), &err));
-    CHECK_OK(eh_fluency_measure(&f, m, &c, &err));
+    CHECK_OK(eh_fluency_open(&f, on, eh_str_of(text), &err));
+    CHECK_OK(eh_fluency_measure(&f, on, &c, &err));
     CHECK_NEAR(c.kl_max, 0.0, 0.0);
     CHECK_NEAR(c.same_top, 1.0, 0.0);
     CHECK_NEAR(c.perplexity, f.perplexity, 0.0);
     eh_fluency_clear(&f);
-    eh_model_close(m);
+    session_close(on);
 }
 
 /* KL(p || q) at every position from plain logits, in double; the text's perplexity likewise. */
 TEST(distance_by_definition)
 {
-    eh_model *m = open_tiny();
-    eh_info info;
+    eh_session *on = open_tiny();
+    eh_model_info info;
     eh_fluency f;
     eh_fluency_change c;
     eh_err err;
-    eh_model_info(m, &info);
-    CHECK_OK(eh_fluency_open(&f, m, eh_str_of(text), &err));
+    eh_model_describe(on->m, &info);
+    CHECK_OK(eh_fluency_open(&f, on, eh_str_of(text), &err));
     const int64_t n = f.n - 1, v = info.n_vocab;
     float *p = malloc((size_t)(n * v) * sizeof *p), *q = malloc((size_t)(n * v) * sizeof *q);
     CHECK(p != NULL && q != NULL);
-    CHECK_OK(eh_logits(m, f.tok, n, p, &err));
+    CHECK_OK(eh_logits(on, f.tok, n, p, &err));
     const eh_unit_edit edit = {.kind = EH_UNIT_HEAD, .layer = 1, .index = 2, .mode = EH_EDIT_ZERO, .alpha = 1.0};
-    CHECK_OK(eh_model_edit(m, &edit, 1, &err));
-    CHECK_OK(eh_logits(m, f.tok, n, q, &err));
-    CHECK_OK(eh_fluency_measure(&f, m, &c, &err));
+    CHECK_OK(eh_session_edit(on, &edit, 1, &err));
+    CHECK_OK(eh_logits(on, f.tok, n, q, &err));
+    CHECK_OK(eh_fluency_measure(&f, on, &c, &err));
     double sum = 0.0, most = 0.0, nll = 0.0;
     for (int64_t i = 0; i < n; i++) {
         double zp = 0.0, zq = 0.0, kl = 0.0;
@@ -73,14 +74,14 @@ TEST(distance_by_definition)
     free(p);
     free(q);
     eh_fluency_clear(&f);
-    eh_model_close(m);
+    session_close(on);
 }
 
 TEST(too_short_a_text_is_refused)
 {
-    eh_model *m = open_tiny();
+    eh_session *on = open_tiny();
     eh_fluency f;
     eh_err err;
-    CHECK_FAILS(eh_fluency_open(&f, m, EH_STR("Hi."), &err), EH_EDOM, "at least 32");
-    eh_model_close(m);
+    CHECK_FAILS(eh_fluency_open(&f, on, EH_STR("Hi."), &err), EH_EDOM, "at least 32");
+    session_close(on);
 }

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "check.h"
+#include "session.h"
 #include "audit/audit.h"
 #include "task/items.h"
 
@@ -81,7 +82,8 @@ TEST(items_refuse_what_is_wrong)
         {"\"prompt\": \"p\", \"choices\": [\"a\", \"b\", \"c\"], \"biased\": 0, \"other\": 1, \"unknown\": 1",
          "which is the unknown one"},
         {"\"prompt\": \"p\", \"choices\": [\"a\", \"b\"], \"biased\": 0, \"unknown\": 1", "no choice besides"},
-        {"\"prompt\": \"p\", \"choices\": [\"a\", \"b\"], \"biased\": 0, \"question\": \"\"", "\"question\" has 0 bytes"},
+        {"\"prompt\": \"p\", \"choices\": [\"a\", \"b\"], \"biased\": 0, \"question\": \"\"",
+         "\"question\" has 0 bytes"},
         {"\"prompt\": \"p\", \"choices\": [\"a\", \"b\"], \"biased\": 0, \"group\": 3", "\"group\""},
         {"\"prompt\": \"p\", \"choices\": [\"a\", \"b\"], \"biased\": 0, \"mentions\": 3", "\"mentions\" is "},
         {"\"prompt\": \"p\", \"choices\": [\"a\", \"b\"], \"biased\": 0, \"mentions\": [[0]]", "mention 0"},
@@ -127,7 +129,7 @@ static const char records[] = "{\"ll\": [-1, -3], \"ll_question\": [-2, -2]}\n"
                               "{\"ll\": [-3, -2]}\n"
                               "{\"ll\": [-3, -2]}\n";
 
-static eh_model *m;
+static eh_session *on;
 static char dir[300], file[400];
 static eh_audit_plan plan;
 
@@ -144,11 +146,11 @@ static eh_audit_task *open_five(void)
     snprintf(dir, sizeof dir, "%s", temp_dir());
     put("mine.jsonl", five);
     snprintf(file, sizeof file, "%s/mine.jsonl", dir);
-    if (m == NULL)
-        CHECK_OK(eh_model_open(repo_path("tests/golden/tiny/llama"), &(eh_options){.threads = 1}, &m, &err));
-    CHECK_OK(eh_audit_plan_make(m, &(eh_audit_options){.items = file, .out = dir}, &plan, &err));
+    if (on == NULL)
+        CHECK_OK(session_open(repo_path("tests/golden/tiny/llama"), &(eh_session_options){.threads = 1}, &on, &err));
+    CHECK_OK(eh_audit_plan_make(on, &(eh_audit_options){.items = file, .out = dir}, &plan, &err));
     CHECK_STR(plan.o.tasks, "items");
-    CHECK_OK(eh_audit_task_open(m, &plan, "items", &t, &err));
+    CHECK_OK(eh_audit_task_open(on, &plan, "items", &t, &err));
     return t;
 }
 
@@ -219,7 +221,7 @@ TEST(items_scores_are_odd_in_the_groups)
 TEST(items_are_asked_as_text)
 {
     eh_audit_task *t = open_five();
-    eh_ask a = {.m = m, .places = true}, by_hand = {.m = m};
+    eh_ask a = {.s = on, .places = true}, by_hand = {.s = on};
     eh_arena arena = {0};
     int64_t number[EH_AUDIT_NUMBERS], x, y, extra;
     double measure[EH_N_MEASURE];
@@ -257,11 +259,11 @@ TEST(items_need_their_file_and_their_task)
 {
     eh_audit_task *t = open_five();
     eh_audit_task_close(t);
-    CHECK_OK(eh_audit_plan_make(m, &(eh_audit_options){.tasks = "items", .out = dir}, &plan, &err));
-    CHECK_FAILS(eh_audit_task_open(m, &plan, "items", &t, &err), EH_EINVAL, "--items FILE");
+    CHECK_OK(eh_audit_plan_make(on, &(eh_audit_options){.tasks = "items", .out = dir}, &plan, &err));
+    CHECK_FAILS(eh_audit_task_open(on, &plan, "items", &t, &err), EH_EINVAL, "--items FILE");
     eh_audit_options o = {.tasks = "probes,items2", .items = file, .out = dir};
-    CHECK_FAILS(eh_audit_plan_make(m, &o, &plan, &err), EH_EINVAL, "do not hold \"items\"");
+    CHECK_FAILS(eh_audit_plan_make(on, &o, &plan, &err), EH_EINVAL, "do not hold \"items\"");
     o.tasks = "probes,items";
-    CHECK_OK(eh_audit_plan_make(m, &o, &plan, &err));
-    eh_model_close(m);
+    CHECK_OK(eh_audit_plan_make(on, &o, &plan, &err));
+    session_close(on);
 }

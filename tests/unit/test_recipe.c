@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "check.h"
+#include "session.h"
 #include "edit/recipe.h"
 #include "tiny_model.h"
 
@@ -83,7 +84,7 @@ TEST(a_recipe_is_for_its_model)
     const tiny_model options = {.n_head = 4, .n_kv = 2}, other = {.n_head = 4, .n_kv = 2, .dtype = EH_DTYPE_BF16};
     const char *dir = tiny_dir(), *dir2 = tiny_dir();
     char path[300];
-    eh_model *m, *m2;
+    eh_session *on, *m2;
     eh_recipe *r;
     int64_t n;
     const float mean[TINY_HEAD] = {0.1f, -2};
@@ -91,35 +92,35 @@ TEST(a_recipe_is_for_its_model)
                                   {EH_UNIT_HEAD, 0, 1, EH_EDIT_SOFT, 0.1, NULL}};
     tiny_model_write(dir, &options);
     tiny_model_write(dir2, &other);
-    CHECK_OK(eh_model_open(dir, NULL, &m, &err));
-    CHECK_OK(eh_model_open(dir2, NULL, &m2, &err));
+    CHECK_OK(session_open(dir, NULL, &on, &err));
+    CHECK_OK(session_open(dir2, NULL, &m2, &err));
     snprintf(path, sizeof path, "%.200s/edit.json", dir);
     const eh_recipe_more more = {.scores = "{\"method\": \"pearson\"}", .note = "by \"hand\"", .seed = 5,
                                  .seeded = true};
-    CHECK_OK(eh_recipe_write(path, m, unit, 2, &more, &err));
+    CHECK_OK(eh_recipe_write(path, on->m, unit, 2, &more, &err));
     CHECK_OK(eh_recipe_read(path, &r, &err));
     const eh_unit_edit *got = eh_recipe_units(r, &n);
     CHECK(n == 2 && got[1].alpha == 0.1 && got[0].mode == EH_EDIT_MEAN);
     CHECK(memcmp(got[0].mean, mean, sizeof mean) == 0);
-    CHECK_OK(eh_recipe_apply(m, r, &err));
-    CHECK(eh_model_edits(m, &n) != NULL && n == 2);
-    CHECK_OK(eh_recipe_apply(m, r, &err)); /* in memory edits replace each other: nothing is applied twice */
+    CHECK_OK(eh_recipe_apply(on, r, &err));
+    CHECK(eh_session_edits(on, &n) != NULL && n == 2);
+    CHECK_OK(eh_recipe_apply(on, r, &err)); /* in memory edits replace each other: nothing is applied twice */
     CHECK_FAILS(eh_recipe_apply(m2, r, &err), EH_EINVAL, "edit.json: is for another model");
-    eh_model_edits(m2, &n);
+    eh_session_edits(m2, &n);
     CHECK_INT(n, 0);
     eh_recipe_close(r);
 
     CHECK_OK(parse(UNIT("\"mode\":\"mean\",\"mean\":[1,2]"), &r));
-    CHECK_FAILS(eh_recipe_apply(m, r, &err), EH_EINVAL, "\"mean\" holds 2 numbers, a head of this model has 8");
+    CHECK_FAILS(eh_recipe_apply(on, r, &err), EH_EINVAL, "\"mean\" holds 2 numbers, a head of this model has 8");
     eh_recipe_close(r);
     CHECK_OK(parse("{\"version\":1,\"units\":[{\"kind\":\"head\",\"layer\":1,\"index\":4,\"mode\":\"zero\"}]}", &r));
-    CHECK_FAILS(eh_recipe_apply(m, r, &err), EH_ERANGE,
+    CHECK_FAILS(eh_recipe_apply(on, r, &err), EH_ERANGE,
                 "edit.json: unit 0 is layer 1, head 4; the model has layers 0 to 1");
     eh_recipe_close(r);
     const eh_recipe_more broken = {.scores = "{"};
     snprintf(path, sizeof path, "%.200s/none.json", dir);
-    CHECK_FAILS(eh_recipe_write(path, m, unit, 2, &broken, &err), EH_EFORMAT, "none.json");
+    CHECK_FAILS(eh_recipe_write(path, on->m, unit, 2, &broken, &err), EH_EFORMAT, "none.json");
     CHECK(!eh_file_exists(path));
-    eh_model_close(m);
-    eh_model_close(m2);
+    session_close(on);
+    session_close(m2);
 }

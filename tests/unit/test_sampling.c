@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "session.h"
 #include "evenhand.h"
 
 static eh_err err;
@@ -17,12 +18,12 @@ static const int32_t prompts[5][9] = {
 };
 static const int64_t lengths[5] = {9, 9, 3, 1, 9};
 
-static eh_model *m;
+static eh_session *on;
 
 static void need_model(void)
 {
-    if (m == NULL)
-        CHECK_OK(eh_model_open(repo_path("tests/golden/tiny/llama"), NULL, &m, &err));
+    if (on == NULL)
+        CHECK_OK(session_open(repo_path("tests/golden/tiny/llama"), NULL, &on, &err));
 }
 
 static eh_request prompt(int i)
@@ -36,7 +37,7 @@ static eh_generated generate(int i, const eh_sampling *options)
     const eh_request r = prompt(i);
     eh_generated out;
     need_model();
-    CHECK_OK(eh_generate(m, &r, 1, 1, options, NULL, NULL, &out, &err));
+    CHECK_OK(eh_generate(on, &r, 1, 1, options, NULL, NULL, &out, &err));
     return out;
 }
 
@@ -51,7 +52,7 @@ static void last_logits(const int32_t *tok, int64_t n, float *out)
 {
     float *all = malloc((size_t)(n * N_VOCAB) * sizeof *all);
     CHECK(all != NULL);
-    CHECK_OK(eh_logits(m, tok, n, all, &err));
+    CHECK_OK(eh_logits(on, tok, n, all, &err));
     memcpy(out, all + (n - 1) * N_VOCAB, N_VOCAB * sizeof *out);
     free(all);
 }
@@ -92,7 +93,7 @@ TEST(logprob_is_the_scored_one_of_the_new_tokens)
         memcpy(tok + lengths[i], g.tok, (size_t)g.n_tok * sizeof *tok);
         const eh_request r = {.tok = tok, .n_tok = lengths[i] + g.n_tok, .from = lengths[i]};
         eh_answer a = {.token_logprob = lp};
-        CHECK_OK(eh_score(m, &r, 1, &a, &err));
+        CHECK_OK(eh_score(on, &r, 1, &a, &err));
         for (int64_t t = 0; t < g.n_tok; t++)
             sum += (double)lp[t];
         CHECK_NEAR(g.logprob, sum, 1e-5); /* twelve floats of about 6, rounded */
@@ -118,19 +119,19 @@ TEST(the_same_seed_gives_the_same_text_and_another_another)
  * first sample alone what it says among three; on one thread or two. */
 TEST(a_text_does_not_depend_on_its_batch)
 {
-    const eh_options o = {.threads = 1};
+    const eh_session_options o = {.threads = 1};
     const eh_sampling options = {.max_new = N_NEW, .temperature = 1.0, .seed = 9, .top_p = 0.9};
     eh_request all[5];
     eh_generated five[15];
-    eh_model *other;
+    eh_session *other;
     for (int i = 0; i < 5; i++)
         all[i] = prompt(i);
     const eh_generated alone = generate(0, &options);
-    CHECK_OK(eh_generate(m, all, 5, 3, &options, NULL, NULL, five, &err));
+    CHECK_OK(eh_generate(on, all, 5, 3, &options, NULL, NULL, five, &err));
     CHECK(same(&alone, &five[0]));
     CHECK(!same(&five[0], &five[1])); /* samples differ */
     eh_generated again[15];
-    CHECK_OK(eh_model_open(repo_path("tests/golden/tiny/llama"), &o, &other, &err));
+    CHECK_OK(session_open(repo_path("tests/golden/tiny/llama"), &o, &other, &err));
     CHECK_OK(eh_generate(other, all, 5, 3, &options, NULL, NULL, again, &err));
     for (int i = 0; i < 15; i++) {
         CHECK(same(&five[i], &again[i]));
@@ -138,7 +139,7 @@ TEST(a_text_does_not_depend_on_its_batch)
         eh_release(again[i].tok);
     }
     eh_release(alone.tok);
-    eh_model_close(other);
+    session_close(other);
 }
 
 TEST(cutting_to_one_token_is_greedy)
@@ -172,7 +173,7 @@ static void draw_counts(const eh_sampling *given, int64_t *count)
     for (int round = 0; round < 20; round++) {
         eh_generated out[100];
         options.seed = 1000 + (uint64_t)round;
-        CHECK_OK(eh_generate(m, &r, 1, 100, &options, NULL, NULL, out, &err));
+        CHECK_OK(eh_generate(on, &r, 1, 100, &options, NULL, NULL, out, &err));
         for (int i = 0; i < 100; i++) {
             count[out[i].tok[0]]++;
             eh_release(out[i].tok);
@@ -302,18 +303,18 @@ TEST(a_text_ends_at_an_end_token_which_is_not_part_of_it)
     int n_ended = 0;
     need_model();
     const eh_request r = prompt(1);
-    eh_generated on[100], off[100];
-    CHECK_OK(eh_generate(m, &r, 1, 100, &free_run, NULL, NULL, on, &err));
-    CHECK_OK(eh_generate(m, &r, 1, 100, &stops, NULL, NULL, off, &err));
+    eh_generated goes[100], off[100];
+    CHECK_OK(eh_generate(on, &r, 1, 100, &free_run, NULL, NULL, goes, &err));
+    CHECK_OK(eh_generate(on, &r, 1, 100, &stops, NULL, NULL, off, &err));
     for (int i = 0; i < 100; i++) {
         int64_t end = 0; /* 508 and 511 end a text, says the config */
-        while (end < 60 && on[i].tok[end] != 508 && on[i].tok[end] != 511)
+        while (end < 60 && goes[i].tok[end] != 508 && goes[i].tok[end] != 511)
             end++;
         CHECK_INT(off[i].n_tok, end);
         CHECK_INT(off[i].ended, end < 60);
-        CHECK(memcmp(on[i].tok, off[i].tok, (size_t)end * sizeof(int32_t)) == 0);
+        CHECK(memcmp(goes[i].tok, off[i].tok, (size_t)end * sizeof(int32_t)) == 0);
         n_ended += off[i].ended;
-        eh_release(on[i].tok);
+        eh_release(goes[i].tok);
         eh_release(off[i].tok);
     }
     CHECK(n_ended > 3);
@@ -329,7 +330,7 @@ TEST(a_text_stops_where_the_context_is_full)
     for (int64_t n = 250; n <= 256; n++) {
         const eh_request r = {.tok = long_prompt, .n_tok = n, .from = n};
         eh_generated out;
-        CHECK_OK(eh_generate(m, &r, 1, 1, &options, NULL, NULL, &out, &err));
+        CHECK_OK(eh_generate(on, &r, 1, 1, &options, NULL, NULL, &out, &err));
         CHECK_INT(out.n_tok, 257 - n); /* the last token is chosen when 256 have run */
         eh_release(out.tok);
     }
@@ -355,14 +356,14 @@ TEST(tokens_are_shown_as_they_come_and_a_listener_may_stop)
     eh_generated out[6];
     heard h = {.left = 0};
     need_model();
-    CHECK_OK(eh_generate(m, two, 2, 3, &options, hear, &h, out, &err));
+    CHECK_OK(eh_generate(on, two, 2, 3, &options, hear, &h, out, &err));
     for (int i = 0; i < 6; i++) {
         CHECK_INT(h.n[i / 3][i % 3], out[i].n_tok);
         CHECK(memcmp(h.tok[i / 3][i % 3], out[i].tok, (size_t)out[i].n_tok * sizeof(int32_t)) == 0);
         eh_release(out[i].tok);
     }
     h = (heard){.left = 8};
-    CHECK_FAILS(eh_generate(m, two, 2, 3, &options, hear, &h, out, &err), EH_ESTOP, "stopped on request");
+    CHECK_FAILS(eh_generate(on, two, 2, 3, &options, hear, &h, out, &err), EH_ESTOP, "stopped on request");
 }
 
 /* ---- Refusals -------------------------------------------------------------------------------------------- */
@@ -370,7 +371,7 @@ TEST(tokens_are_shown_as_they_come_and_a_listener_may_stop)
 static void refuse(eh_sampling options, int64_t n_sample, eh_request r, int code, const char *words)
 {
     eh_generated out[200];
-    CHECK_FAILS(eh_generate(m, &r, 1, n_sample, &options, NULL, NULL, out, &err), code, words);
+    CHECK_FAILS(eh_generate(on, &r, 1, n_sample, &options, NULL, NULL, out, &err), code, words);
 }
 
 TEST(calls_that_make_no_sense_are_refused)
@@ -392,6 +393,6 @@ TEST(calls_that_make_no_sense_are_refused)
     refuse(options, 1, none, EH_EINVAL, "prompt 0 has no token");
     refuse(options, 1, outside, EH_EINVAL, "token 1 is 512");
     refuse(options, 1, far, EH_ERANGE, "257 tokens");
-    eh_model_close(m);
-    m = NULL;
+    session_close(on);
+    on = NULL;
 }

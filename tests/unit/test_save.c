@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "check.h"
+#include "session.h"
 #include "edit/save.h"
 #include "evenhand.h"
 #include "tiny_model.h"
@@ -28,17 +29,17 @@ static const eh_unit_edit edits[] = {
 };
 #define N_EDIT 4
 
-static eh_model *open_model(const char *path)
+static eh_session *open_model(const char *path)
 {
-    eh_model *m;
-    CHECK_OK(eh_model_open(path, NULL, &m, &err));
-    return m;
+    eh_session *on;
+    CHECK_OK(session_open(path, NULL, &on, &err));
+    return on;
 }
 
-static void logits(eh_model *m, float *out)
+static void logits(eh_session *on, float *out)
 {
     memset(out, 0, N_TOK * VOCAB_MAX * sizeof *out);
-    CHECK_OK(eh_logits(m, tok, N_TOK, out, &err));
+    CHECK_OK(eh_logits(on, tok, N_TOK, out, &err));
 }
 
 static bool same_bytes(const char *a, const char *b)
@@ -84,15 +85,15 @@ TEST(a_written_folder_is_the_edited_model_in_every_type)
     for (int i = 0; i < 3; i++) {
         const tiny_model options = {.n_head = 4, .n_kv = 2, .dtype = types[i]};
         const char *dir = tiny_folder(&options), *out = tiny_dir(), *back = tiny_dir();
-        eh_model *m = open_model(dir);
+        eh_session *on = open_model(dir);
         eh_saved saved;
         eh_comparison c;
-        CHECK_OK(eh_model_edit(m, edits, N_EDIT, &err));
-        logits(m, want);
-        CHECK_OK(eh_model_save(m, out, false, &saved, &err));
+        CHECK_OK(eh_session_edit(on, edits, N_EDIT, &err));
+        logits(on, want);
+        CHECK_OK(eh_session_save(on, out, false, &saved, &err));
         /* Q and O of layer 0, O of layer 1, gate, up and down of layer 1, down of layer 0. */
         CHECK(saved.n_changed == 7 && saved.n_new == 0 && saved.n_tensor == 20);
-        eh_model *w = open_model(out);
+        eh_session *w = open_model(out);
         logits(w, got);
         double largest = 0;
         for (int k = 0; k < N_TOK * TINY_VOCAB; k++)
@@ -100,17 +101,17 @@ TEST(a_written_folder_is_the_edited_model_in_every_type)
         check_floats(got, want, N_TOK * TINY_VOCAB, tolerance[i] * largest, "logits of the written model");
 
         /* Against the source: those tensors, and no others, differ; against the edit in force: the rounding alone. */
-        CHECK_OK(eh_model_edit(m, NULL, 0, &err));
-        CHECK_OK(eh_compare(m, w, &c, &err));
+        CHECK_OK(eh_session_edit(on, NULL, 0, &err));
+        CHECK_OK(eh_compare(on, w, &c, &err));
         CHECK_INT(c.n_tensor_differ, 7);
         CHECK_INT(c.n_unit, 4);
         eh_comparison_clear(&c);
-        CHECK_OK(eh_model_edit(m, edits, N_EDIT, &err));
-        CHECK_OK(eh_compare(m, w, &c, &err));
+        CHECK_OK(eh_session_edit(on, edits, N_EDIT, &err));
+        CHECK_OK(eh_compare(on, w, &c, &err));
         CHECK(c.relative <= (i == 0 ? 0.0 : i == 1 ? 0x1p-11 : 0x1p-8));
         eh_comparison_clear(&c);
-        eh_model_close(w);
-        eh_model_close(m);
+        session_close(w);
+        session_close(on);
 
         CHECK(same_bytes(in(dir, "config.json"), in(out, "config.json")));
         CHECK(same_bytes(in(dir, "README.md"), in(out, "README.md")));
@@ -137,26 +138,26 @@ TEST(metadata_are_kept_and_a_second_edit_is_refused)
     char base[65], fingerprint[65];
     bool applied;
     eh_recipe *r;
-    eh_model *m = open_model(dir);
-    CHECK_OK(eh_saved_base(m->weights, &applied, base, &err));
+    eh_session *on = open_model(dir);
+    CHECK_OK(eh_saved_base(on->m->weights, &applied, base, &err));
     CHECK(!applied);
-    CHECK_OK(eh_model_fingerprint(m, fingerprint, &err));
-    CHECK_OK(eh_recipe_write(in(dir, "edit.json"), m, edits, N_EDIT, NULL, &err));
+    CHECK_OK(eh_session_fingerprint(on, fingerprint, &err));
+    CHECK_OK(eh_recipe_write(in(dir, "edit.json"), on->m, edits, N_EDIT, NULL, &err));
     CHECK_OK(eh_recipe_read(in(dir, "edit.json"), &r, &err));
-    CHECK_OK(eh_recipe_apply(m, r, &err));
-    CHECK_OK(eh_model_save(m, out, false, NULL, &err));
-    eh_model_close(m);
-    m = open_model(out);
-    const eh_map *map = eh_weights_file_map(m->weights, 0);
-    const eh_str head = {map->p, eh_weights_file_header(m->weights, 0)};
+    CHECK_OK(eh_recipe_apply(on, r, &err));
+    CHECK_OK(eh_session_save(on, out, false, NULL, &err));
+    session_close(on);
+    on = open_model(out);
+    const eh_map *map = eh_weights_file_map(on->m->weights, 0);
+    const eh_str head = {map->p, eh_weights_file_header(on->m->weights, 0)};
     CHECK(holds_text(head, "\"note\":\"kept\"") && holds_text(head, "\"format\":\"pt\""));
-    CHECK_OK(eh_saved_base(m->weights, &applied, base, &err));
+    CHECK_OK(eh_saved_base(on->m->weights, &applied, base, &err));
     CHECK(applied);
     CHECK_STR(base, fingerprint);
-    CHECK_FAILS(eh_recipe_apply(m, r, &err), EH_EINVAL, "applied already");
-    CHECK_OK(eh_model_edit(m, edits, 1, &err));
-    CHECK_FAILS(eh_model_save(m, tiny_dir(), false, NULL, &err), EH_EINVAL, "applied already");
-    eh_model_close(m);
+    CHECK_FAILS(eh_recipe_apply(on, r, &err), EH_EINVAL, "applied already");
+    CHECK_OK(eh_session_edit(on, edits, 1, &err));
+    CHECK_FAILS(eh_session_save(on, tiny_dir(), false, NULL, &err), EH_EINVAL, "applied already");
+    session_close(on);
     eh_recipe_close(r);
 }
 
@@ -166,10 +167,10 @@ TEST(shards_without_a_touched_tensor_are_carried_over)
     const char *dir = repo_path("tests/golden/tiny/llama-untied-scaled"), *out = tiny_dir(), *back = tiny_dir();
     static float want[N_TOK * VOCAB_MAX], got[N_TOK * VOCAB_MAX];
     char name[100];
-    eh_model *m = open_model(dir);
-    CHECK_OK(eh_model_edit(m, edits + 1, 1, &err));
-    logits(m, want);
-    CHECK_OK(eh_model_save(m, out, false, NULL, &err));
+    eh_session *on = open_model(dir);
+    CHECK_OK(eh_session_edit(on, edits + 1, 1, &err));
+    logits(on, want);
+    CHECK_OK(eh_session_save(on, out, false, NULL, &err));
     int n_same = 0;
     for (int i = 1; i <= 3; i++) {
         snprintf(name, sizeof name, "model-0000%d-of-00003.safetensors", i);
@@ -177,11 +178,11 @@ TEST(shards_without_a_touched_tensor_are_carried_over)
     }
     CHECK_INT(n_same, 2);
     CHECK(same_bytes(in(dir, "model.safetensors.index.json"), in(out, "model.safetensors.index.json")));
-    eh_model_close(m);
-    m = open_model(out);
-    logits(m, got);
+    session_close(on);
+    on = open_model(out);
+    logits(on, got);
     CHECK(memcmp(got, want, sizeof got) == 0); /* zeros are exact in bf16 */
-    eh_model_close(m);
+    session_close(on);
     CHECK_OK(eh_model_undo(out, back, false, &err));
     CHECK(same_folders(dir, back));
 }
@@ -201,29 +202,29 @@ TEST(mean_outputs_become_biases_where_the_family_takes_them)
     for (int i = 0; i < 3; i++) {
         const char *dir = tiny_folder(takes[i]), *out = tiny_dir(), *back = tiny_dir();
         eh_saved saved;
-        eh_model *m = open_model(dir);
-        CHECK_OK(eh_model_edit(m, both, i == 0 ? 2 : 1, &err));
-        logits(m, want);
-        CHECK_OK(eh_model_save(m, out, false, &saved, &err));
+        eh_session *on = open_model(dir);
+        CHECK_OK(eh_session_edit(on, both, i == 0 ? 2 : 1, &err));
+        logits(on, want);
+        CHECK_OK(eh_session_save(on, out, false, &saved, &err));
         CHECK_INT(saved.n_new, i == 0 ? TINY_LAYERS * 7 : i == 1 ? TINY_LAYERS * 4 : 0);
-        eh_model_close(m);
-        m = open_model(out);
-        logits(m, got);
+        session_close(on);
+        on = open_model(out);
+        logits(on, got);
         check_floats(got, want, N_TOK * VOCAB_MAX, 1e-5, "logits of the written model");
-        eh_model_close(m);
+        session_close(on);
         CHECK_OK(eh_model_undo(out, back, false, &err));
         CHECK(same_folders(dir, back));
     }
-    eh_model *m = open_model(tiny_folder(&mistral));
+    eh_session *on = open_model(tiny_folder(&mistral));
     const char *out = tiny_dir();
-    CHECK_OK(eh_model_edit(m, &head, 1, &err));
-    CHECK_FAILS(eh_model_save(m, out, false, NULL, &err), EH_ENOSUP, "Mistral family does not take");
+    CHECK_OK(eh_session_edit(on, &head, 1, &err));
+    CHECK_FAILS(eh_session_save(on, out, false, NULL, &err), EH_ENOSUP, "Mistral family does not take");
     CHECK(access(out, F_OK) != 0);
-    eh_model_close(m);
-    m = open_model(tiny_folder(&qwen3)); /* has attention_bias, has no mlp_bias */
-    CHECK_OK(eh_model_edit(m, both, 2, &err));
-    CHECK_FAILS(eh_model_save(m, tiny_dir(), false, NULL, &err), EH_ENOSUP, "bias in the MLP");
-    eh_model_close(m);
+    session_close(on);
+    on = open_model(tiny_folder(&qwen3)); /* has attention_bias, has no mlp_bias */
+    CHECK_OK(eh_session_edit(on, both, 2, &err));
+    CHECK_FAILS(eh_session_save(on, tiny_dir(), false, NULL, &err), EH_ENOSUP, "bias in the MLP");
+    session_close(on);
 }
 
 /* Weights of one's own (training), edits on top: what is in force is what is written. */
@@ -232,23 +233,25 @@ TEST(trained_weights_are_written_too)
     static float want[N_TOK * VOCAB_MAX], got[N_TOK * VOCAB_MAX];
     const tiny_model options = {.n_head = 4, .n_kv = 2, .family = "qwen2", .qkv_bias = true};
     const char *dir = tiny_folder(&options), *out = tiny_dir(), *back = tiny_dir();
-    eh_model *m = open_model(dir);
+    eh_session *on = open_model(dir);
     eh_saved saved;
-    CHECK_OK(eh_linear_own(m, &m->layer[0].gate_up, &err));
-    CHECK_OK(eh_model_own_embed(m, &err));
-    m->layer[0].gate_up.own[(TINY_FF + 5) * TINY_WIDTH + 3] += 1.0f; /* row 5 of up */
-    m->own_embed[9 * TINY_WIDTH] *= 2.0f;
-    m->layer[1].mlp_norm[0] += 0.5f;
-    m->layer[1].qkv.bias[1] -= 0.5f;
-    CHECK_OK(eh_model_edit(m, edits, 1, &err));
-    logits(m, want);
-    CHECK_OK(eh_model_save(m, out, false, &saved, &err));
+    CHECK_OK(eh_linear_own(on, &on->layer[0].linear[EH_LINEAR_UP], &err));
+    CHECK_OK(eh_linear_own(on, &on->layer[1].linear[EH_LINEAR_QKV], &err));
+    CHECK_OK(eh_session_own_embed(on, &err));
+    CHECK_OK(eh_session_own_norms(on, &err));
+    on->layer[0].linear[EH_LINEAR_UP].own[(TINY_FF + 5) * TINY_WIDTH + 3] += 1.0f; /* row 5 of up */
+    on->own_embed[9 * TINY_WIDTH] *= 2.0f;
+    on->layer[1].own_norm[EH_NORM_MLP][0] += 0.5f;
+    on->layer[1].linear[EH_LINEAR_QKV].own_bias[1] -= 0.5f;
+    CHECK_OK(eh_session_edit(on, edits, 1, &err));
+    logits(on, want);
+    CHECK_OK(eh_session_save(on, out, false, &saved, &err));
     CHECK_INT(saved.n_changed, 7); /* up, embedding, norm, Q's bias; Q, its bias and O of layer 0 */
-    eh_model_close(m);
-    m = open_model(out);
-    logits(m, got);
+    session_close(on);
+    on = open_model(out);
+    logits(on, got);
     CHECK(memcmp(got, want, sizeof got) == 0);
-    eh_model_close(m);
+    session_close(on);
     CHECK_OK(eh_model_undo(out, back, false, &err));
     CHECK(same_folders(dir, back));
 }
@@ -270,31 +273,32 @@ TEST(a_written_gguf_is_the_edited_model_within_its_type)
         char name[200], undo[4300];
         snprintf(name, sizeof name, "tests/golden/tiny/gguf/%s.gguf", file[i].name);
         const char *path = repo_path(name), *out = tiny_dir(), *back = tiny_dir();
-        eh_model *m = open_model(path);
-        eh_info info;
-        eh_model_info(m, &info);
+        eh_session *on = open_model(path);
+        eh_model_info info;
+        eh_model_describe(on->m, &info);
         eh_unit_edit e[N_EDIT];
         memcpy(e, edits, sizeof e);
         for (int k = 0; k < N_EDIT; k++)
             e[k].layer = e[k].layer < info.n_layer ? e[k].layer : 0;
-        CHECK_OK(eh_model_edit(m, e, N_EDIT, &err));
+        CHECK_OK(eh_session_edit(on, e, N_EDIT, &err));
         const int made = mkdir(out, 0700);
         CHECK(made == 0);
         out = in(out, "m.gguf");
-        CHECK_OK(eh_model_save(m, out, false, NULL, &err));
-        eh_model *w = open_model(out);
+        CHECK_OK(eh_session_save(on, out, false, NULL, &err));
+        eh_session *w = open_model(out);
         eh_comparison c;
-        CHECK_OK(eh_compare(m, w, &c, &err));
+        CHECK_OK(eh_compare(on, w, &c, &err));
         if (!(c.relative <= file[i].relative))
             print_error("%s: relative difference %g\n", file[i].name, c.relative);
         CHECK(c.relative <= file[i].relative);
         eh_comparison_clear(&c);
 
         /* Every zero in force that makes a whole head or neuron is a zero in the file. */
-        const eh_linear *o = &w->layer[e[1].layer].o, *gate_up = &w->layer[e[2].layer].gate_up;
+        const eh_linear *o = &w->layer[e[1].layer].linear[EH_LINEAR_O],
+            *gate_up = &w->layer[e[2].layer].linear[EH_LINEAR_UP];
         float *row = malloc((size_t)(o->n_in + gate_up->n_in) * sizeof *row);
         CHECK(row != NULL);
-        const char *type = eh_dtype_get(o->part[0]->dtype)->name;
+        const char *type = eh_dtype_get(o->of->part[0]->dtype)->name;
         const bool whole = type[strlen(type) - 1] != '1' || info.d_head % 32 == 0;
         for (int64_t r = 0; r < o->n_out; r++) {
             eh_linear_rows(w, o, r, 1, row);
@@ -310,19 +314,19 @@ TEST(a_written_gguf_is_the_edited_model_within_its_type)
 
         /* Untouched tensors keep their bytes, metadata their values. */
         int64_t n_same = 0;
-        for (int64_t k = 0; k < eh_weights_count(m->weights); k++) {
-            const eh_tensor *a = eh_weights_at(m->weights, k), *b = eh_weights_find(w->weights, a->name);
+        for (int64_t k = 0; k < eh_weights_count(on->m->weights); k++) {
+            const eh_tensor *a = eh_weights_at(on->m->weights, k), *b = eh_weights_find(w->m->weights, a->name);
             CHECK(b != NULL && a->dtype == b->dtype && a->n_byte == b->n_byte);
             n_same += memcmp(a->data, b->data, (size_t)a->n_byte) == 0;
         }
-        CHECK(n_same >= eh_weights_count(m->weights) - 7);
-        for (int64_t k = 0; k < eh_gguf_count(m->weights); k++)
-            CHECK(eh_str_eq(eh_gguf_at(m->weights, k)->key, eh_gguf_at(w->weights, k)->key));
-        CHECK(eh_gguf_get(w->weights, EH_KEY_BASE) != NULL);
-        CHECK_OK(eh_model_edit(w, e, 1, &err));
-        CHECK_FAILS(eh_model_save(w, back, false, NULL, &err), EH_EINVAL, "applied already");
-        eh_model_close(w);
-        eh_model_close(m);
+        CHECK(n_same >= eh_weights_count(on->m->weights) - 7);
+        for (int64_t k = 0; k < eh_gguf_count(on->m->weights); k++)
+            CHECK(eh_str_eq(eh_gguf_at(on->m->weights, k)->key, eh_gguf_at(w->m->weights, k)->key));
+        CHECK(eh_gguf_get(w->m->weights, EH_KEY_BASE) != NULL);
+        CHECK_OK(eh_session_edit(w, e, 1, &err));
+        CHECK_FAILS(eh_session_save(w, back, false, NULL, &err), EH_EINVAL, "applied already");
+        session_close(w);
+        session_close(on);
 
         CHECK_FAILS(eh_model_undo(out, out, false, &err), EH_EINVAL, "is there already");
         CHECK_OK(eh_model_undo(out, back, false, &err));
@@ -343,18 +347,18 @@ TEST(logits_of_a_written_gguf_are_those_in_force)
         char path[200];
         snprintf(path, sizeof path, "tests/golden/tiny/gguf/%s.gguf", name[i]);
         const char *out = tiny_dir();
-        eh_model *m = open_model(repo_path(path));
-        CHECK_OK(eh_model_edit(m, edits, N_EDIT, &err));
-        logits(m, want);
-        CHECK_OK(eh_model_save(m, out, false, NULL, &err));
-        eh_model_close(m);
-        m = open_model(out);
-        logits(m, got);
+        eh_session *on = open_model(repo_path(path));
+        CHECK_OK(eh_session_edit(on, edits, N_EDIT, &err));
+        logits(on, want);
+        CHECK_OK(eh_session_save(on, out, false, NULL, &err));
+        session_close(on);
+        on = open_model(out);
+        logits(on, got);
         double largest = 0;
         for (int k = 0; k < N_TOK * VOCAB_MAX; k++)
             largest = fmax(largest, fabs((double)want[k]));
         check_floats(got, want, N_TOK * VOCAB_MAX, tolerance[i] * largest, name[i]);
-        eh_model_close(m);
+        session_close(on);
     }
 }
 
@@ -366,19 +370,19 @@ TEST(mean_outputs_become_new_tensors_of_a_gguf)
         mean[i] = 0.1f * (float)(i % 7 - 3);
     const eh_unit_edit e[2] = {{EH_UNIT_HEAD, 1, 2, EH_EDIT_MEAN, 1.0, mean},
                                {EH_UNIT_NEURON, 0, 3, EH_EDIT_MEAN, 1.0, mean}};
-    eh_model *m = open_model(path);
-    eh_info info;
+    eh_session *on = open_model(path);
+    eh_model_info info;
     eh_saved saved;
-    eh_model_info(m, &info);
-    CHECK_OK(eh_model_edit(m, e, 2, &err));
-    logits(m, want);
-    CHECK_OK(eh_model_save(m, out, false, &saved, &err));
+    eh_model_describe(on->m, &info);
+    CHECK_OK(eh_session_edit(on, e, 2, &err));
+    logits(on, want);
+    CHECK_OK(eh_session_save(on, out, false, &saved, &err));
     CHECK_INT(saved.n_new, 4 * info.n_layer);
-    eh_model_close(m);
-    m = open_model(out);
-    logits(m, got);
+    session_close(on);
+    on = open_model(out);
+    logits(on, got);
     check_floats(got, want, N_TOK * VOCAB_MAX, 1e-5, "logits of the written model");
-    eh_model_close(m);
+    session_close(on);
     CHECK_OK(eh_model_undo(out, back, false, &err));
     CHECK(same_bytes(path, back));
 }
@@ -389,26 +393,26 @@ TEST(places_that_cannot_be_written_are_refused_and_left_alone)
 {
     const tiny_model options = {.n_head = 4, .n_kv = 2};
     const char *dir = tiny_folder(&options), *other = tiny_dir(), *home = tiny_dir(), *back = tiny_dir();
-    eh_model *m = open_model(dir);
-    CHECK_OK(eh_model_edit(m, edits, 1, &err));
-    CHECK_FAILS(eh_model_save(m, dir, true, NULL, &err), EH_EINVAL, "is the model itself");
-    CHECK_FAILS(eh_model_save(m, "", false, NULL, &err), EH_EINVAL, "no name");
+    eh_session *on = open_model(dir);
+    CHECK_OK(eh_session_edit(on, edits, 1, &err));
+    CHECK_FAILS(eh_session_save(on, dir, true, NULL, &err), EH_EINVAL, "is the model itself");
+    CHECK_FAILS(eh_session_save(on, "", false, NULL, &err), EH_EINVAL, "no name");
     CHECK_OK(eh_dir_make(home, &err));
     save_text(home, "letter", "dear");
-    CHECK_FAILS(eh_model_save(m, home, false, NULL, &err), EH_EINVAL, "is there already");
-    CHECK_FAILS(eh_model_save(m, home, true, NULL, &err), EH_EINVAL, "is no model folder");
-    CHECK_FAILS(eh_model_save(m, in(home, "letter"), true, NULL, &err), EH_EINVAL, "is a file");
-    CHECK_FAILS(eh_model_save(m, in(home, "letter/m"), false, NULL, &err), EH_EIO, "letter");
+    CHECK_FAILS(eh_session_save(on, home, false, NULL, &err), EH_EINVAL, "is there already");
+    CHECK_FAILS(eh_session_save(on, home, true, NULL, &err), EH_EINVAL, "is no model folder");
+    CHECK_FAILS(eh_session_save(on, in(home, "letter"), true, NULL, &err), EH_EINVAL, "is a file");
+    CHECK_FAILS(eh_session_save(on, in(home, "letter/m"), false, NULL, &err), EH_EIO, "letter");
     CHECK(eh_file_exists(in(home, "letter")));
-    CHECK_OK(eh_model_save(m, other, false, NULL, &err));
+    CHECK_OK(eh_session_save(on, other, false, NULL, &err));
     char killed[300]; /* what a killed process with our number left does not get into a model */
     snprintf(killed, sizeof killed, "%.200s.part-%ld", other, (long)getpid());
     CHECK_OK(eh_dir_make(killed, &err));
     save_text(killed, "stale", "s");
-    CHECK_OK(eh_model_save(m, other, true, NULL, &err)); /* a model is replaced, when told to */
+    CHECK_OK(eh_session_save(on, other, true, NULL, &err)); /* a model is replaced, when told to */
     CHECK_OK(eh_model_undo(other, back, false, &err));
     CHECK(same_folders(dir, back));
-    eh_model_close(m);
+    session_close(on);
 
     CHECK_FAILS(eh_model_undo(dir, tiny_dir(), false, &err), EH_ENOENT, "edit.undo");
     CHECK_FAILS(eh_model_undo(in(dir, "none"), tiny_dir(), false, &err), EH_ENOENT, "no such model");
@@ -427,10 +431,10 @@ TEST(damaged_undo_files_are_refused)
     char dir[200], out[200]; /* paths that outlive the loops */
     snprintf(dir, sizeof dir, "%.199s", tiny_folder(&options));
     snprintf(out, sizeof out, "%.199s", tiny_dir());
-    eh_model *m = open_model(dir);
-    CHECK_OK(eh_model_edit(m, edits, 1, &err));
-    CHECK_OK(eh_model_save(m, out, false, NULL, &err));
-    eh_model_close(m);
+    eh_session *on = open_model(dir);
+    CHECK_OK(eh_session_edit(on, edits, 1, &err));
+    CHECK_OK(eh_session_save(on, out, false, NULL, &err));
+    session_close(on);
     eh_buf text = {0};
     CHECK_OK(eh_file_read(in(out, "edit.undo"), 1 << 20, &text, &err));
     const eh_str whole = eh_buf_get(&text);
@@ -467,10 +471,10 @@ TEST(an_adapter_holds_the_edit_exactly)
     const tiny_model options = {.n_head = 4, .n_kv = 2};
     const char *dir = tiny_folder(&options), *out = tiny_dir();
     eh_lora lora;
-    eh_model *m = open_model(dir);
-    CHECK_FAILS(eh_model_save_lora(m, out, 0, false, &lora, &err), EH_EINVAL, "nothing in it differs");
-    CHECK_OK(eh_model_edit(m, edits, N_EDIT, &err));
-    CHECK_OK(eh_model_save_lora(m, out, 0, false, &lora, &err));
+    eh_session *on = open_model(dir);
+    CHECK_FAILS(eh_session_save_lora(on, out, 0, false, &lora, &err), EH_EINVAL, "nothing in it differs");
+    CHECK_OK(eh_session_edit(on, edits, N_EDIT, &err));
+    CHECK_OK(eh_session_save_lora(on, out, 0, false, &lora, &err));
     CHECK_INT(lora.n_module, 7);
     CHECK_INT(lora.rank, TINY_HEAD);
     CHECK(lora.relative < 0x1p-22 && lora.max_abs < 1e-7);
@@ -481,10 +485,10 @@ TEST(an_adapter_holds_the_edit_exactly)
     eh_weights *w;
     CHECK_OK(eh_weights_open(out, &w, &err));
     CHECK_INT(eh_weights_count(w), 14);
-    for (int64_t i = 0; i < eh_model_n_stored(m); i++) {
+    for (int64_t i = 0; i < eh_n_stored(on->m); i++) {
         eh_stored s;
         char name[400];
-        if (!eh_model_stored(m, i, &s) || s.l == NULL || s.bias)
+        if (!eh_stored_at(on, i, &s) || s.l == NULL || s.bias)
             continue;
         snprintf(name, sizeof name, "base_model.model.%.*s.lora_A.weight", (int)strlen(s.name) - 7, s.name);
         const eh_tensor *a = eh_weights_find(w, name);
@@ -495,7 +499,7 @@ TEST(an_adapter_holds_the_edit_exactly)
         CHECK(b != NULL && a->dim[0] == b->dim[1] && a->dim[1] == s.n_col && b->dim[0] == s.n_row);
         for (int64_t r = 0; r < s.n_row; r++) {
             float now[64], was[64], left[64], right[64];
-            eh_stored_rows(m, &s, r, 1, now);
+            eh_stored_rows(on, &s, r, 1, now);
             eh_tensor_rows(s.t, r, 1, was);
             eh_tensor_rows(b, r, 1, left);
             for (int64_t k = 0; k < a->dim[0]; k++) {
@@ -508,17 +512,18 @@ TEST(an_adapter_holds_the_edit_exactly)
         }
     }
     eh_weights_close(w);
-    CHECK_FAILS(eh_model_save_lora(m, tiny_dir(), 4, false, &lora, &err), EH_ENOSUP, "rank 8 is above the limit of 4");
-    eh_model_close(m);
+    CHECK_FAILS(eh_session_save_lora(on, tiny_dir(), 4, false, &lora, &err), EH_ENOSUP,
+                "rank 8 is above the limit of 4");
+    session_close(on);
 
     const tiny_model qwen2 = {.n_head = 4, .n_kv = 2, .family = "qwen2", .qkv_bias = true};
-    m = open_model(tiny_folder(&qwen2));
-    CHECK_OK(eh_model_edit(m, edits, 1, &err));
-    CHECK_FAILS(eh_model_save_lora(m, tiny_dir(), 0, false, &lora, &err), EH_ENOSUP, "q_proj.bias");
-    eh_model_close(m);
-    m = open_model(repo_path("tests/golden/tiny/gguf/llama-F32.gguf"));
-    CHECK_FAILS(eh_model_save_lora(m, tiny_dir(), 0, false, &lora, &err), EH_ENOSUP, "is a GGUF file");
-    eh_model_close(m);
+    on = open_model(tiny_folder(&qwen2));
+    CHECK_OK(eh_session_edit(on, edits, 1, &err));
+    CHECK_FAILS(eh_session_save_lora(on, tiny_dir(), 0, false, &lora, &err), EH_ENOSUP, "q_proj.bias");
+    session_close(on);
+    on = open_model(repo_path("tests/golden/tiny/gguf/llama-F32.gguf"));
+    CHECK_FAILS(eh_session_save_lora(on, tiny_dir(), 0, false, &lora, &err), EH_ENOSUP, "is a GGUF file");
+    session_close(on);
 }
 
 /* ---- Compare ------------------------------------------------------------------------------- */
@@ -527,29 +532,29 @@ TEST(comparing_by_hand_and_across_formats)
 {
     const tiny_model options = {.n_head = 4, .n_kv = 2}, wide = {.n_head = 8, .n_kv = 2};
     eh_comparison c;
-    eh_model *a = open_model(tiny_folder(&options)), *b = open_model(tiny_folder(&options)),
+    eh_session *a = open_model(tiny_folder(&options)), *b = open_model(tiny_folder(&options)),
              *z = open_model(tiny_folder(&wide));
     CHECK_OK(eh_compare(a, b, &c, &err));
     CHECK(c.n_tensor_differ == 0 && c.n_unit == 0 && c.max_abs == 0.0 && c.relative == 0.0 && c.equal_bytes == 1.0);
     CHECK_INT(c.n_tensor, 20);
     eh_comparison_clear(&c);
     /* A zeroed head: its columns of O differ by themselves, so by 1 relative to O's share of the unit. */
-    CHECK_OK(eh_model_edit(b, edits + 1, 1, &err));
+    CHECK_OK(eh_session_edit(b, edits + 1, 1, &err));
     CHECK_OK(eh_compare(a, b, &c, &err));
     CHECK(c.n_tensor_differ == 1 && c.n_unit == 1);
     CHECK(!c.unit[0].neuron && c.unit[0].layer == 1 && c.unit[0].index == 2);
     CHECK(c.unit[0].relative > 0.5 && c.unit[0].relative < 1.0);
     eh_comparison_clear(&c);
     CHECK_FAILS(eh_compare(a, z, &c, &err), EH_EINVAL, "4 heads");
-    eh_model_close(a);
-    eh_model_close(b);
-    eh_model_close(z);
+    session_close(a);
+    session_close(b);
+    session_close(z);
     /* One model in two formats, rows of Q and K in two orders. */
     a = open_model(repo_path("tests/golden/tiny/llama"));
     b = open_model(repo_path("tests/golden/tiny/gguf/llama-F32.gguf"));
     CHECK_OK(eh_compare(a, b, &c, &err));
     CHECK_INT(c.n_tensor_differ, 0);
     eh_comparison_clear(&c);
-    eh_model_close(a);
-    eh_model_close(b);
+    session_close(a);
+    session_close(b);
 }

@@ -1,0 +1,314 @@
+/*
+ * evenhand/study.h - whole studies of a model (band 2: run a study)
+ *
+ *     eh_audit *audit;
+ *     const eh_audit_options options = {.out = "out"};
+ *     rc = eh_audit_run(s, &options, &audit, &err);       our own probes: nothing to download
+ *     const eh_score_row *row = eh_audit_rows(audit, &n);
+ *     eh_audit_close(audit);
+ */
+#ifndef EVENHAND_STUDY_H
+#define EVENHAND_STUDY_H
+
+#include "evenhand/edit.h"
+#include "evenhand/score.h"
+
+/* ---- Audits -------------------------------------------------------------------------------- */
+
+typedef struct eh_audit_options {
+    const char *tasks;      /* comma list of benchmarks (eh_benchmarks); NULL: "items" with a file of them, else
+                               "probes" */
+    const char *data;       /* folder with the benchmarks' files; NULL: only our own probes can run */
+    const char *items;      /* file of the task "items", JSON Lines (docs/formats.md); NULL: none */
+    const char *probes;     /* folder of our probe set; NULL: $EVENHAND_PROBES, the installed one, the source tree's */
+    const char *out;        /* out folder; made when it is not there. Required */
+    const char *answer;     /* "letters", "text", "text_pmi"; NULL: letters */
+    const char *orders;     /* "stored", "cyclic", "all"; NULL: cyclic (letters only) */
+    const char *categories; /* comma list; NULL: all */
+    const char *categories_of; /* the benchmark that they are of, the others take all; NULL: of every one */
+    const char *split;      /* "select", "tune", "test": that part of the templates alone; NULL, "all": all */
+    int64_t limit;          /* items of a category at most, whole templates drawn by seed; 0: all */
+    int64_t rows;           /* the first rows of each category in stored order (for speed tests); 0: all */
+    bool chat;              /* wrap prompts in the model's chat template */
+    uint64_t seed;          /* of draws and of the bootstrap */
+    int64_t resamples;      /* bootstrap; 0: 2,000 */
+    double confidence;      /* 0: 0.95 */
+    bool force;             /* start over in a folder that holds another run's files */
+    const char *command;    /* the command line, kept in reproduce.json; may be NULL */
+    eh_progress *progress;  /* may be NULL */
+    void *progress_ctx;
+} eh_audit_options;
+
+typedef struct eh_score_row {
+    const char *task, *category, *score; /* "bbq", "Age", "s_AMB" */
+    double value, low, high;             /* NaN when !defined */
+    bool defined;
+    int64_t n, n_cluster;  /* items and templates behind it */
+    const char *better;    /* "0", "higher", "lower", "50": where better lies */
+    const char *note;      /* NULL, or what must be said beside it (position effect, few templates) */
+} eh_score_row;
+
+typedef struct eh_audit eh_audit;
+
+/*
+ * eh_audit_run - bias and utility benchmarks with intervals; docs/methods/
+ *
+ * Writes to options->out: samples_<task>.jsonl, results.json (lm-evaluation-harness layout),
+ * reproduce.json, journal.jsonl. The same call in the same folder resumes: blocks that the journal
+ * holds are not computed again. EH_ESTOP: stopped on request, everything done is kept.
+ * EH_ENOENT: a data file is missing; the message says which, where it was looked for, where it is
+ * published.
+ */
+EH_API int eh_audit_run(eh_session *s, const eh_audit_options *options, eh_audit **audit, eh_err *err);
+EH_API const eh_score_row *eh_audit_rows(const eh_audit *a, int64_t *n);
+/* Sentences to show: warnings (position effect above 50 %, regenerated data, ...) one a line. */
+EH_API const char *eh_audit_notes(const eh_audit *a);
+EH_API double eh_audit_seconds(const eh_audit *a, int64_t *n_item, int64_t *n_computed); /* of this call */
+EH_API void eh_audit_close(eh_audit *a); /* NULL is fine */
+
+/* ---- Calibration --------------------------------------------------------------------------- */
+
+typedef struct eh_tune_options {
+    /* What is learnt: items in BBQ's form with their right answers, lines of one's own, general text. */
+    const char *tasks;      /* "probes", "bbq", or both; "": none; NULL: "probes" unless examples or text are given */
+    const char *data, *probes; /* folders, as in eh_audit_options */
+    const char *answer;     /* "letters" or "text": the form of items; NULL: letters */
+    const char *orders;     /* of the options, letters only; NULL: cyclic */
+    const char *categories; /* comma list; NULL: all */
+    const char *split;      /* NULL: "tune" */
+    int64_t limit;          /* items of a category at most; 0: all */
+    bool chat;
+    const char *examples;   /* a file, a line each: {"prompt": "..", "answer": ".."}; NULL: none */
+    const char *text;       /* a file of general text; NULL: none */
+    int64_t text_block;     /* tokens of a piece of it; 0: 256 */
+    double text_share;      /* of the loss; 0: 0.25 where there is text; negative: 0, the text is for `kl` only */
+    double held_out;        /* share of the templates or lines kept for looking only; 0: 0.2; negative: none */
+    /* How. */
+    const char *train;      /* "edited", "attention", "norms", "all"; NULL: edited */
+    double lr, beta1, beta2, eps, weight_decay; /* 0: 2e-5, 0.9, 0.999, 1e-8, 0 */
+    const char *schedule;   /* "constant", "linear"; NULL: linear */
+    int64_t warmup;         /* steps; 0: none */
+    int64_t batch;          /* examples a step; 0: 16 */
+    int64_t text_batch;     /* pieces of text a step; 0: 1 */
+    int64_t steps;          /* 0: as many as `epochs` take */
+    int64_t epochs;         /* 0: 1 */
+    double clip;            /* of the gradient's norm; 0: 1.0; negative: none */
+    double kl;              /* weight of KL(original || model); 0: none. The original is opened beside the model */
+    int64_t eval_every;     /* steps between looks at what is held out; 0: a tenth of the steps */
+    int64_t patience;       /* looks without improvement before it stops at the best; 0: never stops early */
+    int64_t save_every;     /* steps between checkpoints; 0: 50 */
+    uint64_t seed;
+    const char *out;        /* folder for tune.ckpt, tune.jsonl and tune.json. Required */
+    bool force;             /* start over in a folder that holds another training */
+    const char *command;    /* the command line, kept in tune.json; may be NULL */
+    eh_progress *progress;  /* may be NULL */
+    void *progress_ctx;
+} eh_tune_options;
+
+typedef struct eh_tuned {
+    int64_t n_example, n_held_out, n_text; /* examples to learn from and to look at; pieces of text */
+    int64_t n_too_long;                    /* left out: longer than the model's context */
+    int64_t n_weight;                      /* weights trained */
+    int64_t step, best_step;               /* steps taken; that of the lowest loss on what is held out */
+    bool stopped_early;                    /* by patience; the weights are those of best_step */
+    double loss_first, loss_last;          /* nats per token, of the first and the last step's batch */
+    double held_out_before, held_out_after; /* nats per token; NaN where nothing is held out */
+} eh_tuned;
+
+/*
+ * eh_tune - a short training that restores what an edit broke; docs/methods/tune.md
+ *
+ * The model's edits in force become part of its weights and are held: after each step the edited
+ * slices are put back exactly. Afterwards the trained weights are in force in s, eh_session_edits() is
+ * empty, and the fingerprint stands for both.
+ * Ambiguous items are learnt with "unknown", disambiguated ones with their right answer.
+ * Writes tune.jsonl (step, loss, tune_loss, lr, grad_norm), tune.json (what was done), tune.ckpt. The
+ * same call on the same model in the same folder goes on from the checkpoint, to the same bytes.
+ * Errors   EH_EINVAL no edits to train around, nothing to learn from; EH_ENOSUP a model opened in bf16;
+ *          EH_ENUMERIC with the step; EH_ESTOP on request, a checkpoint written. When a step was taken
+ *          the weights in force are then those after the last whole step.
+ * Cost     for the weights trained: their f32 values, gradients and two moments; one packing of the
+ *          model a step.
+ */
+EH_API int eh_tune(eh_session *s, const eh_tune_options *options, eh_tuned *tuned, eh_err *err);
+
+/* ---- Locating heads ------------------------------------------------------------------------ */
+
+typedef struct eh_locate_options {
+    eh_audit_options audit; /* tasks: exactly one, in whose form it is asked; split: NULL is "select"; out: required */
+    const char *statistics; /* comma list beside the forward ones, which come together: "head_effect",
+                               "head_relevance"; NULL: head_effect */
+    const char *statistic;  /* the one that selects; NULL: "group_attention" where groups are found, else
+                               "head_effect" */
+    const char *measure;    /* "ci", "ci_bias", "log_ratio"; NULL: ci_bias, for sentence pairs and items log_ratio */
+    const char *select;     /* "fdr" or "seed" (the published |r| >= 0.2 without a test); NULL: fdr */
+    double q, floor, share; /* 0: 0.05, 0.1, 0.3 (docs/methods/heads.md) */
+    int64_t permutations;   /* 0: 9,999 */
+    int64_t confirm;        /* heads of the top that are really ablated, and as many random ones; -1: every head;
+                               0: none */
+    int64_t trace;          /* items on which one component at a time is patched; 0: none */
+    bool even_noise;        /* select from a map whose reliability is below 0.3, too */
+} eh_locate_options;
+
+typedef struct eh_head_row {
+    int64_t layer, head;
+    const char *category;  /* "all": over all categories, each centred on its own means */
+    const char *statistic;
+    double score;          /* Pearson r with the measure; NaN: the statistic or the measure does not vary */
+    double rho;            /* Spearman */
+    double p, q;           /* permutation within templates; Benjamini-Hochberg over heads and categories */
+    double low, high;      /* of r */
+    double mean;           /* of the statistic over the items */
+    int64_t n;
+    bool agrees;           /* r has the sign of the association that p judges; without, it cannot select */
+} eh_head_row;
+
+typedef struct eh_head_choice {
+    int64_t layer, head;
+    double weight, score, q; /* sum of |r|, mean r, smallest q where it qualifies */
+    int64_t n_category;      /* in how many categories */
+} eh_head_choice;
+
+typedef struct eh_ablated {
+    int64_t layer, head;
+    bool top;                 /* of the top; else a random head of the same layers */
+    double predicted;         /* |r| of the pooled map */
+    double effect;            /* minus the mean head_effect: the predicted change; NaN where it was not computed */
+    double zero, zero_error;  /* mean change of the target when the head is silenced, and its standard error */
+    double at_mean, at_mean_error; /* the same when it is set to its mean output */
+} eh_ablated;
+
+typedef struct eh_locate_result {
+    const char *statistic, *measure;  /* those that selected */
+    int64_t n_item, n_skipped, n_unplaced; /* items; left out; of the items, those whose groups were not found */
+    int64_t n_category, n_layer, n_head;
+    double split_half, split_half_low, split_half_high; /* Spearman-Brown; NaN: not defined */
+    double seed;                      /* correlation of the maps of two draws of half the templates, as two
+                                         seeds give */
+    bool found;
+    const char *why;                  /* a sentence when nothing was found; NULL otherwise */
+    const eh_head_row *row;           /* [n_row] */
+    int64_t n_row;
+    const eh_head_choice *choice;     /* [n_choice] by weight */
+    int64_t n_choice;
+    const eh_ablated *ablated;        /* [n_ablated] */
+    int64_t n_ablated;
+    double confirmed;                 /* Spearman of |r| and |change|; NaN: not asked for */
+    double confirmed_effect;          /* Spearman of predicted and true change by head_effect */
+    const char *notes;                /* sentences, one a line */
+} eh_locate_result;
+
+typedef struct eh_head_map eh_head_map;
+
+/*
+ * eh_locate_run - which attention heads go with the bias; docs/methods/heads.md
+ *
+ * Writes to audit.out: samples_locate.jsonl (a record per item: measures, every statistic of every head),
+ * heads.csv, layers.csv, locate.json, and with confirm confirm.csv. The same call in the same folder
+ * resumes. Nothing is changed in the session.
+ * Errors   as eh_audit_run; EH_EINVAL also for more than one task, an unknown statistic or measure;
+ *          EH_EDOM where fewer than 8 items are left
+ */
+EH_API int eh_locate_run(eh_session *s, const eh_locate_options *options, eh_head_map **out, eh_err *err);
+EH_API const eh_locate_result *eh_head_map_get(const eh_head_map *l);
+EH_API void eh_head_map_close(eh_head_map *l); /* NULL is fine */
+
+/* ---- The whole job ------------------------------------------------------------------------- */
+
+typedef struct eh_run_options {
+    /* locate.audit.tasks: the one benchmark that heads are located on and that judges the edit; .out: required;
+     * .answer: NULL is "auto": letters, unless the model answers by place, then text_pmi; .split is not used */
+    eh_locate_options locate;
+    const char *preset;  /* "quick", "standard", "thorough"; NULL: quick */
+    const char *also;    /* comma list of benchmarks measured before and after beside it; NULL: "pairs,utility" */
+    const char *utility; /* the one of them whose accuracy the search must spare; NULL: "utility" */
+    const char *text;    /* file of plain text, for loss and distance; NULL: the probe set's */
+    int64_t points;      /* settings tried by the search; 0: the preset's */
+    int64_t controls;    /* random edits of the same size; 0: the preset's, 5 at least */
+    int64_t heads;       /* chosen by the user, with strength: no search; 0: searched */
+    double strength;     /* of the strongest head, 0..1 */
+    const char *mode;    /* "soft", "output", "zero"; NULL: soft */
+    const char *train;   /* what calibration trains: "none", "edited", "attention", "norms", "all"; NULL: the
+                            preset's */
+    int64_t steps;       /* of calibration; 0: the preset's */
+    bool no_model;       /* do not write the edited model */
+} eh_run_options;
+
+typedef struct eh_run_plan {
+    int64_t n_select, n_tune, n_test; /* items of the splits */
+    double items_per_second;          /* plain audit, measured for two seconds */
+    double seconds, seconds_found_nothing; /* about: with an edit; when no heads are found. Calibration not counted */
+    int64_t bytes;                    /* working memory, about */
+} eh_run_plan;
+
+typedef struct eh_run_result {
+    bool found;       /* heads were selected and edited */
+    const char *why;  /* when not: a sentence */
+    int64_t n_head;   /* edited */
+    double strength;
+    int64_t n_item, n_computed; /* items asked in all stages, and how many of them by this call */
+    const char *answer; /* the form that was asked in */
+    const char *notes;  /* sentences, one a line */
+    void *memory;       /* holds the texts; eh_run_result_clear gives it back */
+} eh_run_result;
+
+/*
+ * eh_study_run - from "how biased" to "edited, measured again, proven"; docs/methods/run.md
+ *
+ * Audit (test split), locate and select (select split), search (tune split), calibrate (tune split), audit
+ * again (test split, and everything else), controls; run.json and unlearning_results.csv say what held, and
+ * eh_report_write makes the page. Every stage keeps a journal in its own folder: the same call goes on
+ * where it stopped. It works in a session of its own: edits in force in s stay, and are no part of it.
+ * Errors   as eh_audit_run, eh_locate_run, eh_session_edit, eh_session_save
+ */
+EH_API int eh_study_run(eh_session *s, const eh_run_options *options, eh_run_result *result, eh_err *err);
+/* What that would take. Two seconds of scoring, nothing written. */
+EH_API int eh_study_plan(eh_session *s, const eh_run_options *options, eh_run_plan *plan, eh_err *err);
+EH_API void eh_run_result_clear(eh_run_result *result); /* NULL and zeroed are fine */
+
+/* ---- Benchmarks, planted models, checks ---------------------------------------------------- */
+
+typedef struct eh_benchmark {
+    const char *name, *what, *licence, *source, *published, *better;
+} eh_benchmark;
+EH_API const eh_benchmark *eh_benchmarks(int *n);
+
+typedef struct eh_plant_options {
+    const char *out; /* folder, which must not be there. Required */
+    uint64_t seed;   /* places and weights */
+    bool nothing;    /* plant nothing: a model without a bias to find */
+    bool force;      /* replace a folder that an earlier call made */
+} eh_plant_options;
+
+typedef struct eh_planted {
+    int64_t n_layer, n_head;     /* of the model; n_head in a layer */
+    int64_t n_planted_head, n_planted_neuron;
+    int64_t head[16][2], neuron[16][2]; /* layer, index: the first n_planted_... */
+    int64_t n_item, n_utility;
+} eh_planted;
+
+/*
+ * eh_plant - a small model whose bias is planted in known heads and neurons, to try methods on
+ *
+ * Writes a model folder (Llama family, 5 layers of 8 heads, word tokens) with items.jsonl (biased items),
+ * utility.jsonl (questions that the planted units have no part in) and truth.json (what was planted).
+ * The weights are built, not trained: no bias of this world is in it. docs/methods/plant.md.
+ *
+ * out  planted   may be NULL
+ * Errors   EH_EINVAL the folder is there already; EH_EIO; EH_ENOMEM. Then no folder is left.
+ */
+EH_API int eh_plant(const eh_plant_options *options, eh_planted *planted, eh_err *err);
+
+typedef struct eh_check {
+    const char *name;   /* "prefix sharing" */
+    bool passed, skipped;
+    char text[200];     /* what was found: "largest difference 0 over 96 requests" */
+} eh_check;
+/* Parity checks on the user's own model: finite values, prefix sharing against none, thread counts,
+ * batch sizes, reference product, f32 against bf16, tokenizer round trips; `against` (may be NULL)
+ * a JSON file with reference logits (docs/formats.md). check has room for *n (>= 16); *n is set. */
+EH_API int eh_selftest(const eh_model *m, const eh_session_options *options, const char *against, eh_check *check,
+                       int *n,
+                       eh_err *err);
+
+#endif
