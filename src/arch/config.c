@@ -350,10 +350,13 @@ static int read_gguf(const eh_weights *w, eh_config *c, eh_err *err)
 
 int eh_config_read(const eh_weights *w, eh_config *c, eh_err *err)
 {
-    eh_config read = {.bos = -1, .eos = -1};
+    eh_config read = {.bos = -1, .eos = -1, .gated = true, .embed_scale = 1.0, .logit_scale = 1.0};
     const int rc =
         eh_weights_kind_of(w) == EH_WEIGHTS_GGUF ? read_gguf(w, &read, err) : read_json(w, &read, err);
-    if (rc == EH_OK)
-        *c = read;
-    return rc;
+    if (rc < 0)
+        return rc;
+    read.qk_norm = read.family->qk_norm ? EH_QK_NORM_HEAD : EH_QK_NORM_NONE;
+    read.attn_scale = 1.0 / sqrt((double)read.d_head);
+    *c = read;
+    return EH_OK;
 }

@@ -9,6 +9,7 @@
 #ifndef EH_ARCH_CONFIG_H
 #define EH_ARCH_CONFIG_H
 
+#include "arch/arch.h"
 #include "base/err.h"
 #include "format/weights.h"
 
@@ -31,8 +32,20 @@ typedef struct eh_config {
     int64_t n_layer, d_model, d_ff, n_vocab, n_ctx;
     int64_t n_head, n_kv, d_head; /* query heads, key/value heads, channels of a head */
     int64_t d_rot;                /* channels of a head that rotate */
+    eh_norm_kind norm;
     double norm_eps;
-    bool qkv_bias, o_bias, mlp_bias;
+    eh_qk_norm qk_norm;
+    eh_block_order order;
+    eh_activation activation;
+    bool gated; /* MLP: down(act(gate(x)) * up(x)), else down(act(up(x))) */
+    bool qkv_bias, o_bias, mlp_bias, norm_bias;
+    eh_positions positions;
+    int64_t position_offset; /* learned: position p has row p + offset */
+    double embed_scale;      /* embeddings times this; 1: as they are */
+    double attn_scale;       /* of the dot products of queries and keys */
+    double attn_softcap;     /* scores become cap * tanh(score / cap); 0: no */
+    double final_softcap;    /* logits likewise */
+    double logit_scale;      /* logits times this, before the cap */
     bool tied; /* the output head is the embedding */
     double rope_theta;
     eh_rope_scaling rope_scaling;

@@ -19,7 +19,7 @@
 /* Where the gradients of a layer's weights are added. NULL: not wanted. Linears like eh_linear's `own`: stacked parts,
  * [n_out, n_in], Hugging Face order. */
 typedef struct eh_layer_grad {
-    float *norm[EH_N_NORM];     /* [eh_norm_width] */
+    float *norm[EH_N_NORM], *norm_bias[EH_N_NORM]; /* [eh_norm_width] */
     float *linear[EH_N_LINEAR]; /* [n_out, n_in] */
     float *bias[EH_N_LINEAR];   /* [n_out] */
 } eh_layer_grad;
@@ -28,7 +28,7 @@ typedef struct eh_grads {
     eh_layer_grad *layer; /* [n_layer] */
     float *embed;         /* [n_vocab, d_model]; of a tied model with the head's share, and head is NULL */
     float *head;          /* [n_vocab, d_model] */
-    float *final_norm;    /* [d_model] */
+    float *final_norm, *final_norm_bias; /* [d_model] */
 } eh_grads;
 
 /* Adds weight * KL(reference || model) after tok[0..pos] to a goal's value:

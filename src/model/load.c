@@ -109,7 +109,7 @@ static int load_layer(eh_model *m, int64_t i, eh_err *err)
     eh_layer *l = &m->layer[i];
     const int64_t d_q = c->n_head * c->d_head, d_kv = c->n_kv * c->d_head;
     const bool swap = eh_weights_kind_of(m->weights) == EH_WEIGHTS_GGUF && c->family->gguf_permutes;
-    static const eh_slot norm[EH_N_NORM] = {EH_SLOT_ATTN_NORM, EH_SLOT_MLP_NORM, EH_SLOT_Q_NORM, EH_SLOT_K_NORM};
+    static const eh_slot norm[] = {EH_SLOT_ATTN_NORM, EH_SLOT_MLP_NORM, EH_SLOT_Q_NORM, EH_SLOT_K_NORM};
     const struct {
         int64_t n_in, n_out;
         bool bias;
@@ -126,7 +126,7 @@ static int load_layer(eh_model *m, int64_t i, eh_err *err)
         {EH_SLOT_DOWN, EH_LINEAR_DOWN, c->d_model, false},
     };
     int rc = EH_OK;
-    for (int k = 0; k < EH_N_NORM && rc == EH_OK; k++)
+    for (int k = 0; k <= EH_NORM_K && rc == EH_OK; k++)
         if ((k != EH_NORM_Q && k != EH_NORM_K) || c->family->qk_norm)
             rc = load_slot(m, norm[k], i, "", eh_norm_width(c, (eh_norm_role)k), &l->norm[k], err);
     for (int k = 0; k < EH_N_LINEAR && rc == EH_OK; k++) {

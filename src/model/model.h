@@ -25,7 +25,15 @@ typedef enum eh_linear_role {
     EH_N_LINEAR
 } eh_linear_role;
 
-typedef enum eh_norm_role { EH_NORM_ATTN, EH_NORM_MLP, EH_NORM_Q, EH_NORM_K, EH_N_NORM } eh_norm_role;
+typedef enum eh_norm_role {
+    EH_NORM_ATTN, /* before the attention */
+    EH_NORM_MLP,  /* before the MLP */
+    EH_NORM_Q,    /* of queries */
+    EH_NORM_K,    /* of keys */
+    EH_NORM_POST_ATTN, /* of what the attention adds; of the sum in a post-norm block */
+    EH_NORM_POST_MLP,
+    EH_N_NORM
+} eh_norm_role;
 
 /* A product's weight as the files have it. */
 typedef struct eh_matrix {
@@ -37,7 +45,8 @@ typedef struct eh_matrix {
 } eh_matrix;
 
 typedef struct eh_layer {
-    float *norm[EH_N_NORM]; /* [d_model], of single heads [d_head]; NULL: the layer has no such norm */
+    float *norm[EH_N_NORM];      /* [eh_norm_width]; NULL: the layer has no such norm */
+    float *norm_bias[EH_N_NORM]; /* likewise */
     eh_matrix linear[EH_N_LINEAR];
     int64_t window; /* a token sees itself and the window - 1 before it; 0: all */
 } eh_layer;
@@ -51,7 +60,8 @@ struct eh_model {
 
     const eh_tensor *embed; /* [n_vocab, d_model] */
     eh_layer *layer;        /* [n_layer] */
-    float *final_norm;      /* [d_model] */
+    const eh_tensor *position; /* [positions, d_model] learned; NULL: none */
+    float *final_norm, *final_norm_bias; /* [d_model]; the bias may be NULL */
     eh_matrix *head;        /* [n_head_slice] */
     int64_t n_head_slice;
     double *rope_freq; /* [d_rot / 2] radians per position */

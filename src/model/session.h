@@ -33,8 +33,8 @@ typedef struct eh_linear { /* a matrix, as it is in force in a session */
 } eh_linear;
 
 typedef struct eh_session_layer {
-    const float *norm[EH_N_NORM]; /* the model's, or own_norm */
-    float *own_norm[EH_N_NORM];   /* NULL: not trained */
+    const float *norm[EH_N_NORM], *norm_bias[EH_N_NORM]; /* the model's, or the own ones */
+    float *own_norm[EH_N_NORM], *own_norm_bias[EH_N_NORM]; /* NULL: not trained */
     eh_linear linear[EH_N_LINEAR];
 } eh_session_layer;
 
@@ -50,8 +50,8 @@ struct eh_session {
     const eh_simd *simd;
 
     eh_session_layer *layer; /* [n_layer] */
-    const float *final_norm; /* the model's, or own_final_norm */
-    float *own_final_norm;
+    const float *final_norm, *final_norm_bias; /* the model's, or the own ones */
+    float *own_final_norm, *own_final_norm_bias;
     float *own_embed; /* [n_vocab, d_model] or NULL: in place of it (training); a tied head reads it, too */
     eh_linear *head;  /* [n_head_slice] */
     float *rope_cos, *rope_sin; /* [n_rope_pos, d_rot / 2] */
