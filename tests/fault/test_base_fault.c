@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/lines.h"
 #include "base/mem.h"
 
 /* One round of work; EH_OK when all allocations were granted. */
@@ -180,6 +181,34 @@ TEST(a_json_file_is_read_whole_or_not_at_all)
     eh_err err = {0};
     CHECK_OK(write_file(dir, &err));
     CHECK(fail_each(read_json_file, dir) >= 10);
+}
+
+/* The lines that were read before memory ran out are good, and the one it ran out at is not given. */
+static int read_lines(const char *dir, eh_err *err)
+{
+    eh_lines l = {.text = EH_STR("{\"i\": 1}\n\n{\"i\": 2, \"s\": [\"text\", 0.5]}\n"), .file = "f", .skip_blank = true};
+    json_t *const untouched = (json_t *)(uintptr_t)1;
+    int64_t i = 0, n = 0;
+    int more;
+    (void)dir;
+    for (;; n++) {
+        json_t *o = untouched;
+        more = eh_lines_json(&l, &o, err);
+        if (more <= 0) {
+            CHECK(o == untouched);
+            break;
+        }
+        CHECK(eh_json_int(o, l.where, "i", 0, 9, &i, err) == EH_OK && i == n + 1);
+        json_decref(o);
+    }
+    CHECK(more < 0 || n == 2);
+    eh_lines_close(&l);
+    return more;
+}
+
+TEST(lines_are_objects_or_an_error)
+{
+    CHECK(fail_each(read_lines, NULL) >= 10);
 }
 
 static int join_path(const char *dir, eh_err *err)
