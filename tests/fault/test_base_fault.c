@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/jsonw.h"
 #include "base/lines.h"
 #include "base/mem.h"
 
@@ -51,6 +52,31 @@ static int fill_buffer(const char *dir, eh_err *err)
 TEST(a_buffer_without_memory_says_so)
 {
     CHECK(fail_each(fill_buffer, NULL) >= 5);
+}
+
+static json_t *value; /* jansson keeps a table of what it is in while it writes it */
+
+static int write_json(const char *dir, eh_err *err)
+{
+    eh_buf b = {0};
+    eh_jsonw w = {.b = &b};
+    (void)dir;
+    eh_jsonw_begin(&w, NULL, '{');
+    for (int i = 0; i < 100; i++)
+        eh_jsonw_text(&w, "key", "value");
+    eh_jsonw_finish(&w);
+    eh_buf_json_value(&b, value, 0);
+    const int rc = eh_buf_check(&b, "the text", err);
+    eh_buf_clear(&b);
+    return rc;
+}
+
+TEST(json_without_memory_to_write_says_so)
+{
+    value = json_pack("{s:[i,{s:s}]}", "list", 1, "text", "t");
+    CHECK(value != NULL);
+    CHECK(fail_each(write_json, NULL) >= 5);
+    json_decref(value);
 }
 
 static int fill_arena(const char *dir, eh_err *err)
