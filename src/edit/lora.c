@@ -225,7 +225,7 @@ static int plan_lora(lora *l, int64_t limit, eh_err *err)
 int eh_model_save_lora(const eh_model *m, const char *out, int64_t rank_limit, bool force, eh_lora *told, eh_err *err)
 {
     lora l = {.m = m};
-    eh_place place = {0};
+    eh_outdir place = {0};
     char *weights = NULL, *config = NULL;
     if (eh_weights_kind_of(m->weights) == EH_WEIGHTS_GGUF)
         return eh_fail(err, EH_ENOSUP, "%s: is a GGUF file; adapters are written for model folders", m->path);
@@ -233,7 +233,7 @@ int eh_model_save_lora(const eh_model *m, const char *out, int64_t rank_limit, b
         return eh_fail(err, EH_EINVAL, "the rank limit is %lld, wanted 1 or more, or 0 for %d", (long long)rank_limit,
                        RANK_LIMIT);
     int rc = plan_lora(&l, rank_limit > 0 ? rank_limit : RANK_LIMIT, err);
-    if (rc < 0 || (rc = eh_place_open(&place, out, force, err)) < 0)
+    if (rc < 0 || (rc = eh_outdir_open(&place, out, &eh_model_folder, force, err)) < 0)
         goto done;
     weights = eh_path_join(place.temp, "adapter_model.safetensors");
     config = eh_path_join(place.temp, "adapter_config.json");
@@ -242,12 +242,12 @@ int eh_model_save_lora(const eh_model *m, const char *out, int64_t rank_limit, b
         goto done;
     }
     if ((rc = put_weights(&l, weights, err)) < 0 || (rc = put_config(&l, config, err)) < 0 ||
-        (rc = eh_place_commit(&place, err)) < 0)
+        (rc = eh_outdir_commit(&place, err)) < 0)
         goto done;
     if (told != NULL)
         *told = l.told;
 done:
-    eh_place_drop(&place);
+    eh_outdir_drop(&place);
     eh_free(weights);
     eh_free(config);
     eh_arena_clear(&l.arena);

@@ -46,6 +46,9 @@ typedef struct plan {
     int64_t n_byte;
 } plan;
 
+static const char *const marks[] = {"config.json", "adapter_config.json", NULL};
+const eh_outdir_rule eh_model_folder = {.marks = marks, .kind = "model"};
+
 /* ---- Was it written by us? ----------------------------------------------------------------- */
 
 static int safetensors_metadata(const eh_weights *w, int file, json_t **root, json_t **metadata, eh_err *err)
@@ -476,7 +479,7 @@ static const char *file_name(const eh_weights *w, int file)
 }
 
 /* A small JSON file of the folder, changed by `change`: written to the place, its old bytes noted. */
-static int put_json_file(plan *p, const eh_place *place, const char *name, eh_map *map,
+static int put_json_file(plan *p, const eh_outdir *place, const char *name, eh_map *map,
                          bool (*change)(plan *p, json_t *root), eh_err *err)
 {
     json_t *root = NULL;
@@ -543,10 +546,10 @@ static bool same_file(const char *a, const char *b)
 
 static int save_folder(plan *p, const char *out, bool force, int64_t *n_undo, eh_err *err)
 {
-    eh_place place = {0};
+    eh_outdir place = {0};
     eh_map config = {0}, index = {0};
     char *undo = NULL;
-    int rc = eh_place_open(&place, out, force, err);
+    int rc = eh_outdir_open(&place, out, &eh_model_folder, force, err);
     for (int i = 0; i < eh_weights_n_file(p->w) && rc == EH_OK; i++) {
         if (!is_rewritten(p, i)) {
             p->n_byte += eh_weights_file_map(p->w, i)->n;
@@ -563,15 +566,15 @@ static int save_folder(plan *p, const char *out, bool force, int64_t *n_undo, eh
     if (rc == EH_OK && p->n_add > 0 && sharded)
         rc = put_json_file(p, &place, "model.safetensors.index.json", &index, change_index, err);
     if (rc == EH_OK)
-        rc = eh_place_copy(&place, eh_weights_path(p->w), is_written, p, err);
+        rc = eh_outdir_copy(&place, eh_weights_path(p->w), is_written, p, err);
     if (rc == EH_OK) {
         undo = eh_path_join(place.temp, EH_UNDO_NAME);
         rc = undo != NULL ? eh_undo_write(undo, p->undo, p->n_undo, n_undo, err)
                           : eh_fail(err, EH_ENOMEM, "no memory for the path of " EH_UNDO_NAME);
     }
     if (rc == EH_OK)
-        rc = eh_place_commit(&place, err);
-    eh_place_drop(&place);
+        rc = eh_outdir_commit(&place, err);
+    eh_outdir_drop(&place);
     eh_free(undo);
     eh_map_close(&config);
     eh_map_close(&index);
@@ -582,7 +585,7 @@ static int save_folder(plan *p, const char *out, bool force, int64_t *n_undo, eh
 static int save_gguf(plan *p, const char *out, bool force, int64_t *n_undo, eh_err *err)
 {
     eh_buf undo = {0}, temp = {0};
-    int rc = eh_place_free_file(out, force, err);
+    int rc = eh_outpath_check(out, force, err);
     if (rc < 0)
         return rc;
     eh_buf_printf(&undo, "%s.undo", out);

@@ -247,10 +247,10 @@ static bool is_told(void *ctx, const char *name)
 
 static int undo_folder(undo *u, const char *path, const char *out, bool force, eh_err *err)
 {
-    eh_place place = {0};
+    eh_outdir place = {0};
     const char *name;
     json_t *told;
-    int rc = eh_place_open(&place, out, force, err);
+    int rc = eh_outdir_open(&place, out, &eh_model_folder, force, err);
     if (rc < 0)
         return rc;
     json_object_foreach(json_object_get(u->root, "__metadata__"), name, told) {
@@ -269,10 +269,10 @@ static int undo_folder(undo *u, const char *path, const char *out, bool force, e
         eh_free(to);
     }
     if (rc == EH_OK)
-        rc = eh_place_copy(&place, path, is_told, u, err);
+        rc = eh_outdir_copy(&place, path, is_told, u, err);
     if (rc == EH_OK)
-        rc = eh_place_commit(&place, err);
-    eh_place_drop(&place);
+        rc = eh_outdir_commit(&place, err);
+    eh_outdir_drop(&place);
     return rc;
 }
 
@@ -295,7 +295,7 @@ int eh_model_undo(const char *path, const char *out, bool force, eh_err *err)
     } else if (rc == EH_OK) {
         const json_t *told = json_object_get(json_object_get(u.root, "__metadata__"), "model");
         rc = told == NULL ? eh_fail(err, EH_EFORMAT, "%s: holds nothing of a GGUF file", name.p)
-                          : eh_place_free_file(out, force, err);
+                          : eh_outpath_check(out, force, err);
         if (rc == EH_OK)
             rc = restore(&u, "model", told, path, out, err);
     }
