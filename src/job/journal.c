@@ -215,6 +215,8 @@ static int sound_blocks(eh_journal *j, const char *task, const char *path, int64
         return EH_OK;
     eh_map map;
     int rc = eh_map_open(path, &map, err);
+    if (rc < 0)
+        return rc;
     for (size_t i = 0; rc == EH_OK && i < json_array_size(j->lines); i++) {
         const json_t *line = json_array_get(j->lines, i);
         const char *sha = json_string_value(json_object_get(line, "sha256"));
@@ -225,13 +227,12 @@ static int sound_blocks(eh_journal *j, const char *task, const char *path, int64
         if (n < 0 || n > map.n - *bytes)
             break;
         rc = eh_sha256_of(map.p + *bytes, n, got, err);
-        if (rc == EH_OK && strcmp(got, sha) != 0)
+        if (rc < 0 || strcmp(got, sha) != 0)
             break;
         *bytes += n;
         (*n_block)++;
     }
-    if (rc == EH_OK)
-        eh_map_close(&map);
+    eh_map_close(&map);
     return rc;
 }
 

@@ -1,5 +1,6 @@
 /*
- * The journal of an out folder: which blocks of which task are done.
+ * The journal of an out folder: which blocks of which task are done. This is the storage under the block loop
+ * (job/blocks.h), which is what a job calls:
  *
  *     eh_journal *j;
  *     rc = eh_journal_open("out", &j, err);
