@@ -149,11 +149,11 @@ static int add_lines(study *s, eh_err *err)
     bool *held = NULL;
     int rc = eh_file_read(path, EH_ITEMS_FILE_MAX, &text, err);
     for (int pass = 0; pass < 2 && rc == EH_OK; pass++) { /* counted, then taken */
-        eh_rows r = {.text = eh_buf_get(&text), .where = path};
+        eh_lines r = eh_rows(eh_buf_get(&text), path);
         json_t *row;
         int64_t n = 0;
         int more;
-        while (rc == EH_OK && (more = eh_rows_next(&r, &row, err)) != 0) {
+        while (rc == EH_OK && (more = eh_lines_json(&r, &row, err)) != 0) {
             eh_str prompt, answer;
             const eh_arena_mark mark = eh_arena_here(&mem);
             if ((rc = more) < 0)
@@ -167,7 +167,6 @@ static int add_lines(study *s, eh_err *err)
             eh_arena_rewind(&mem, mark);
             n++;
         }
-        eh_rows_clear(&r);
         if (rc == EH_OK && pass == 0) {
             held = eh_new(&mem, bool, n > 0 ? n : 1);
             rc = held == NULL ? eh_fail(err, EH_ENOMEM, "no memory for %lld examples", (long long)n)
