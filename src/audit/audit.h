@@ -11,6 +11,7 @@
 #include <jansson.h>
 
 #include "base/hash.h"
+#include "base/jsonw.h"
 #include "stats/sheet.h"
 #include "probe/heads.h"
 #include "audit/ask.h"
@@ -89,8 +90,8 @@ typedef struct eh_audit_kind {
     void (*hash)(const eh_audit_task *t, int64_t i, eh_sha256 *h);
     /* Adds item i's requests to `ask`, their numbers to `number` (room for EH_AUDIT_NUMBERS). */
     int (*ask)(eh_audit_task *t, int64_t i, eh_ask *ask, int64_t *number, eh_err *err);
-    /* Appends item i's record, a line. */
-    int (*record)(const eh_audit_task *t, int64_t i, const eh_ask *ask, const int64_t *number, eh_buf *out,
+    /* Adds the fields of item i's record, whose "doc_id" is there, to the object that is open. */
+    int (*record)(const eh_audit_task *t, int64_t i, const eh_ask *ask, const int64_t *number, eh_jsonw *w,
                   eh_err *err);
     /* Takes item i's answer from its record. */
     int (*read)(eh_audit_task *t, int64_t i, const json_t *record, const char *where, eh_err *err);
