@@ -12,7 +12,7 @@
 #include "probe/heads.h"
 #include "probe/layers.h"
 #include "audit/audit.h"
-#include "job/journal.h"
+#include "job/blocks.h"
 
 typedef struct eh_locate_items {
     int64_t n, n_unit, n_layer;
