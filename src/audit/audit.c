@@ -89,11 +89,6 @@ int eh_audit_add_note(eh_audit *a, eh_err *err, const char *format, ...)
     return eh_buf_check(&a->notes, "the notes", err);
 }
 
-void eh_audit_put_numbers(eh_buf *b, const double *x, int64_t n)
-{
-    eh_jsonw_doubles(&(eh_jsonw){.b = b}, NULL, x, n);
-}
-
 int eh_audit_get_numbers(const json_t *record, const char *key, const char *where, int64_t n, double *x, eh_err *err)
 {
     const json_t *list = json_object_get(record, key);

@@ -149,8 +149,6 @@ int eh_audit_add_row(eh_audit *a, const char *task, const char *category, const 
                      eh_better better, const char *note, eh_err *err);
 int eh_audit_add_note(eh_audit *a, eh_err *err, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* "[a,b,c]" with the fewest digits that read back to the same number. */
-void eh_audit_put_numbers(eh_buf *b, const double *x, int64_t n);
 /* Reads n finite numbers. */
 int eh_audit_get_numbers(const json_t *record, const char *key, const char *where, int64_t n, double *x, eh_err *err);
 

@@ -132,6 +132,14 @@ void eh_jsonw_doubles(eh_jsonw *w, const char *key, const double *x, int64_t n)
     eh_jsonw_end(w);
 }
 
+void eh_jsonw_floats(eh_jsonw *w, const char *key, const float *x, int64_t n)
+{
+    eh_jsonw_begin(w, key, '[');
+    for (int64_t i = 0; i < n; i++)
+        eh_jsonw_float(w, NULL, x[i]);
+    eh_jsonw_end(w);
+}
+
 void eh_jsonw_texts(eh_jsonw *w, const char *lines)
 {
     for (const char *p = lines != NULL ? lines : ""; *p != '\0';) {

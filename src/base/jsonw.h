@@ -63,6 +63,7 @@ void eh_jsonw_raw(eh_jsonw *w, const char *key, eh_str json); /* JSON already, t
 /* Lists of n numbers. */
 void eh_jsonw_ints(eh_jsonw *w, const char *key, const int64_t *x, int64_t n);
 void eh_jsonw_doubles(eh_jsonw *w, const char *key, const double *x, int64_t n);
+void eh_jsonw_floats(eh_jsonw *w, const char *key, const float *x, int64_t n);
 /* An entry of the list that is open for each line of a text; NULL: none. */
 void eh_jsonw_texts(eh_jsonw *w, const char *lines);
 

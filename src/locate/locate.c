@@ -187,10 +187,7 @@ static int record(eh_head_map *l, const block *b, int64_t k, int64_t i, double *
     eh_jsonw_end(w);
     const int64_t n_layer_number = l->m->config.n_layer * EH_LAYER_N_STAT;
     const float *v = b->layers.value + look->forward[0].number * n_layer_number;
-    eh_jsonw_begin(w, "layers", '[');
-    for (int64_t u = 0; u < n_layer_number; u++)
-        eh_jsonw_float(w, NULL, v[u]);
-    eh_jsonw_end(w);
+    eh_jsonw_floats(w, "layers", v, n_layer_number);
     return EH_OK;
 }
 

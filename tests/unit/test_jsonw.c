@@ -40,6 +40,7 @@ TEST(an_object_by_hand)
     eh_jsonw_doubles(&w, NULL, (const double[]){1.0, -2.5, (double)INFINITY}, 3);
     eh_jsonw_ints(&w, NULL, (const int64_t[]){7}, 1);
     eh_jsonw_ints(&w, NULL, NULL, 0);
+    eh_jsonw_floats(&w, NULL, (const float[]){0.1f, 3.0f}, 2);
     eh_jsonw_texts(&w, "first\nsecond \"2\"\n");
     eh_jsonw_texts(&w, "no end");
     eh_jsonw_texts(&w, "");
@@ -48,7 +49,7 @@ TEST(an_object_by_hand)
     eh_jsonw_finish(&w);
     wrote(&b, "{\"a \\\"b\\\"\":\"caf\xc3\xa9\\n\",\"none\":null,\"cut\":\"xy\",\"least\":-9223372036854775808,"
               "\"most\":18446744073709551615,\"tenth\":0.1,\"float\":0.1,\"nan\":null,\"infinite\":null,\"yes\":true,"
-              "\"no\":false,\"raw\":{ },\"empty\":{},\"list\":[[1,-2.5,null],[7],[],\"first\",\"second \\\"2\\\"\","
+              "\"no\":false,\"raw\":{ },\"empty\":{},\"list\":[[1,-2.5,null],[7],[],[0.1,3],\"first\",\"second \\\"2\\\"\","
               "\"no end\"]}\n");
 }
 
