@@ -17,6 +17,8 @@ static void lead(eh_jsonw *w, const char *key)
         eh_buf_char(w->b, ',');
     if (w->on_line)
         begin_line(w->b, w->indent);
+    else if (w->lines && w->depth == 1 && *some)
+        begin_line(w->b, w->margin);
     else if (some != NULL && *some && w->spaced)
         eh_buf_char(w->b, ' ');
     w->on_line = false;

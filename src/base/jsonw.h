@@ -32,6 +32,8 @@
 typedef struct eh_jsonw {
     eh_buf *b;
     bool spaced; /* ", " and ": " for "," and ":" */
+    bool lines;  /* what is in the outermost object begins a line, all but its first entry, */
+    int margin;  /* with so many blanks */
 
     int depth;
     char close[EH_JSONW_DEPTH]; /* what ends each that is open */

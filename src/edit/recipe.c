@@ -237,12 +237,10 @@ int eh_recipe_apply(eh_model *m, const eh_recipe *r, eh_err *err)
 void eh_recipe_put(eh_buf *b, const eh_model *m, const eh_unit_edit *unit, int64_t n, const char *fingerprint,
                    const eh_recipe_more *more)
 {
-    eh_jsonw *w = &(eh_jsonw){.b = b, .spaced = true};
+    eh_jsonw *w = &(eh_jsonw){.b = b, .spaced = true, .lines = true, .margin = 1};
     eh_jsonw_begin(w, NULL, '{');
     eh_jsonw_int(w, "version", 1);
-    eh_jsonw_line(w, 1);
     eh_jsonw_text(w, "model", fingerprint);
-    eh_jsonw_line(w, 1);
     eh_jsonw_begin(w, "units", '[');
     for (int64_t i = 0; i < n; i++) {
         const eh_unit_edit *u = &unit[i];
@@ -258,18 +256,12 @@ void eh_recipe_put(eh_buf *b, const eh_model *m, const eh_unit_edit *unit, int64
         eh_jsonw_end(w);
     }
     eh_jsonw_end_on_line(w, 1);
-    if (more != NULL && more->seeded) {
-        eh_jsonw_line(w, 1);
+    if (more != NULL && more->seeded)
         eh_jsonw_int(w, "seed", more->seed);
-    }
-    if (more != NULL && more->scores != NULL) {
-        eh_jsonw_line(w, 1);
+    if (more != NULL && more->scores != NULL)
         eh_jsonw_raw(w, "scores", eh_str_of(more->scores));
-    }
-    if (more != NULL && more->note != NULL) {
-        eh_jsonw_line(w, 1);
+    if (more != NULL && more->note != NULL)
         eh_jsonw_text(w, "note", more->note);
-    }
     eh_jsonw_finish(w);
 }
 

@@ -92,6 +92,23 @@ TEST(with_blanks_behind_commas_and_colons)
     wrote(&b, "{\n \"version\": 1, \"a\": \"b\",\n \"units\": [\n  [1, 2]\n ], \"none\": [\n]\n}");
 }
 
+TEST(an_object_whose_entries_are_lines)
+{
+    for (int margin = 0; margin < 2; margin++) {
+        eh_buf b = {0};
+        eh_jsonw w = {.b = &b, .lines = true, .margin = margin};
+        eh_jsonw_begin(&w, NULL, '{');
+        eh_jsonw_int(&w, "a", 1);
+        eh_jsonw_ints(&w, "b", (const int64_t[]){1, 2}, 2); /* within it nothing changes */
+        eh_jsonw_line(&w, 4);
+        eh_jsonw_int(&w, "c", 3);
+        eh_jsonw_int(&w, "d", 4);
+        eh_jsonw_finish(&w);
+        wrote(&b, margin == 0 ? "{\"a\":1,\n\"b\":[1,2],\n    \"c\":3,\n\"d\":4}\n"
+                              : "{\"a\":1,\n \"b\":[1,2],\n    \"c\":3,\n \"d\":4}\n");
+    }
+}
+
 /* JSON Lines: one writer, a record after the other; and a second writer behind the first. */
 TEST(records_follow_each_other)
 {
@@ -180,7 +197,7 @@ TEST(whatever_is_written_reads_back_as_it_was)
     for (uint64_t seed = 0; seed < 500; seed++) {
         eh_rng r = eh_rng_at(seed, "jsonw", 0);
         eh_buf b = {0};
-        eh_jsonw w = {.b = &b, .spaced = seed % 2 == 1};
+        eh_jsonw w = {.b = &b, .spaced = seed % 2 == 1, .lines = seed % 3 == 1, .margin = 1};
         int left = 100;
         json_t *want = grow(&w, NULL, &r, &left), *got = NULL;
         CHECK_INT(w.depth, 0);
