@@ -15,8 +15,8 @@
  *     eh_jsonw_finish(&w);                             {"task":"probes","value":0.5,"rows":[\n 1,\n 2]}\n
  *     rc = eh_buf_check(&b, "results.json", err);      what went wrong on the way, if anything
  *
- * Numbers have the fewest digits that read back to the same (str.h). A writer holds nothing of its own: there is nothing
- * to close, and several may append to one buffer, one after the other.
+ * Numbers have the fewest digits that read back to the same (str.h). A writer holds nothing of its own: there is
+ * nothing to close, and several may append to one buffer, one after the other.
  */
 #ifndef EH_BASE_JSONW_H
 #define EH_BASE_JSONW_H

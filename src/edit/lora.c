@@ -102,7 +102,8 @@ typedef struct module_name {
 static module_name name_of(const module *d, const char *prefix, const char *suffix)
 {
     module_name n;
-    snprintf(n.text, sizeof n.text, "%s%.*s%s", prefix, (int)(strlen(d->s.name) - strlen(".weight")), d->s.name, suffix);
+    const int bare = (int)(strlen(d->s.name) - strlen(".weight"));
+    snprintf(n.text, sizeof n.text, "%s%.*s%s", prefix, bare, d->s.name, suffix);
     return n;
 }
 

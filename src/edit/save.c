@@ -391,8 +391,8 @@ static int put_fresh(const fresh *f, int64_t head, eh_sink *k, eh_err *err)
     return rc;
 }
 
-/* The data of weight file `file` behind its head: the source's from `data` on, with the tensors that changed and, behind
- * them, the new ones. Notes in u what was replaced. */
+/* The data of weight file `file` behind its head: the source's from `data` on, with the tensors that changed and,
+ * behind them, the new ones. Notes in u what was replaced. */
 static int put_data(plan *p, int file, int64_t data, eh_sink *k, eh_undo_file *u, eh_err *err)
 {
     const eh_map *map = eh_weights_file_map(p->w, file);

@@ -1,30 +1,30 @@
 /*
  * A job in blocks: the one loop that computes, and the one that reads what was computed.
  *
- *     static int ask(void *ctx, int64_t from, int64_t to, eh_buf *records, eh_err *err);     items from .. to - 1
+ *     static int ask(void *ctx, int64_t from, int64_t to, eh_buf *records, eh_err *err);   items from .. to - 1
  *     static int take(void *ctx, int64_t i, const json_t *record, const char *where, eh_err *err);
  *
+ *     const eh_blocks b = {.task = "bbq", .what = what, .n = n, .size = 128, .unit = "items", .block = ask, .ctx = &ctx};
  *     rc = eh_journal_open("out", &j, err);
- *     rc = eh_blocks_run(j, &(eh_blocks){.task = "bbq", .what = what, .n = n, .size = 128, .unit = "items", .block = ask,
- *                                        .ctx = &ctx}, &n_computed, err);
- *     eh_journal_close(j);                             samples_bbq.jsonl is there, whole: n records
+ *     rc = eh_blocks_run(j, &b, &n_computed, err);      samples_bbq.jsonl is there, whole: n records
+ *     eh_journal_close(j);
  *     rc = eh_records_read("out", "bbq", n, take, &ctx, err);
  *
- * The n items of a job are cut into blocks of `size`, the last one shorter. A block is the unit of records, of resumption
- * and, one day, of distribution: whoever computes it, and whatever was computed before it, its records are the same bytes.
- * Blocks that an earlier call left whole are not computed again.
+ * The n items of a job are cut into blocks of `size`, the last one shorter. A block is the unit of records, of
+ * resumption and, one day, of distribution: whoever computes it, and whatever was computed before it, its records are
+ * the same bytes. Blocks that an earlier call left whole are not computed again.
  *
  * So a block may depend on
  *
  *     its range from .. to - 1,
  *     what does not change while the job lasts, all of which `what` names: model, data, options,
  *
- * and on nothing else: not on a block before it, which may have been computed by another call, or by another process; not
- * on how many threads there are; not on what is in the buffer. What it may leave behind in ctx is room for the next.
+ * and on nothing else: not on a block before it, which another call or another process may have computed; not on how
+ * many threads there are; not on what is in the buffer. What it leaves behind in ctx for the next is room, no result.
  *
- * Who may call: one call at a time for a journal, and within a process one block at a time, in ascending order, though not
- * every block. A block may run another job in another folder's journal. Several processes that share out the blocks each
- * have a ctx of their own.
+ * Who may call: one call at a time for a journal. Within a process one block runs at a time, in ascending order, though
+ * not every block. A block may run another job with the journal of another folder. Several processes that share out the
+ * blocks each have a ctx of their own.
  */
 #ifndef EH_JOB_BLOCKS_H
 #define EH_JOB_BLOCKS_H
@@ -33,7 +33,8 @@
 
 /* Appends the records of items from .. to - 1, a line each, in order. */
 typedef int eh_block_fn(void *ctx, int64_t from, int64_t to, eh_buf *records, eh_err *err);
-/* Called once before the first block that this process computes; not called when it computes none. */
+/* Called once before the first block that this process computes, for what all blocks share and nobody else needs; not
+ * called when it computes none. */
 typedef int eh_block_begin(void *ctx, eh_err *err);
 
 typedef struct eh_blocks {
@@ -49,7 +50,8 @@ typedef struct eh_blocks {
     void *ctx;
 } eh_blocks;
 
-/* Adds the items computed by this call to *n_computed (may be NULL). EH_ESTOP: stopped on request; whole blocks are kept. */
+/* Adds the items computed by this call to *n_computed (may be NULL). EH_ESTOP: stopped on request; whole blocks are
+ * kept. */
 int eh_blocks_run(eh_journal *j, const eh_blocks *b, int64_t *n_computed, eh_err *err);
 
 /* Item i's record, a JSON object, from `where` ("out/samples_bbq.jsonl: line 7"). */

@@ -179,10 +179,10 @@ static int choose(eh_run_state *r, eh_err *err)
 /* Everything that the records depend on; NULL: no memory. */
 static json_t *what_of(const eh_run_state *r, const eh_pick *pick, int64_t n_pick, const char *fingerprint)
 {
-    json_t *what = json_pack("{s:s,s:s,s:s,s:I,s:I,s:f,s:s,s:s}", "model", fingerprint, "task", r->audit.tasks, "answer",
-                             r->audit.answer != NULL ? r->audit.answer : "letters", "seed", (json_int_t)r->audit.seed,
-                             "points", (json_int_t)r->n_point, "strength", r->o.strength, "mode", r->o.mode, "utility",
-                             r->o.utility);
+    const char *answer = r->audit.answer != NULL ? r->audit.answer : "letters";
+    json_t *what = json_pack("{s:s,s:s,s:s,s:I,s:I,s:f,s:s,s:s}", "model", fingerprint, "task", r->audit.tasks,
+                             "answer", answer, "seed", (json_int_t)r->audit.seed, "points", (json_int_t)r->n_point,
+                             "strength", r->o.strength, "mode", r->o.mode, "utility", r->o.utility);
     json_t *heads = json_array();
     bool good = what != NULL && heads != NULL;
     for (int64_t i = 0; i < n_pick && good; i++)

@@ -73,7 +73,8 @@ static int put_splits(eh_jsonw *w, eh_run_state *r, eh_err *err)
     return EH_OK;
 }
 
-static void put_estimate(eh_jsonw *w, const char *key, double value, double low, double high, int64_t n, int64_t n_cluster)
+static void put_estimate(eh_jsonw *w, const char *key, double value, double low, double high, int64_t n,
+                         int64_t n_cluster)
 {
     eh_jsonw_begin(w, key, '{');
     eh_jsonw_double(w, "value", value);

@@ -44,7 +44,8 @@ static int read_choices(const eh_lines *r, const json_t *row, eh_arena *memory, 
 }
 
 /* The number of a choice; -1 where the field is not there. */
-static int read_choice(const eh_lines *r, const json_t *row, const char *key, const eh_item *q, int8_t *out, eh_err *err)
+static int read_choice(const eh_lines *r, const json_t *row, const char *key, const eh_item *q, int8_t *out,
+                       eh_err *err)
 {
     int64_t k = -1;
     const int rc = eh_json_int_or(row, r->where, key, 0, q->n_choice - 1, &k, err);

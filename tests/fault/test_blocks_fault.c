@@ -1,4 +1,4 @@
-/* A job whose disk, memory or hashing fails at any point: told, made good by the next call, and nothing stays mapped. */
+/* A job whose disk, memory or hashing fails at any point: told, made good by the next call, nothing stays mapped. */
 #include <stdio.h>
 #include <string.h>
 
@@ -117,7 +117,8 @@ static int64_t fail_each(void set(int64_t k), int code, before held, bool force)
 
 TEST(every_write_that_fails_is_told_and_made_good)
 {
-    CHECK_INT(fail_each(eh_file_fail_after, EH_EIO, NOTHING, false), 2 + 4 * 4 + 1); /* what, each block twice, in place */
+    /* Two for what is appended and flushed: the task, of each block records and line. And one to put them in place. */
+    CHECK_INT(fail_each(eh_file_fail_after, EH_EIO, NOTHING, false), 2 + 4 * 4 + 1);
     CHECK(fail_each(eh_file_fail_after, EH_EIO, HALF, false) >= 2 * 4 + 1);
     CHECK(fail_each(eh_file_fail_after, EH_EIO, ALL, true) >= 2 + 4 * 4 + 1);
 }

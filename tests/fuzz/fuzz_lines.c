@@ -1,7 +1,7 @@
 /*
- * Any bytes as lines; the first says with which options they are read (bit 0: blank lines passed over, bit 1: a torn last
- * line too, bits 2 up: the longest line). Lines lie in the text in their order, none is longer than the limit, and what
- * comes as an object is one.
+ * Any bytes as lines; the first says with which options they are read (bit 0: blank lines passed over, bit 1: whole
+ * lines alone, bits 2 up: the longest line). Lines lie in the text in their order, none is longer than the limit, and
+ * what comes as an object is one.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -34,9 +34,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int64_t number = 0;
     for (;;) {
         const int more = eh_lines_next(&plain, &line, &err);
-        must(more == 1 || more == 0 || (more == EH_EFORMAT && strncmp(err.text, plain.where, strlen(plain.where)) == 0));
-        if (more <= 0)
+        if (more <= 0) {
+            must(more == 0 || (more == EH_EFORMAT && strncmp(err.text, plain.where, strlen(plain.where)) == 0));
             break;
+        }
+        must(more == 1);
         must(line.p >= from && line.n >= 0 && line.p + line.n <= text.p + plain.at);
         must(line.n == 0 || memchr(line.p, '\n', (size_t)line.n) == NULL);
         must(options.limit == 0 || line.n <= options.limit);

@@ -131,8 +131,8 @@ static void scores_are_as_in(const char *old, const char *dir)
     json_decref(got);
 }
 
-/* Records of a resumed folder: the first n_old lines are the old ones, the others those of a fresh run, and on a machine
- * that computes as the old one did, all are the old finished folder's. */
+/* Records of a resumed folder: the first n_old lines are the old ones, the others those of a fresh run, and on a
+ * machine that computes as the old one did, all are the old finished folder's. */
 static void is_resumed(const char *dir, const char *old, const char *fresh, const char *name, int64_t n_old)
 {
     char path[300];

@@ -151,8 +151,8 @@ TEST(a_job_that_was_stopped_anywhere_ends_with_the_bytes_of_one_call)
             job a = FRESH, b = FRESH;
             *(by_fault ? &a.fail_at : &a.stop_at) = at;
             snprintf(dir, sizeof dir, "%s/%d", top, (int)k);
-            snprintf(words, sizeof words, by_fault ? "item %d is no number" : "stopped on request after %d of 11 things",
-                     (int)at);
+            snprintf(words, sizeof words,
+                     by_fault ? "item %d is no number" : "stopped on request after %d of 11 things", (int)at);
             CHECK_FAILS(run(dir, n, size, 1, false, &a, &n_first), by_fault ? EH_ENUMERIC : EH_ESTOP, words);
             CHECK_INT(n_first, at);
             CHECK_INT(a.n_begin, by_fault || at > 0);

@@ -49,8 +49,8 @@ TEST(an_object_by_hand)
     eh_jsonw_finish(&w);
     wrote(&b, "{\"a \\\"b\\\"\":\"caf\xc3\xa9\\n\",\"none\":null,\"cut\":\"xy\",\"least\":-9223372036854775808,"
               "\"most\":18446744073709551615,\"tenth\":0.1,\"float\":0.1,\"nan\":null,\"infinite\":null,\"yes\":true,"
-              "\"no\":false,\"raw\":{ },\"empty\":{},\"list\":[[1,-2.5,null],[7],[],[0.1,3],\"first\",\"second \\\"2\\\"\","
-              "\"no end\"]}\n");
+              "\"no\":false,\"raw\":{ },\"empty\":{},\"list\":[[1,-2.5,null],[7],[],[0.1,3],\"first\","
+              "\"second \\\"2\\\"\",\"no end\"]}\n");
 }
 
 TEST(lines_break_where_they_are_asked_for)

@@ -96,7 +96,8 @@ TEST(force_replaces_a_folder_of_these_names_alone)
     CHECK_FAILS(eh_outdir_open(&d, out, &by_names, false, &err), EH_EINVAL,
                 "is there already; choose another folder, or force it");
     put(in(out, "letters"), "dear");
-    CHECK_FAILS(eh_outdir_open(&d, out, &by_names, true, &err), EH_EINVAL, "holds letters, which was not written by this");
+    CHECK_FAILS(eh_outdir_open(&d, out, &by_names, true, &err), EH_EINVAL,
+                "holds letters, which was not written by this");
     CHECK_INT(entries(top), 1);
     holds(in(out, "letters"), "dear");
     unlink(in(out, "letters"));
@@ -132,7 +133,8 @@ TEST(force_replaces_a_folder_that_bears_a_mark_alone)
     eh_outdir_drop(&d);
     CHECK_INT(entries(out), 0);
     put(in(top, "file"), "mine");
-    CHECK_FAILS(eh_outdir_open(&d, in(top, "file"), &by_marks, true, &err), EH_EINVAL, "is a file; wanted the path of a folder");
+    CHECK_FAILS(eh_outdir_open(&d, in(top, "file"), &by_marks, true, &err), EH_EINVAL,
+                "is a file; wanted the path of a folder");
     CHECK_FAILS(eh_outdir_open(&d, "", &by_marks, true, &err), EH_EINVAL, "a folder with no name");
     eh_outdir_drop(&d);
 }
@@ -142,7 +144,7 @@ TEST(a_file_may_be_written_where_nothing_is_or_force_lets_it)
     const char *top = temp_dir();
     put(in(top, "file"), "mine");
     CHECK_OK(eh_outpath_check(in(top, "none"), false, &err));
-    CHECK_FAILS(eh_outpath_check(in(top, "file"), false, &err), EH_EINVAL, "file: is there already; --force replaces it");
+    CHECK_FAILS(eh_outpath_check(in(top, "file"), false, &err), EH_EINVAL, "is there already; --force replaces it");
     CHECK_OK(eh_outpath_check(in(top, "file"), true, &err));
     CHECK_FAILS(eh_outpath_check(top, true, &err), EH_EINVAL, "is a folder; wanted the path of a file to write");
 }
