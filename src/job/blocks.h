@@ -4,7 +4,7 @@
  *     static int ask(void *ctx, int64_t from, int64_t to, eh_buf *records, eh_err *err);   items from .. to - 1
  *     static int take(void *ctx, int64_t i, const json_t *record, const char *where, eh_err *err);
  *
- *     const eh_blocks b = {.task = "bbq", .what = what, .n = n, .size = 128, .unit = "items", .block = ask, .ctx = &ctx};
+ *     const eh_blocks b = {.task = "bbq", .what = what, .n = n, .size = 128, .unit = "items", .block = ask, ...};
  *     rc = eh_journal_open("out", &j, err);
  *     rc = eh_blocks_run(j, &b, &n_computed, err);      samples_bbq.jsonl is there, whole: n records
  *     eh_journal_close(j);
@@ -42,7 +42,7 @@ typedef struct eh_blocks {
     const json_t *what; /* journal.h */
     bool force;
     int64_t n, size;
-    const char *unit; /* what the n are: "items", "heads" */
+    const char *unit;      /* what the n are: "items", "heads" */
     eh_progress *progress; /* before each block, and when all is done; may be NULL. Not 0: stop */
     void *progress_ctx;
     eh_block_begin *begin; /* may be NULL */
