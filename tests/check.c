@@ -131,13 +131,13 @@ const char *smollm2_path(void)
     return access(p, R_OK) == 0 ? p : NULL;
 }
 
-static char temps[20][64];
+static char temps[32][64];
 static int n_temp;
 
 static void remove_temps(void)
 {
     for (int i = 0; i < n_temp; i++) {
-        char command[1400];
+        char command[2100];
         snprintf(command, sizeof command, "rm -rf '%s'", temps[i]);
         if (system(command) != 0)
             fprintf(stderr, "check: could not remove %s\n", temps[i]);
@@ -148,7 +148,7 @@ const char *temp_dir(void)
 {
     if (n_temp == 0)
         atexit(remove_temps);
-    if (n_temp == 20)
+    if (n_temp == (int)(sizeof temps / sizeof *temps))
         abort();
     char *p = temps[n_temp];
     strcpy(p, "/tmp/evenhand-test-XXXXXX");

@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/rng.h"
-#include "job/journal.h"
+#include "job/blocks.h"
 
 /* Items of a block: the unit of records and of resumption. Enough to fill several batches. */
 #define BLOCK 128
@@ -87,17 +87,6 @@ int eh_audit_add_note(eh_audit *a, eh_err *err, const char *format, ...)
     va_end(args);
     eh_buf_printf(&a->notes, "%s\n", text);
     return eh_buf_check(&a->notes, "the notes", err);
-}
-
-void eh_audit_put_numbers(eh_buf *b, const double *x, int64_t n)
-{
-    eh_buf_char(b, '[');
-    for (int64_t i = 0; i < n; i++) {
-        if (i > 0)
-            eh_buf_char(b, ',');
-        eh_buf_double(b, x[i]);
-    }
-    eh_buf_char(b, ']');
 }
 
 int eh_audit_get_numbers(const json_t *record, const char *key, const char *where, int64_t n, double *x, eh_err *err)
@@ -271,77 +260,65 @@ json_t *eh_audit_what(const eh_audit_task *t, const char *data_sha, const char *
                      p->o.chat, "block", BLOCK);
 }
 
-static int run_block(eh_audit_task *t, int64_t from, int64_t to, eh_ask *ask, eh_buf *records, eh_err *err)
+/* What answers a task's blocks, and its records. */
+typedef struct asking {
+    eh_audit_task *t;
+    eh_ask ask;
+} asking;
+
+static int ask_block(void *ctx, int64_t from, int64_t to, eh_buf *records, eh_err *err)
 {
+    asking *a = ctx;
+    eh_audit_task *t = a->t;
     int64_t number[BLOCK][EH_AUDIT_NUMBERS];
+    eh_jsonw w = {.b = records};
     int rc = EH_OK;
-    eh_ask_reset(ask);
-    eh_buf_reset(records);
+    eh_ask_reset(&a->ask);
     for (int64_t k = from; k < to && rc == EH_OK; k++)
-        rc = t->kind->ask(t, t->pick[k], ask, number[k - from], err);
+        rc = t->kind->ask(t, t->pick[k], &a->ask, number[k - from], err);
     if (rc == EH_OK)
-        rc = eh_ask_answer(ask, err);
-    for (int64_t k = from; k < to && rc == EH_OK; k++)
-        rc = t->kind->record(t, t->pick[k], ask, number[k - from], records, err);
-    return rc == EH_OK ? eh_buf_check(records, "a block's records", err) : rc;
+        rc = eh_ask_answer(&a->ask, err);
+    for (int64_t k = from; k < to && rc == EH_OK; k++) {
+        eh_jsonw_begin(&w, NULL, '{');
+        eh_jsonw_int(&w, "doc_id", t->pick[k]);
+        rc = t->kind->record(t, t->pick[k], &a->ask, number[k - from], &w, err);
+        eh_jsonw_finish(&w);
+    }
+    return rc;
 }
 
 static int run_task(eh_audit_task *t, eh_journal *j, const json_t *what, eh_audit *a, eh_err *err)
 {
     const eh_audit_options *o = &t->plan->o;
-    const char *name = t->kind->task;
-    int64_t block = 0;
-    int rc = eh_journal_task(j, name, what, o->force, &block, err);
-    eh_ask ask = {.s = t->s, .chat = o->chat};
-    eh_buf records = {0};
-    for (; rc == EH_OK && block * BLOCK < t->n_pick; block++) {
-        const int64_t from = block * BLOCK;
-        const int64_t to = from + BLOCK < t->n_pick ? from + BLOCK : t->n_pick;
-        if (o->progress != NULL && o->progress(o->progress_ctx, name, from, t->n_pick) != 0) {
-            rc = eh_fail(err, EH_ESTOP, "stopped on request after %lld of %lld items of %s", (long long)from,
-                         (long long)t->n_pick, name);
-            break;
-        }
-        rc = run_block(t, from, to, &ask, &records, err);
-        if (rc == EH_OK)
-            rc = eh_journal_put(j, name, eh_buf_get(&records), err);
-        a->n_computed += to - from;
-    }
-    if (rc == EH_OK && o->progress != NULL)
-        o->progress(o->progress_ctx, name, t->n_pick, t->n_pick);
-    if (rc == EH_OK)
-        rc = eh_journal_finish(j, name, err);
-    eh_ask_clear(&ask);
-    eh_buf_clear(&records);
+    char unit[100];
+    snprintf(unit, sizeof unit, "items of %.80s", t->kind->task);
+    asking state = {t, {.s = t->s, .chat = o->chat}};
+    const eh_blocks b = {
+        .task = t->kind->task,
+        .what = what,
+        .force = o->force,
+        .n = t->n_pick,
+        .size = BLOCK,
+        .unit = unit,
+        .progress = o->progress,
+        .progress_ctx = o->progress_ctx,
+        .block = ask_block,
+        .ctx = &state,
+    };
+    const int rc = eh_blocks_run(j, &b, &a->n_computed, err);
+    eh_ask_clear(&state.ask);
     return rc;
+}
+
+static int read_record(void *ctx, int64_t i, const json_t *record, const char *where, eh_err *err)
+{
+    eh_audit_task *t = ctx;
+    return t->kind->read(t, t->pick[i], record, where, err);
 }
 
 int eh_audit_read_records(eh_audit_task *t, const char *dir, eh_err *err)
 {
-    char path[4200];
-    snprintf(path, sizeof path, "%.4000s/samples_%s.jsonl", dir, t->kind->task);
-    eh_map map;
-    int rc = eh_map_open(path, &map, err);
-    if (rc < 0)
-        return rc;
-    int64_t at = 0, k = 0;
-    for (; rc == EH_OK && at < map.n && k < t->n_pick; k++) {
-        const char *end = memchr(map.p + at, '\n', (size_t)(map.n - at));
-        const int64_t n = (end == NULL ? map.p + map.n : end) - (map.p + at);
-        char where[4300];
-        snprintf(where, sizeof where, "%s: line %lld", path, (long long)k + 1);
-        json_t *record = NULL;
-        rc = eh_json_parse((eh_str){map.p + at, n}, where, &record, err);
-        if (rc == EH_OK)
-            rc = t->kind->read(t, t->pick[k], record, where, err);
-        json_decref(record);
-        at += n + 1;
-    }
-    if (rc == EH_OK && (k < t->n_pick || at < map.n))
-        rc = eh_fail(err, EH_EFORMAT, "%s: holds %s than the %lld records of this run", path,
-                     k < t->n_pick ? "fewer" : "more", (long long)t->n_pick);
-    eh_map_close(&map);
-    return rc;
+    return eh_records_read(dir, t->kind->task, t->n_pick, read_record, t, err);
 }
 
 static int score_task(eh_audit_task *t, eh_audit *a, eh_err *err)

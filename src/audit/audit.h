@@ -11,6 +11,7 @@
 #include <jansson.h>
 
 #include "base/hash.h"
+#include "base/jsonw.h"
 #include "stats/sheet.h"
 #include "probe/heads.h"
 #include "audit/ask.h"
@@ -89,8 +90,8 @@ typedef struct eh_audit_kind {
     void (*hash)(const eh_audit_task *t, int64_t i, eh_sha256 *h);
     /* Adds item i's requests to `ask`, their numbers to `number` (room for EH_AUDIT_NUMBERS). */
     int (*ask)(eh_audit_task *t, int64_t i, eh_ask *ask, int64_t *number, eh_err *err);
-    /* Appends item i's record, a line. */
-    int (*record)(const eh_audit_task *t, int64_t i, const eh_ask *ask, const int64_t *number, eh_buf *out,
+    /* Adds the fields of item i's record, whose "doc_id" is there, to the object that is open. */
+    int (*record)(const eh_audit_task *t, int64_t i, const eh_ask *ask, const int64_t *number, eh_jsonw *w,
                   eh_err *err);
     /* Takes item i's answer from its record. */
     int (*read)(eh_audit_task *t, int64_t i, const json_t *record, const char *where, eh_err *err);
@@ -148,8 +149,6 @@ int eh_audit_add_row(eh_audit *a, const char *task, const char *category, const 
                      eh_better better, const char *note, eh_err *err);
 int eh_audit_add_note(eh_audit *a, eh_err *err, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* "[a,b,c]" with the fewest digits that read back to the same number. */
-void eh_audit_put_numbers(eh_buf *b, const double *x, int64_t n);
 /* Reads n finite numbers. */
 int eh_audit_get_numbers(const json_t *record, const char *key, const char *where, int64_t n, double *x, eh_err *err);
 

@@ -200,31 +200,29 @@ static bool fits(const int64_t *number, int n)
 }
 
 /* What every record starts with: which item it is, and what its answers mean. */
-static void put_item(const eh_audit_task *t, int64_t i, eh_buf *b)
+static void put_item(const eh_audit_task *t, int64_t i, eh_jsonw *w)
 {
     const bbq_self *s = t->self;
     const eh_bbq_item *q = &s->set.item[i];
-    eh_buf_printf(b, "{\"doc_id\":%lld,\"category\":", (long long)i);
-    eh_buf_json(b, eh_str_of(s->set.category[q->category]));
-    eh_buf_printf(b, ",\"example_id\":%lld,\"cluster\":", (long long)q->example_id);
-    eh_buf_json(b, eh_str_of(s->set.cluster[q->cluster]));
-    eh_buf_printf(b,
-                  ",\"group\":%lld,\"context_condition\":\"%s\",\"question_polarity\":\"%s\",\"label\":%d,"
-                  "\"unknown\":%d,\"stereotyped\":%d,\"biased\":%d",
-                  (long long)q->group, q->disambig ? "disambig" : "ambig", q->neg ? "neg" : "nonneg", q->label,
-                  q->unknown, q->stereotyped, q->biased);
+    eh_jsonw_text(w, "category", s->set.category[q->category]);
+    eh_jsonw_int(w, "example_id", q->example_id);
+    eh_jsonw_text(w, "cluster", s->set.cluster[q->cluster]);
+    eh_jsonw_int(w, "group", q->group);
+    eh_jsonw_text(w, "context_condition", q->disambig ? "disambig" : "ambig");
+    eh_jsonw_text(w, "question_polarity", q->neg ? "neg" : "nonneg");
+    eh_jsonw_int(w, "label", q->label);
+    eh_jsonw_int(w, "unknown", q->unknown);
+    eh_jsonw_int(w, "stereotyped", q->stereotyped);
+    eh_jsonw_int(w, "biased", q->biased);
 }
 
 /* [orders, 3] as nested lists. */
-static void put_orders(eh_buf *b, const char *key, const double *x, int n)
+static void put_orders(eh_jsonw *w, const char *key, const double *x, int n)
 {
-    eh_buf_printf(b, ",\"%s\":[", key);
-    for (int k = 0; k < n; k++) {
-        if (k > 0)
-            eh_buf_char(b, ',');
-        eh_audit_put_numbers(b, x + 3 * k, 3);
-    }
-    eh_buf_char(b, ']');
+    eh_jsonw_begin(w, key, '[');
+    for (int k = 0; k < n; k++)
+        eh_jsonw_doubles(w, NULL, x + 3 * k, 3);
+    eh_jsonw_end(w);
 }
 
 static int get_orders(const json_t *record, const char *key, const char *where, int n, double *x, eh_err *err)
@@ -281,38 +279,36 @@ static void take(const eh_audit_plan *p, const eh_ask *a, const int64_t *number,
     }
 }
 
-static int record(const eh_audit_task *t, int64_t i, const eh_ask *a, const int64_t *number, eh_buf *b, eh_err *err)
+static int record(const eh_audit_task *t, int64_t i, const eh_ask *a, const int64_t *number, eh_jsonw *w, eh_err *err)
 {
     const eh_audit_plan *p = t->plan;
-    put_item(t, i, b);
-    eh_buf_printf(b, ",\"answer\":\"%s\",\"chat\":%s", eh_bbq_form_table[p->form].name, p->o.chat ? "true" : "false");
+    put_item(t, i, w);
+    eh_jsonw_text(w, "answer", eh_bbq_form_table[p->form].name);
+    eh_jsonw_bool(w, "chat", p->o.chat);
     if (!fits(number, n_number(p))) {
-        eh_buf_str(b, EH_STR(",\"skipped\":\"longer than the model's context\"}\n"));
+        eh_jsonw_text(w, "skipped", "longer than the model's context");
         return EH_OK;
     }
     measured x;
     int n = 1;
     if (p->form == EH_BBQ_LETTERS) {
         n = p->orders->n;
-        eh_buf_printf(b, ",\"orders\":\"%s\"", p->orders->name);
+        eh_jsonw_text(w, "orders", p->orders->name);
     }
     take(p, a, number, &x);
     eh_bbq_answer answer;
     const int rc = answer_of(p, &x, &answer, err);
     if (rc < 0)
         return eh_fail_in(err, rc, "item %lld", (long long)i);
-    put_orders(b, "lp_full", x.full, n);
-    put_orders(b, "lp_question", x.q, n);
+    put_orders(w, "lp_full", x.full, n);
+    put_orders(w, "lp_question", x.q, n);
     if (p->form == EH_BBQ_TEXT_PMI)
-        put_orders(b, "lp_alone", x.alone, 1);
-    eh_buf_str(b, EH_STR(",\"p\":"));
-    eh_audit_put_numbers(b, answer.p, 3);
-    eh_buf_str(b, EH_STR(",\"p_question\":"));
-    eh_audit_put_numbers(b, answer.p_q, 3);
-    eh_buf_str(b, EH_STR(",\"ci\":"));
-    eh_buf_double(b, answer.ci);
-    eh_buf_printf(b, ",\"pick\":%d,\"acc\":%d}\n", answer.pick,
-                  answer.pick == ((const bbq_self *)t->self)->set.item[i].label);
+        put_orders(w, "lp_alone", x.alone, 1);
+    eh_jsonw_doubles(w, "p", answer.p, 3);
+    eh_jsonw_doubles(w, "p_question", answer.p_q, 3);
+    eh_jsonw_double(w, "ci", answer.ci);
+    eh_jsonw_int(w, "pick", answer.pick);
+    eh_jsonw_int(w, "acc", answer.pick == ((const bbq_self *)t->self)->set.item[i].label);
     return EH_OK;
 }
 
@@ -534,16 +530,16 @@ static int harness_ask(eh_audit_task *t, int64_t i, eh_ask *a, int64_t *number, 
     return rc;
 }
 
-static int harness_record(const eh_audit_task *t, int64_t i, const eh_ask *a, const int64_t *number, eh_buf *b,
+static int harness_record(const eh_audit_task *t, int64_t i, const eh_ask *a, const int64_t *number, eh_jsonw *w,
                           eh_err *err)
 {
     const bbq_self *s = t->self;
     const eh_bbq_harness h = eh_bbq_harness_of(&s->set.item[i]);
     double ll[EH_BBQ_HARNESS_CHOICES];
     int8_t choice;
-    put_item(t, i, b);
+    put_item(t, i, w);
     if (!fits(number, EH_BBQ_HARNESS_CHOICES)) {
-        eh_buf_str(b, EH_STR(",\"skipped\":\"longer than the model's context\"}\n"));
+        eh_jsonw_text(w, "skipped", "longer than the model's context");
         return EH_OK;
     }
     for (int k = 0; k < EH_BBQ_HARNESS_CHOICES; k++)
@@ -551,10 +547,10 @@ static int harness_record(const eh_audit_task *t, int64_t i, const eh_ask *a, co
     const int rc = eh_bbq_harness_pick(ll, &choice, err);
     if (rc < 0)
         return eh_fail_in(err, rc, "item %lld", (long long)i);
-    eh_buf_str(b, EH_STR(",\"ll\":"));
-    eh_audit_put_numbers(b, ll, EH_BBQ_HARNESS_CHOICES);
-    eh_buf_printf(b, ",\"choice\":%d,\"pick\":%d,\"acc\":%d}\n", choice, h.option[choice],
-                  (int)(h.target >> choice & 1u));
+    eh_jsonw_doubles(w, "ll", ll, EH_BBQ_HARNESS_CHOICES);
+    eh_jsonw_int(w, "choice", choice);
+    eh_jsonw_int(w, "pick", h.option[choice]);
+    eh_jsonw_int(w, "acc", h.target >> choice & 1);
     return EH_OK;
 }
 

@@ -167,34 +167,30 @@ static int context_influence(const eh_item *q, const answers *x, double *ci, eh_
     return EH_OK;
 }
 
-static int record(const eh_audit_task *t, int64_t i, const eh_ask *a, const int64_t *number, eh_buf *b, eh_err *err)
+static int record(const eh_audit_task *t, int64_t i, const eh_ask *a, const int64_t *number, eh_jsonw *w, eh_err *err)
 {
     const eh_item_set *set = &((const items_self *)t->self)->set;
     const eh_item *q = &set->item[i];
-    eh_buf_printf(b, "{\"doc_id\":%lld,\"category\":", (long long)i);
-    eh_buf_json(b, eh_str_of(set->category[q->category]));
-    eh_buf_str(b, EH_STR(",\"cluster\":"));
-    eh_buf_json(b, eh_str_of(set->cluster[q->cluster]));
-    eh_buf_str(b, EH_STR(",\"group\":"));
-    eh_buf_json(b, eh_str_of(set->group[q->group]));
+    eh_jsonw_text(w, "category", set->category[q->category]);
+    eh_jsonw_text(w, "cluster", set->cluster[q->cluster]);
+    eh_jsonw_text(w, "group", set->group[q->group]);
     if (!fits(q, number)) {
-        eh_buf_str(b, EH_STR(",\"skipped\":\"longer than the model's context\"}\n"));
+        eh_jsonw_text(w, "skipped", "longer than the model's context");
         return EH_OK;
     }
     answers x;
     const int rc = take(q, a, number, &x, err);
     if (rc < 0)
         return eh_fail_in(err, rc, "item %lld", (long long)i + 1);
-    eh_buf_printf(b, ",\"biased\":%d,\"other\":%d,\"unknown\":%d,\"answer\":%d,\"ll\":", q->biased, q->other,
-                  q->unknown, q->answer);
-    eh_audit_put_numbers(b, x.ll, q->n_choice);
-    if (has_question(q)) {
-        eh_buf_str(b, EH_STR(",\"ll_question\":"));
-        eh_audit_put_numbers(b, x.ll_q, q->n_choice);
-    }
-    eh_buf_str(b, EH_STR(",\"p\":"));
-    eh_audit_put_numbers(b, x.p, q->n_choice);
-    eh_buf_printf(b, ",\"pick\":%d}\n", x.pick);
+    eh_jsonw_int(w, "biased", q->biased);
+    eh_jsonw_int(w, "other", q->other);
+    eh_jsonw_int(w, "unknown", q->unknown);
+    eh_jsonw_int(w, "answer", q->answer);
+    eh_jsonw_doubles(w, "ll", x.ll, q->n_choice);
+    if (has_question(q))
+        eh_jsonw_doubles(w, "ll_question", x.ll_q, q->n_choice);
+    eh_jsonw_doubles(w, "p", x.p, q->n_choice);
+    eh_jsonw_int(w, "pick", x.pick);
     return EH_OK;
 }
 

@@ -170,25 +170,19 @@ static int ask_pair(eh_audit_task *t, int64_t i, eh_ask *a, int64_t *number, eh_
     return rc == EH_OK ? eh_ask_pair(a, EH_STR(""), p->less, &number[1], err) : rc;
 }
 
-static int record_pair(const eh_audit_task *t, int64_t i, const eh_ask *a, const int64_t *number, eh_buf *b,
+static int record_pair(const eh_audit_task *t, int64_t i, const eh_ask *a, const int64_t *number, eh_jsonw *w,
                        eh_err *err)
 {
     const plain_self *s = t->self;
     const eh_pair *p = &s->pairs.item[i];
-    (void)err;
-    eh_buf_printf(b, "{\"doc_id\":%lld,\"id\":", (long long)i);
-    eh_buf_json(b, p->id);
-    eh_buf_str(b, EH_STR(",\"category\":"));
-    eh_buf_json(b, eh_str_of(s->pairs.category[p->category]));
-    eh_buf_str(b, EH_STR(",\"cluster\":"));
-    eh_buf_json(b, eh_str_of(s->pairs.cluster[p->cluster]));
-    eh_buf_printf(b, ",\"direction\":\"%s\"", p->anti ? "antistereo" : "stereo");
     const double ll[2] = {eh_ask_sum(a, number[0]), eh_ask_sum(a, number[1])};
-    eh_buf_str(b, EH_STR(",\"ll\":"));
-    eh_audit_put_numbers(b, ll, 2);
-    eh_buf_str(b, EH_STR(",\"log_ratio\":"));
-    eh_buf_double(b, ll[0] - ll[1]);
-    eh_buf_str(b, EH_STR("}\n"));
+    (void)err;
+    eh_jsonw_str(w, "id", p->id);
+    eh_jsonw_text(w, "category", s->pairs.category[p->category]);
+    eh_jsonw_text(w, "cluster", s->pairs.cluster[p->cluster]);
+    eh_jsonw_text(w, "direction", p->anti ? "antistereo" : "stereo");
+    eh_jsonw_doubles(w, "ll", ll, 2);
+    eh_jsonw_double(w, "log_ratio", ll[0] - ll[1]);
     return EH_OK;
 }
 
@@ -326,7 +320,7 @@ static int ask_utility(eh_audit_task *t, int64_t i, eh_ask *a, int64_t *number, 
     return rc;
 }
 
-static int record_utility(const eh_audit_task *t, int64_t i, const eh_ask *a, const int64_t *number, eh_buf *b,
+static int record_utility(const eh_audit_task *t, int64_t i, const eh_ask *a, const int64_t *number, eh_jsonw *w,
                           eh_err *err)
 {
     const plain_self *s = t->self;
@@ -335,13 +329,10 @@ static int record_utility(const eh_audit_task *t, int64_t i, const eh_ask *a, co
     (void)err;
     for (int k = 0; k < 4; k++)
         ll[k] = eh_ask_sum(a, number[k]);
-    eh_buf_printf(b, "{\"doc_id\":%lld,\"id\":", (long long)i);
-    eh_buf_json(b, u->id);
-    eh_buf_str(b, EH_STR(",\"topic\":"));
-    eh_buf_json(b, eh_str_of(s->utility.topic[u->topic]));
-    eh_buf_str(b, EH_STR(",\"ll\":"));
-    eh_audit_put_numbers(b, ll, 4);
-    eh_buf_printf(b, ",\"answer\":%d}\n", u->answer);
+    eh_jsonw_str(w, "id", u->id);
+    eh_jsonw_text(w, "topic", s->utility.topic[u->topic]);
+    eh_jsonw_doubles(w, "ll", ll, 4);
+    eh_jsonw_int(w, "answer", u->answer);
     return EH_OK;
 }
 

@@ -350,3 +350,15 @@ int eh_file_write(const char *path, eh_str bytes, eh_err *err)
     eh_outfile_drop(&f);
     return rc;
 }
+
+int eh_file_write_in(const char *dir, const char *name, const eh_buf *b, eh_err *err)
+{
+    int rc = eh_buf_check(b, name, err);
+    char *path = rc < 0 ? NULL : eh_path_join(dir, name);
+    if (rc == EH_OK && path == NULL)
+        rc = eh_fail(err, EH_ENOMEM, "no memory for a path");
+    if (rc == EH_OK)
+        rc = eh_file_write(path, eh_buf_get(b), err);
+    eh_free(path);
+    return rc;
+}

@@ -60,6 +60,8 @@ int eh_outfile_commit(eh_outfile *f, eh_err *err); /* flushes to the disk, then 
 void eh_outfile_drop(eh_outfile *f);
 /* The three steps in one. */
 int eh_file_write(const char *path, eh_str bytes, eh_err *err);
+/* The same at dir/name, of a buffer that is written if nothing went wrong with it. */
+int eh_file_write_in(const char *dir, const char *name, const eh_buf *b, eh_err *err);
 
 /* For tests: the k-th write, flush or rename from now and all after it fail with ENOSPC; 0: off. */
 void eh_file_fail_after(int64_t k);

@@ -6,8 +6,10 @@
  * nothing is decomposed and nothing lost but one rounding of the difference to f32.
  */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/jsonw.h"
 #include "edit/save.h"
 
 #define RANK_LIMIT 512
@@ -92,30 +94,42 @@ static int plan_module(lora *l, const eh_stored *s, int64_t limit, eh_err *err)
     return EH_OK;
 }
 
-static eh_str module_name(const module *d)
+typedef struct module_name {
+    char text[300];
+} module_name;
+
+/* "PREFIX" + the linear's name without ".weight" + "SUFFIX" */
+static module_name name_of(const module *d, const char *prefix, const char *suffix)
 {
-    return (eh_str){d->s.name, (int64_t)(strlen(d->s.name) - strlen(".weight"))};
+    module_name n;
+    const int bare = (int)(strlen(d->s.name) - strlen(".weight"));
+    snprintf(n.text, sizeof n.text, "%s%.*s%s", prefix, bare, d->s.name, suffix);
+    return n;
 }
 
 static int64_t put_header(lora *l, eh_buf *b)
 {
+    eh_jsonw w = {.b = b};
     int64_t at = 0;
-    eh_buf_printf(b, "{\"__metadata__\":{\"format\":\"pt\"}");
+    eh_jsonw_begin(&w, NULL, '{');
+    eh_jsonw_begin(&w, "__metadata__", '{');
+    eh_jsonw_text(&w, "format", "pt");
+    eh_jsonw_end(&w);
     for (int64_t i = 0; i < l->n_module; i++) {
         module *d = &l->module[i];
-        const eh_str name = module_name(d);
         const int64_t shape[2][2] = {{d->rank, d->s.n_col}, {d->s.n_row, d->rank}};
         d->offset = at;
         for (int k = 0; k < 2; k++) {
             const int64_t n = shape[k][0] * shape[k][1] * (int64_t)sizeof(float);
-            eh_buf_printf(b, ",\"base_model.model.%.*s.lora_%c.weight\":{\"dtype\":\"F32\",\"shape\":[%lld,%lld],"
-                          "\"data_offsets\":[%lld,%lld]}",
-                          (int)name.n, name.p, k == 0 ? 'A' : 'B', (long long)shape[k][0], (long long)shape[k][1],
-                          (long long)at, (long long)(at + n));
+            eh_jsonw_begin(&w, name_of(d, "base_model.model.", k == 0 ? ".lora_A.weight" : ".lora_B.weight").text, '{');
+            eh_jsonw_text(&w, "dtype", "F32");
+            eh_jsonw_ints(&w, "shape", shape[k], 2);
+            eh_jsonw_ints(&w, "data_offsets", (const int64_t[]){at, at + n}, 2);
+            eh_jsonw_end(&w);
             at += n;
         }
     }
-    eh_buf_char(b, '}');
+    eh_jsonw_end(&w);
     while (b->fault == 0 && b->n % 8 != 0)
         eh_buf_char(b, ' ');
     return at;
@@ -170,29 +184,45 @@ static int put_weights(lora *l, const char *path, eh_err *err)
 }
 
 /* alpha / r = 1 everywhere, whatever a module's own rank. */
-static int put_config(const lora *l, const char *path, eh_err *err)
+static int put_config(const lora *l, const eh_outdir *place, eh_err *err)
 {
-    static const char *const lists[] = {"\"rank_pattern\": {", "\"alpha_pattern\": {", "\"target_modules\": ["};
+    static const char *const patterns[] = {"rank_pattern", "alpha_pattern"};
     eh_buf b = {0};
-    eh_buf_printf(&b, "{\n \"peft_type\": \"LORA\", \"task_type\": \"CAUSAL_LM\", \"base_model_name_or_path\": ");
-    eh_buf_json(&b, eh_str_of(l->s->m->path));
-    eh_buf_printf(&b, ",\n \"r\": %lld, \"lora_alpha\": %lld, \"lora_dropout\": 0.0, \"bias\": \"none\",\n"
-                  " \"fan_in_fan_out\": false, \"inference_mode\": true, \"use_rslora\": false, \"use_dora\": false",
-                  (long long)l->told.rank, (long long)l->told.rank);
-    for (int k = 0; k < 3; k++) {
-        eh_buf_printf(&b, ",\n %s", lists[k]);
+    eh_jsonw *w = &(eh_jsonw){.b = &b, .spaced = true};
+    eh_jsonw_begin(w, NULL, '{');
+    eh_jsonw_line(w, 1);
+    eh_jsonw_text(w, "peft_type", "LORA");
+    eh_jsonw_text(w, "task_type", "CAUSAL_LM");
+    eh_jsonw_text(w, "base_model_name_or_path", l->s->m->path);
+    eh_jsonw_line(w, 1);
+    eh_jsonw_int(w, "r", l->told.rank);
+    eh_jsonw_int(w, "lora_alpha", l->told.rank);
+    eh_jsonw_raw(w, "lora_dropout", EH_STR("0.0"));
+    eh_jsonw_text(w, "bias", "none");
+    eh_jsonw_line(w, 1);
+    eh_jsonw_bool(w, "fan_in_fan_out", false);
+    eh_jsonw_bool(w, "inference_mode", true);
+    eh_jsonw_bool(w, "use_rslora", false);
+    eh_jsonw_bool(w, "use_dora", false);
+    for (int k = 0; k < 2; k++) {
+        eh_jsonw_line(w, 1);
+        eh_jsonw_begin(w, patterns[k], '{');
         for (int64_t i = 0; i < l->n_module; i++) {
-            eh_buf_printf(&b, i > 0 ? ",\n  " : "\n  ");
-            eh_buf_json(&b, module_name(&l->module[i]));
-            if (k < 2)
-                eh_buf_printf(&b, ": %lld", (long long)l->module[i].rank);
+            eh_jsonw_line(w, 2);
+            eh_jsonw_int(w, name_of(&l->module[i], "", "").text, l->module[i].rank);
         }
-        eh_buf_char(&b, k < 2 ? '}' : ']');
+        eh_jsonw_end(w);
     }
-    eh_buf_printf(&b, "\n}\n");
-    int rc = eh_buf_check(&b, path, err);
-    if (rc == EH_OK)
-        rc = eh_file_write(path, eh_buf_get(&b), err);
+    eh_jsonw_line(w, 1);
+    eh_jsonw_begin(w, "target_modules", '[');
+    for (int64_t i = 0; i < l->n_module; i++) {
+        eh_jsonw_line(w, 2);
+        eh_jsonw_text(w, NULL, name_of(&l->module[i], "", "").text);
+    }
+    eh_jsonw_end(w);
+    eh_jsonw_end_on_line(w, 0);
+    eh_jsonw_finish(w);
+    const int rc = eh_file_write_in(place->temp, "adapter_config.json", &b, err);
     eh_buf_clear(&b);
     return rc;
 }
@@ -226,31 +256,29 @@ int eh_session_save_lora(const eh_session *s, const char *out, int64_t rank_limi
                          eh_err *err)
 {
     lora l = {.s = s};
-    eh_place place = {0};
-    char *weights = NULL, *config = NULL;
+    eh_outdir place = {0};
+    char *weights = NULL;
     if (eh_weights_kind_of(s->m->weights) == EH_WEIGHTS_GGUF)
         return eh_fail(err, EH_ENOSUP, "%s: is a GGUF file; adapters are written for model folders", s->m->path);
     if (rank_limit < 0)
         return eh_fail(err, EH_EINVAL, "the rank limit is %lld, wanted 1 or more, or 0 for %d", (long long)rank_limit,
                        RANK_LIMIT);
     int rc = plan_lora(&l, rank_limit > 0 ? rank_limit : RANK_LIMIT, err);
-    if (rc < 0 || (rc = eh_place_open(&place, out, force, err)) < 0)
+    if (rc < 0 || (rc = eh_outdir_open(&place, out, &eh_model_folder, force, err)) < 0)
         goto done;
     weights = eh_path_join(place.temp, "adapter_model.safetensors");
-    config = eh_path_join(place.temp, "adapter_config.json");
-    if (weights == NULL || config == NULL) {
+    if (weights == NULL) {
         rc = eh_fail(err, EH_ENOMEM, "no memory for the path %s", out);
         goto done;
     }
-    if ((rc = put_weights(&l, weights, err)) < 0 || (rc = put_config(&l, config, err)) < 0 ||
-        (rc = eh_place_commit(&place, err)) < 0)
+    if ((rc = put_weights(&l, weights, err)) < 0 || (rc = put_config(&l, &place, err)) < 0 ||
+        (rc = eh_outdir_commit(&place, err)) < 0)
         goto done;
     if (told != NULL)
         *told = l.told;
 done:
-    eh_place_drop(&place);
+    eh_outdir_drop(&place);
     eh_free(weights);
-    eh_free(config);
     eh_arena_clear(&l.arena);
     return rc;
 }

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/jsonw.h"
 #include "edit/save.h"
 
 #define RECIPE_MAX ((int64_t)256 << 20) /* bytes */
@@ -236,29 +237,32 @@ int eh_recipe_apply(eh_session *s, const eh_recipe *r, eh_err *err)
 void eh_recipe_put(eh_buf *b, const eh_model *m, const eh_unit_edit *unit, int64_t n, const char *fingerprint,
                    const eh_recipe_more *more)
 {
-    eh_buf_printf(b, "{\"version\": 1,\n \"model\": \"%s\",\n \"units\": [", fingerprint);
+    eh_jsonw *w = &(eh_jsonw){.b = b, .spaced = true, .lines = true, .margin = 1};
+    eh_jsonw_begin(w, NULL, '{');
+    eh_jsonw_int(w, "version", 1);
+    eh_jsonw_text(w, "model", fingerprint);
+    eh_jsonw_begin(w, "units", '[');
     for (int64_t i = 0; i < n; i++) {
         const eh_unit_edit *u = &unit[i];
-        eh_buf_printf(b, "%s\n  {\"kind\": \"%s\", \"layer\": %lld, \"index\": %lld, \"mode\": \"%s\", \"alpha\": ",
-                      i > 0 ? "," : "", kinds[u->kind], (long long)u->layer, (long long)u->index, modes[u->mode]);
-        eh_buf_double(b, u->alpha);
-        const int64_t n_mean = u->mode != EH_EDIT_MEAN ? 0 : u->kind == EH_UNIT_HEAD ? m->config.d_head : 1;
-        for (int64_t k = 0; k < n_mean; k++) {
-            eh_buf_printf(b, k == 0 ? ", \"mean\": [" : ", ");
-            eh_buf_float(b, u->mean[k]);
-        }
-        eh_buf_printf(b, n_mean > 0 ? "]}" : "}");
+        eh_jsonw_line(w, 2);
+        eh_jsonw_begin(w, NULL, '{');
+        eh_jsonw_text(w, "kind", kinds[u->kind]);
+        eh_jsonw_int(w, "layer", u->layer);
+        eh_jsonw_int(w, "index", u->index);
+        eh_jsonw_text(w, "mode", modes[u->mode]);
+        eh_jsonw_double(w, "alpha", u->alpha);
+        if (u->mode == EH_EDIT_MEAN)
+            eh_jsonw_floats(w, "mean", u->mean, u->kind == EH_UNIT_HEAD ? m->config.d_head : 1);
+        eh_jsonw_end(w);
     }
-    eh_buf_printf(b, "\n ]");
+    eh_jsonw_end_on_line(w, 1);
     if (more != NULL && more->seeded)
-        eh_buf_printf(b, ",\n \"seed\": %lld", (long long)more->seed);
+        eh_jsonw_int(w, "seed", more->seed);
     if (more != NULL && more->scores != NULL)
-        eh_buf_printf(b, ",\n \"scores\": %s", more->scores);
-    if (more != NULL && more->note != NULL) {
-        eh_buf_printf(b, ",\n \"note\": ");
-        eh_buf_json(b, eh_str_of(more->note));
-    }
-    eh_buf_printf(b, "}\n");
+        eh_jsonw_raw(w, "scores", eh_str_of(more->scores));
+    if (more != NULL && more->note != NULL)
+        eh_jsonw_text(w, "note", more->note);
+    eh_jsonw_finish(w);
 }
 
 int eh_recipe_write(const char *path, const eh_model *m, const eh_unit_edit *unit, int64_t n,

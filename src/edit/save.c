@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/jsonw.h"
 #include "base/par.h"
+#include "base/sink.h"
 #include "edit/recipe.h"
 
 #define CHUNK ((int64_t)1 << 20)      /* bytes of a tensor that are made at once */
@@ -45,6 +47,9 @@ typedef struct plan {
     int64_t n_undo;
     int64_t n_byte;
 } plan;
+
+static const char *const marks[] = {"config.json", "adapter_config.json", NULL};
+const eh_outdir_rule eh_model_folder = {.marks = marks, .kind = "model"};
 
 /* ---- Was it written by us? ----------------------------------------------------------------- */
 
@@ -208,12 +213,6 @@ static bool is_rewritten(const plan *p, int file)
 
 /* ---- A weight file ------------------------------------------------------------------------- */
 
-static int append_json(const char *p, size_t n, void *b)
-{
-    eh_buf_bytes(b, p, (int64_t)n);
-    return 0;
-}
-
 /* The source's header with our metadata and the new tensors. `data` bytes of tensors are there already. */
 static int safetensors_head(plan *p, int file, int64_t data, eh_buf *head, eh_err *err)
 {
@@ -242,7 +241,8 @@ static int safetensors_head(plan *p, int file, int64_t data, eh_buf *head, eh_er
         data += n_byte;
     }
     eh_buf text = {.limit = HEADER_MAX};
-    good = good && json_dump_callback(root, append_json, &text, JSON_COMPACT) == 0;
+    if (good)
+        eh_buf_json_value(&text, root, 0);
     json_decref(root);
     while (text.fault == 0 && text.n % 8 != 0)
         eh_buf_char(&text, ' ');
@@ -342,25 +342,7 @@ static void update_row(void *ctx, int64_t i, int worker)
     eh_dtype_update(s->t->dtype, x, s->n_col, j->bytes + i * eh_tensor_row_bytes(s->t));
 }
 
-typedef struct sink {
-    eh_outfile out;
-    eh_sha256 hash;
-    int64_t n; /* bytes so far */
-} sink;
-
-static int sink_put(sink *k, const void *bytes, int64_t n, eh_err *err)
-{
-    int rc = EH_OK;
-    for (int64_t at = 0; at < n && rc == EH_OK; at += CHUNK) {
-        const int64_t piece = n - at < CHUNK ? n - at : CHUNK;
-        eh_sha256_add(&k->hash, (const char *)bytes + at, piece);
-        rc = eh_outfile_put(&k->out, (const char *)bytes + at, piece, err);
-    }
-    k->n += n;
-    return rc;
-}
-
-static int put_changed(const plan *p, changed *c, sink *k, eh_err *err)
+static int put_changed(const plan *p, changed *c, eh_sink *k, eh_err *err)
 {
     const eh_tensor *t = c->s.t;
     const int64_t row_bytes = eh_tensor_row_bytes(t);
@@ -382,21 +364,21 @@ static int put_changed(const plan *p, changed *c, sink *k, eh_err *err)
                 c->from = c->from < 0 ? row * row_bytes + i : c->from;
                 c->to = row * row_bytes + i + 1;
             }
-        rc = sink_put(k, job.bytes, rows * row_bytes, err);
+        rc = eh_sink_put(k, job.bytes, rows * row_bytes, err);
     }
     eh_free(job.row);
     eh_free(job.bytes);
     return rc;
 }
 
-static int put_fresh(const fresh *f, int64_t head, sink *k, eh_err *err)
+static int put_fresh(const fresh *f, int64_t head, eh_sink *k, eh_err *err)
 {
     static const char zeros[256];
     const int64_t n_byte = f->n * eh_dtype_get(f->dtype)->bytes;
     int rc = EH_OK;
     while (rc == EH_OK && k->n < head + f->offset) {
         const int64_t gap = head + f->offset - k->n;
-        rc = sink_put(k, zeros, gap < (int64_t)sizeof zeros ? gap : (int64_t)sizeof zeros, err);
+        rc = eh_sink_put(k, zeros, gap < (int64_t)sizeof zeros ? gap : (int64_t)sizeof zeros, err);
     }
     char *bytes = eh_calloc(n_byte, 1);
     if (rc == EH_OK && bytes == NULL)
@@ -404,8 +386,36 @@ static int put_fresh(const fresh *f, int64_t head, sink *k, eh_err *err)
     if (rc == EH_OK && f->value != NULL)
         eh_dtype_from_f32(f->dtype, f->value, f->n, bytes);
     if (rc == EH_OK)
-        rc = sink_put(k, bytes, n_byte, err);
+        rc = eh_sink_put(k, bytes, n_byte, err);
     eh_free(bytes);
+    return rc;
+}
+
+/* The data of weight file `file` behind its head: the source's from `data` on, with the tensors that changed and,
+ * behind them, the new ones. Notes in u what was replaced. */
+static int put_data(plan *p, int file, int64_t data, eh_sink *k, eh_undo_file *u, eh_err *err)
+{
+    const eh_map *map = eh_weights_file_map(p->w, file);
+    const int64_t head = k->n;
+    int64_t at = data;
+    int rc = EH_OK;
+    for (int64_t i = 0; i < p->n_change && rc == EH_OK; i++) {
+        changed *c = &p->change[i];
+        const eh_tensor *t = c->s.t;
+        if (t->file != file)
+            continue;
+        rc = eh_sink_put(k, map->p + at, t->offset - at, err);
+        if (rc == EH_OK)
+            rc = put_changed(p, c, k, err);
+        at = t->offset + t->n_byte;
+        if (c->from >= 0)
+            u->range[u->n_range++] = (eh_undo_range){t->offset + c->from, c->to - c->from};
+    }
+    if (rc == EH_OK)
+        rc = eh_sink_put(k, map->p + at, map->n - at, err);
+    for (int64_t i = 0; i < p->n_add && rc == EH_OK; i++)
+        if (p->add[i].file == file)
+            rc = put_fresh(&p->add[i], head, k, err);
     return rc;
 }
 
@@ -418,51 +428,28 @@ static int put_weight_file(plan *p, int file, const char *path, const char *name
         data = aligned(data, gguf_alignment(p));
     data = data < map->n ? data : map->n;
     eh_buf head = {.limit = 2 * HEADER_MAX + data};
-    sink k = {0};
-    eh_undo_file *u = &p->undo[p->n_undo];
-    int rc = p->gguf ? gguf_head(p, map->n - data, &head, err) : safetensors_head(p, file, map->n - data, &head, err);
-    eh_sha256_begin(&k.hash);
-    if (rc < 0 || (rc = eh_outfile_open(&k.out, path, err)) < 0 || (rc = sink_put(&k, head.p, head.n, err)) < 0)
-        goto done;
-    *u = (eh_undo_file){.name = name, .original = {map->p, map->n}, .head = data, .edited_head = head.n};
-    u->range = eh_new(&p->arena, eh_undo_range, p->n_change);
-    if (u->range == NULL) {
-        rc = eh_fail(err, EH_ENOMEM, "no memory to note what is replaced");
-        goto done;
-    }
-    int64_t at = data;
-    for (int64_t i = 0; i < p->n_change && rc == EH_OK; i++) {
-        changed *c = &p->change[i];
-        const eh_tensor *t = c->s.t;
-        if (t->file != file)
-            continue;
-        rc = sink_put(&k, map->p + at, t->offset - at, err);
-        if (rc == EH_OK)
-            rc = put_changed(p, c, &k, err);
-        at = t->offset + t->n_byte;
-        if (c->from >= 0)
-            u->range[u->n_range++] = (eh_undo_range){t->offset + c->from, c->to - c->from};
-    }
+    eh_sink out = {0};
+    eh_undo_file u = {.name = name, .original = {map->p, map->n}, .head = data};
+    u.range = eh_new(&p->arena, eh_undo_range, p->n_change);
+    int rc = u.range == NULL ? eh_fail(err, EH_ENOMEM, "no memory to note what is replaced")
+             : p->gguf       ? gguf_head(p, map->n - data, &head, err)
+                             : safetensors_head(p, file, map->n - data, &head, err);
+    u.edited_head = head.n;
     if (rc == EH_OK)
-        rc = sink_put(&k, map->p + at, map->n - at, err);
-    for (int64_t i = 0; i < p->n_add && rc == EH_OK; i++)
-        if (p->add[i].file == file)
-            rc = put_fresh(&p->add[i], head.n, &k, err);
-    const int end = eh_sha256_end(&k.hash, u->edited, rc == EH_OK ? err : NULL);
+        rc = eh_sink_open(&out, path, err);
     if (rc == EH_OK)
-        rc = end;
+        rc = eh_sink_put(&out, head.p, head.n, err);
     if (rc == EH_OK)
-        rc = eh_outfile_commit(&k.out, err);
+        rc = put_data(p, file, data, &out, &u, err);
+    if (rc == EH_OK)
+        rc = eh_sink_sum(&out, u.edited, err);
+    if (rc == EH_OK)
+        rc = eh_sink_commit(&out, err);
     if (rc == EH_OK) {
-        p->n_undo++;
-        p->n_byte += k.n;
+        p->undo[p->n_undo++] = u;
+        p->n_byte += out.n;
     }
-    eh_outfile_drop(&k.out);
-    eh_buf_clear(&head);
-    return rc;
-done:
-    eh_sha256_end(&k.hash, u->edited, NULL);
-    eh_outfile_drop(&k.out);
+    eh_sink_drop(&out);
     eh_buf_clear(&head);
     return rc;
 }
@@ -476,7 +463,7 @@ static const char *file_name(const eh_weights *w, int file)
 }
 
 /* A small JSON file of the folder, changed by `change`: written to the place, its old bytes noted. */
-static int put_json_file(plan *p, const eh_place *place, const char *name, eh_map *map,
+static int put_json_file(plan *p, const eh_outdir *place, const char *name, eh_map *map,
                          bool (*change)(plan *p, json_t *root), eh_err *err)
 {
     json_t *root = NULL;
@@ -487,8 +474,10 @@ static int put_json_file(plan *p, const eh_place *place, const char *name, eh_ma
                                         : eh_fail(err, EH_ENOMEM, "no memory for the path of %s", name);
     if (rc == EH_OK)
         rc = eh_json_parse((eh_str){map->p, map->n}, from, &root, err);
-    if (rc == EH_OK && (!change(p, root) || json_dump_callback(root, append_json, &text, JSON_INDENT(2)) != 0))
+    if (rc == EH_OK && !change(p, root))
         rc = eh_fail(err, EH_ENOMEM, "%s: no memory to change it", from);
+    if (rc == EH_OK)
+        eh_buf_json_value(&text, root, 2);
     eh_buf_char(&text, '\n');
     if (rc == EH_OK)
         rc = eh_buf_check(&text, name, err);
@@ -543,10 +532,10 @@ static bool same_file(const char *a, const char *b)
 
 static int save_folder(plan *p, const char *out, bool force, int64_t *n_undo, eh_err *err)
 {
-    eh_place place = {0};
+    eh_outdir place = {0};
     eh_map config = {0}, index = {0};
     char *undo = NULL;
-    int rc = eh_place_open(&place, out, force, err);
+    int rc = eh_outdir_open(&place, out, &eh_model_folder, force, err);
     for (int i = 0; i < eh_weights_n_file(p->w) && rc == EH_OK; i++) {
         if (!is_rewritten(p, i)) {
             p->n_byte += eh_weights_file_map(p->w, i)->n;
@@ -563,15 +552,15 @@ static int save_folder(plan *p, const char *out, bool force, int64_t *n_undo, eh
     if (rc == EH_OK && p->n_add > 0 && sharded)
         rc = put_json_file(p, &place, "model.safetensors.index.json", &index, change_index, err);
     if (rc == EH_OK)
-        rc = eh_place_copy(&place, eh_weights_path(p->w), is_written, p, err);
+        rc = eh_outdir_copy(&place, eh_weights_path(p->w), is_written, p, err);
     if (rc == EH_OK) {
         undo = eh_path_join(place.temp, EH_UNDO_NAME);
         rc = undo != NULL ? eh_undo_write(undo, p->undo, p->n_undo, n_undo, err)
                           : eh_fail(err, EH_ENOMEM, "no memory for the path of " EH_UNDO_NAME);
     }
     if (rc == EH_OK)
-        rc = eh_place_commit(&place, err);
-    eh_place_drop(&place);
+        rc = eh_outdir_commit(&place, err);
+    eh_outdir_drop(&place);
     eh_free(undo);
     eh_map_close(&config);
     eh_map_close(&index);
@@ -582,7 +571,7 @@ static int save_folder(plan *p, const char *out, bool force, int64_t *n_undo, eh
 static int save_gguf(plan *p, const char *out, bool force, int64_t *n_undo, eh_err *err)
 {
     eh_buf undo = {0}, temp = {0};
-    int rc = eh_place_free_file(out, force, err);
+    int rc = eh_outpath_check(out, force, err);
     if (rc < 0)
         return rc;
     eh_buf_printf(&undo, "%s.undo", out);

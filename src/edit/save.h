@@ -8,8 +8,8 @@
 #ifndef EH_EDIT_SAVE_H
 #define EH_EDIT_SAVE_H
 
-#include "base/file.h"
 #include "base/hash.h"
+#include "base/outdir.h"
 #include "model/stored.h"
 
 #define EH_UNDO_NAME "edit.undo"         /* in a folder; behind a GGUF file's name: ".undo" */
@@ -19,21 +19,8 @@
 /* Whether the weights were written by eh_model_save, and from which (by fingerprint). */
 int eh_saved_base(const eh_weights *w, bool *applied, char base[65], eh_err *err);
 
-/* ---- A folder in the making (place.c) ---------------------------------------------------------- */
-
-typedef struct eh_place {
-    char *path; /* where it will be */
-    char *temp; /* beside it, until then */
-} eh_place;
-
-/* EH_EINVAL: something is at path, and not with force a model folder. */
-int eh_place_open(eh_place *p, const char *path, bool force, eh_err *err);
-/* Carries over every file of the folder `from`, links followed, but those that `skip` names (paths within it). */
-int eh_place_copy(eh_place *p, const char *from, bool (*skip)(void *ctx, const char *name), void *ctx, eh_err *err);
-int eh_place_commit(eh_place *p, eh_err *err);
-void eh_place_drop(eh_place *p);
-/* Nothing is at this file's path, or force says it may go. */
-int eh_place_free_file(const char *path, bool force, eh_err *err);
+/* What --force may replace where a model is written: a model's folder, or an adapter's. */
+extern const eh_outdir_rule eh_model_folder;
 
 /* ---- Going back (undo.c) ------------------------------------------------------------------------ */
 

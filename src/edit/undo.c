@@ -10,52 +10,67 @@
  */
 #include <string.h>
 
-#include "base/hash.h"
 #include "base/json.h"
+#include "base/jsonw.h"
+#include "base/sink.h"
 #include "edit/save.h"
 
 #define HEADER_MAX ((int64_t)100000000) /* as for every safetensors file */
-#define PIECE ((int64_t)1 << 20)
 #define MARK "evenhand.undo"
 
 /* ---- Writing ------------------------------------------------------------------------------- */
 
+/* What is told of a file, as JSON. */
+static int put_told(eh_buf *b, const eh_undo_file *f, eh_err *err)
+{
+    char sha[EH_SHA256_TEXT];
+    eh_jsonw w = {.b = b};
+    const int rc = eh_sha256_of(f->original.p, f->original.n, sha, err);
+    eh_buf_reset(b);
+    eh_jsonw_begin(&w, NULL, '{');
+    eh_jsonw_int(&w, "size", f->original.n);
+    eh_jsonw_text(&w, "sha256", rc == EH_OK ? sha : "");
+    eh_jsonw_text(&w, "edited", f->edited);
+    eh_jsonw_int(&w, "head", f->head);
+    eh_jsonw_int(&w, "edited_head", f->edited_head);
+    eh_jsonw_end(&w);
+    return rc;
+}
+
 static int put_header(eh_buf *b, const eh_undo_file *file, int64_t n, eh_err *err)
 {
-    char sha[65];
+    eh_buf text = {0};
+    eh_jsonw *w = &(eh_jsonw){.b = b};
     int64_t at = 0;
-    eh_buf_printf(b, "{\"__metadata__\":{\"" MARK "\":\"1\"");
-    for (int64_t i = 0; i < n; i++) {
-        const eh_undo_file *f = &file[i];
-        const int rc = eh_sha256_of(f->original.p, f->original.n, sha, err);
-        if (rc < 0)
-            return rc;
-        eh_buf_char(b, ',');
-        eh_buf_json(b, eh_str_of(f->name));
-        eh_buf_printf(b, ":\"{\\\"size\\\":%lld,\\\"sha256\\\":\\\"%s\\\",\\\"edited\\\":\\\"%s\\\",\\\"head\\\":%lld,"
-                      "\\\"edited_head\\\":%lld}\"",
-                      (long long)f->original.n, sha, f->edited, (long long)f->head, (long long)f->edited_head);
+    int rc = EH_OK;
+    eh_jsonw_begin(w, NULL, '{');
+    eh_jsonw_begin(w, "__metadata__", '{');
+    eh_jsonw_text(w, MARK, "1");
+    for (int64_t i = 0; i < n && rc == EH_OK; i++) {
+        rc = put_told(&text, &file[i], err);
+        if (rc == EH_OK)
+            rc = eh_buf_check(&text, "an undo file", err);
+        eh_jsonw_str(w, file[i].name, eh_buf_get(&text)); /* a text of JSON within the JSON */
     }
-    eh_buf_char(b, '}');
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t k = -1; k < file[i].n_range; k++) {
+    eh_jsonw_end(w);
+    for (int64_t i = 0; i < n && rc == EH_OK; i++)
+        for (int64_t k = -1; k < file[i].n_range && rc == EH_OK; k++) {
             const eh_undo_range r = k < 0 ? (eh_undo_range){0, file[i].head} : file[i].range[k];
-            eh_buf name = {0};
-            eh_buf_printf(&name, "%s@%lld", file[i].name, (long long)r.offset);
-            eh_buf_char(b, ',');
-            eh_buf_json(b, eh_buf_get(&name));
-            eh_buf_printf(b, ":{\"dtype\":\"U8\",\"shape\":[%lld],\"data_offsets\":[%lld,%lld]}", (long long)r.n,
-                          (long long)at, (long long)(at + r.n));
+            eh_buf_reset(&text);
+            eh_buf_printf(&text, "%s@%lld", file[i].name, (long long)r.offset);
+            rc = eh_buf_check(&text, "an undo file", err);
+            eh_jsonw_begin(w, eh_buf_get(&text).p, '{');
+            eh_jsonw_text(w, "dtype", "U8");
+            eh_jsonw_ints(w, "shape", &r.n, 1);
+            eh_jsonw_ints(w, "data_offsets", (const int64_t[]){at, at + r.n}, 2);
+            eh_jsonw_end(w);
             at += r.n;
-            const int rc = eh_buf_check(&name, "an undo file", err);
-            eh_buf_clear(&name);
-            if (rc < 0)
-                return rc;
         }
-    eh_buf_char(b, '}');
+    eh_jsonw_end(w);
+    eh_buf_clear(&text);
     while (b->fault == 0 && b->n % 8 != 0)
         eh_buf_char(b, ' ');
-    return eh_buf_check(b, "an undo file", err);
+    return rc == EH_OK ? eh_buf_check(b, "an undo file", err) : rc;
 }
 
 int eh_undo_write(const char *path, const eh_undo_file *file, int64_t n, int64_t *n_byte, eh_err *err)
@@ -162,29 +177,16 @@ static int find_arrays(const undo *u, const char *name, int64_t size, old_bytes 
     return EH_OK;
 }
 
-static int put_hashed(eh_outfile *out, eh_sha256 *h, const char *p, int64_t n, eh_err *err)
-{
-    int rc = EH_OK;
-    for (int64_t at = 0; at < n && rc == EH_OK; at += PIECE) {
-        const int64_t piece = n - at < PIECE ? n - at : PIECE;
-        eh_sha256_add(h, p + at, piece);
-        rc = eh_outfile_put(out, p + at, piece, err);
-    }
-    return rc;
-}
-
 /* One file as it was: at `to`, from the edited one. */
 static int restore(const undo *u, const char *name, const json_t *told, const char *from, const char *to, eh_err *err)
 {
     json_t *o = NULL;
     eh_map map = {0};
-    eh_outfile out = {0};
-    eh_sha256 h = {0};
+    eh_sink out = {0};
     old_bytes *old = NULL;
     int64_t size, head, edited_head, n_old = 0;
     eh_str sha, edited;
     char found[65];
-    bool hashing = false;
     int rc = eh_json_parse(eh_json_text(told), u->path, &o, err);
     if (rc < 0 || (rc = eh_json_int(o, u->path, "size", 0, INT64_MAX / 2, &size, err)) < 0 ||
         (rc = eh_json_int(o, u->path, "head", 0, size, &head, err)) < 0 ||
@@ -201,32 +203,26 @@ static int restore(const undo *u, const char *name, const json_t *told, const ch
     rc = find_arrays(u, name, size, &old, &n_old, err);
     if (rc == EH_OK && (size - head > map.n - edited_head || n_old == 0 || old[0].offset != 0 || old[0].n != head))
         rc = eh_fail(err, EH_EFORMAT, "%s: lacks bytes of %s", u->path, name);
-    if (rc < 0 || (rc = eh_outfile_open(&out, to, err)) < 0)
+    if (rc < 0 || (rc = eh_sink_open(&out, to, err)) < 0)
         goto done;
-    eh_sha256_begin(&h);
-    hashing = true;
     int64_t at = 0;
     for (int64_t i = 0; i <= n_old && rc == EH_OK; i++) {
         const int64_t until = i < n_old ? old[i].offset : size;
         if (until > at) /* behind the head, where both files hold the same */
-            rc = put_hashed(&out, &h, map.p + edited_head + (at - head), until - at, err);
+            rc = eh_sink_put(&out, map.p + edited_head + (at - head), until - at, err);
         if (rc == EH_OK && i < n_old)
-            rc = put_hashed(&out, &h, old[i].p, old[i].n, err);
+            rc = eh_sink_put(&out, old[i].p, old[i].n, err);
         at = i < n_old ? until + old[i].n : until;
     }
-    if (rc < 0)
-        goto done;
-    hashing = false;
-    rc = eh_sha256_end(&h, found, err);
+    if (rc == EH_OK)
+        rc = eh_sink_sum(&out, found, err);
     if (rc == EH_OK && strcmp(found, sha.p) != 0)
         rc = eh_fail(err, EH_EFORMAT, "%s: %s would not come back as it was: SHA-256 %.12s..., wanted %.12s...",
                      u->path, name, found, sha.p);
     if (rc == EH_OK)
-        rc = eh_outfile_commit(&out, err);
+        rc = eh_sink_commit(&out, err);
 done:
-    if (hashing)
-        eh_sha256_end(&h, found, NULL);
-    eh_outfile_drop(&out);
+    eh_sink_drop(&out);
     eh_free(old);
     eh_map_close(&map);
     json_decref(o);
@@ -247,10 +243,10 @@ static bool is_told(void *ctx, const char *name)
 
 static int undo_folder(undo *u, const char *path, const char *out, bool force, eh_err *err)
 {
-    eh_place place = {0};
+    eh_outdir place = {0};
     const char *name;
     json_t *told;
-    int rc = eh_place_open(&place, out, force, err);
+    int rc = eh_outdir_open(&place, out, &eh_model_folder, force, err);
     if (rc < 0)
         return rc;
     json_object_foreach(json_object_get(u->root, "__metadata__"), name, told) {
@@ -269,10 +265,10 @@ static int undo_folder(undo *u, const char *path, const char *out, bool force, e
         eh_free(to);
     }
     if (rc == EH_OK)
-        rc = eh_place_copy(&place, path, is_told, u, err);
+        rc = eh_outdir_copy(&place, path, is_told, u, err);
     if (rc == EH_OK)
-        rc = eh_place_commit(&place, err);
-    eh_place_drop(&place);
+        rc = eh_outdir_commit(&place, err);
+    eh_outdir_drop(&place);
     return rc;
 }
 
@@ -295,7 +291,7 @@ int eh_model_undo(const char *path, const char *out, bool force, eh_err *err)
     } else if (rc == EH_OK) {
         const json_t *told = json_object_get(json_object_get(u.root, "__metadata__"), "model");
         rc = told == NULL ? eh_fail(err, EH_EFORMAT, "%s: holds nothing of a GGUF file", name.p)
-                          : eh_place_free_file(out, force, err);
+                          : eh_outpath_check(out, force, err);
         if (rc == EH_OK)
             rc = restore(&u, "model", told, path, out, err);
     }

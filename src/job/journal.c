@@ -8,7 +8,8 @@
 
 #include "base/file.h"
 #include "base/hash.h"
-#include "base/json.h"
+#include "base/jsonw.h"
+#include "base/lines.h"
 #include "base/mem.h"
 
 /* A journal of a study of millions of items; beyond it something is wrong. */
@@ -47,14 +48,16 @@ static int append(int fd, const char *path, eh_str s, eh_err *err)
     return eh_file_told_to_fail() || fsync(fd) != 0 ? io_fail(err, "write", path) : EH_OK;
 }
 
+static void put_json_line(eh_buf *b, const json_t *line)
+{
+    eh_buf_json_value(b, line, 0);
+    eh_buf_char(b, '\n');
+}
+
 static int put_line(eh_journal *j, json_t *line, eh_err *err)
 {
-    char *text = json_dumps(line, JSON_COMPACT);
-    if (text == NULL)
-        return eh_fail(err, EH_ENOMEM, "no memory for a journal line");
     eh_buf b = {0};
-    eh_buf_printf(&b, "%s\n", text);
-    eh_free(text);
+    put_json_line(&b, line);
     int rc = eh_buf_check(&b, "a journal line", err);
     if (rc == EH_OK)
         rc = append(j->fd, j->path, eh_buf_get(&b), err);
@@ -89,21 +92,13 @@ static int read_all(const eh_journal *j, eh_buf *all, eh_err *err)
 static int read_lines(eh_journal *j, eh_err *err)
 {
     eh_buf all = {0};
-    int rc = read_all(j, &all, err);
-    int64_t at = 0, line = 1;
-    while (rc == EH_OK && at < all.n) {
-        const char *end = memchr(all.p + at, '\n', (size_t)(all.n - at));
-        if (end == NULL)
-            break;
-        char where[600];
-        snprintf(where, sizeof where, "%.500s: line %lld", j->path, (long long)line++);
-        json_t *v = NULL;
-        rc = eh_json_parse((eh_str){all.p + at, end - (all.p + at)}, where, &v, err);
-        if (rc == EH_OK && json_array_append_new(j->lines, v) != 0)
+    int rc = read_all(j, &all, err), more = 0;
+    eh_lines l = {.text = eh_buf_get(&all), .file = j->path, .whole = true};
+    for (json_t *v; rc == EH_OK && (more = eh_lines_json(&l, &v, err)) > 0;)
+        if (json_array_append_new(j->lines, v) != 0)
             rc = eh_fail(err, EH_ENOMEM, "no memory for the journal");
-        at = end - all.p + 1;
-    }
-    if (rc == EH_OK && at < all.n && ftruncate(j->fd, at) != 0)
+    rc = more < 0 ? more : rc;
+    if (rc == EH_OK && l.at < all.n && ftruncate(j->fd, l.at) != 0)
         rc = io_fail(err, "cut the torn last line off", j->path);
     eh_buf_clear(&all);
     return rc;
@@ -180,12 +175,9 @@ static int drop_blocks(eh_journal *j, const char *task, int64_t n_block, eh_err 
             if (n_block < 0 || (is_block && seen++ >= n_block))
                 continue;
         }
-        char *text = json_dumps(line, JSON_COMPACT);
-        if (text == NULL || json_array_append(kept, line) != 0)
+        put_json_line(&b, line);
+        if (json_array_append(kept, line) != 0)
             rc = eh_fail(err, EH_ENOMEM, "no memory for the journal");
-        else
-            eh_buf_printf(&b, "%s\n", text);
-        eh_free(text);
     }
     if (rc == EH_OK)
         rc = eh_buf_check(&b, "the journal", err);
@@ -215,6 +207,8 @@ static int sound_blocks(eh_journal *j, const char *task, const char *path, int64
         return EH_OK;
     eh_map map;
     int rc = eh_map_open(path, &map, err);
+    if (rc < 0)
+        return rc;
     for (size_t i = 0; rc == EH_OK && i < json_array_size(j->lines); i++) {
         const json_t *line = json_array_get(j->lines, i);
         const char *sha = json_string_value(json_object_get(line, "sha256"));
@@ -225,13 +219,12 @@ static int sound_blocks(eh_journal *j, const char *task, const char *path, int64
         if (n < 0 || n > map.n - *bytes)
             break;
         rc = eh_sha256_of(map.p + *bytes, n, got, err);
-        if (rc == EH_OK && strcmp(got, sha) != 0)
+        if (rc < 0 || strcmp(got, sha) != 0)
             break;
         *bytes += n;
         (*n_block)++;
     }
-    if (rc == EH_OK)
-        eh_map_close(&map);
+    eh_map_close(&map);
     return rc;
 }
 

@@ -1,5 +1,6 @@
 /*
- * The journal of an out folder: which blocks of which task are done.
+ * The journal of an out folder: which blocks of which task are done. This is the storage under the block loop
+ * (job/blocks.h), which is what a job calls:
  *
  *     eh_journal *j;
  *     rc = eh_journal_open("out", &j, err);
@@ -29,9 +30,9 @@ int eh_journal_open(const char *dir, eh_journal **j, eh_err *err);
 void eh_journal_close(eh_journal *j); /* NULL is fine */
 
 /*
- * Takes up a task. `what` (an object) holds everything that its records depend on. If the folder
- * holds records of the same task made with something else, that is EH_EINVAL, with the first field
- * that differs, unless `force` starts over.
+ * Takes up a task. `what` (an object) holds everything that its records depend on, our version first: another
+ * version does not resume a folder, it starts over in another one, or by force. If the folder holds records of the
+ * same task made with something else, that is EH_EINVAL, with the first field that differs, unless `force` starts over.
  * out n_block: blocks that are done and sound.
  */
 int eh_journal_task(eh_journal *j, const char *task, const json_t *what, bool force, int64_t *n_block, eh_err *err);

@@ -153,61 +153,57 @@ static void statistic_of(const eh_head_map *l, const block *b, int64_t k, int s,
             x[u] += e->value[g * n_unit + u];
 }
 
-static int record(eh_head_map *l, const block *b, int64_t k, int64_t i, double *x, eh_buf *out, eh_err *err)
+/* Item k of the block, which is item i of the task. */
+static int record(eh_head_map *l, const block *b, int64_t k, int64_t i, double *x, eh_jsonw *w, eh_err *err)
 {
     const eh_look *look = &b->look[k];
     const int64_t n_unit = l->s->m->config.n_layer * l->s->m->config.n_head;
-    eh_buf_printf(out, "{\"doc_id\":%lld,\"category\":", (long long)i);
-    eh_buf_json(out, eh_str_of(l->task->names->category[look->category]));
-    eh_buf_str(out, EH_STR(",\"cluster\":"));
-    eh_buf_json(out, eh_str_of(l->task->names->cluster[look->cluster]));
+    eh_jsonw_int(w, "doc_id", i);
+    eh_jsonw_text(w, "category", l->task->names->category[look->category]);
+    eh_jsonw_text(w, "cluster", l->task->names->cluster[look->cluster]);
     if (look->skip != NULL) {
-        eh_buf_printf(out, ",\"skipped\":\"%s\"}\n", look->skip);
+        eh_jsonw_text(w, "skipped", look->skip);
         return EH_OK;
     }
     double measure[EH_N_MEASURE];
     const int rc = l->task->kind->measure(l->task, i, &b->ask, b->number[k], measure, err);
     if (rc < 0)
         return rc;
-    eh_buf_printf(out, ",\"stratum\":%d,\"placed\":%s,\"measure\":[", look->stratum,
-                  look->forward[0].set.n_group > 0 ? "true" : "false");
-    for (int q = 0; q < EH_N_MEASURE; q++) {
-        if (q > 0)
-            eh_buf_char(out, ',');
-        eh_buf_double(out, measure[q]);
-    }
-    eh_buf_str(out, EH_STR("],\"heads\":{"));
-    bool first = true;
+    eh_jsonw_int(w, "stratum", look->stratum);
+    eh_jsonw_bool(w, "placed", look->forward[0].set.n_group > 0);
+    eh_jsonw_doubles(w, "measure", measure, EH_N_MEASURE);
+    eh_jsonw_begin(w, "heads", '{');
     for (int s = 0; s < EH_HEAD_N_STAT; s++) {
         if (!l->wanted[s])
             continue;
         statistic_of(l, b, k, s, x);
-        eh_buf_printf(out, "%s\"%s\":[", first ? "" : ",", eh_head_stat_table[s].name);
-        first = false;
-        for (int64_t u = 0; u < n_unit; u++) {
-            if (u > 0)
-                eh_buf_char(out, ',');
-            eh_buf_float(out, (float)x[u]);
-        }
-        eh_buf_char(out, ']');
+        eh_jsonw_begin(w, eh_head_stat_table[s].name, '[');
+        for (int64_t u = 0; u < n_unit; u++)
+            eh_jsonw_float(w, NULL, (float)x[u]);
+        eh_jsonw_end(w);
     }
-    eh_buf_str(out, EH_STR("},\"layers\":["));
+    eh_jsonw_end(w);
     const int64_t n_layer_number = l->s->m->config.n_layer * EH_LAYER_N_STAT;
     const float *v = b->layers.value + look->forward[0].number * n_layer_number;
-    for (int64_t u = 0; u < n_layer_number; u++) {
-        if (u > 0)
-            eh_buf_char(out, ',');
-        eh_buf_float(out, v[u]);
-    }
-    eh_buf_str(out, EH_STR("]}\n"));
+    eh_jsonw_floats(w, "layers", v, n_layer_number);
     return EH_OK;
 }
 
-static int run_block(eh_head_map *l, block *b, const int64_t *pick, int64_t n, double *x, eh_buf *records, eh_err *err)
+typedef struct asking {
+    eh_head_map *l;
+    block *b;
+    double *x; /* [n_unit] */
+} asking;
+
+static int ask_block(void *ctx, int64_t from, int64_t to, eh_buf *records, eh_err *err)
 {
+    const asking *a = ctx;
+    eh_head_map *l = a->l;
+    block *b = a->b;
+    const int64_t *pick = l->task->pick + from, n = to - from;
+    eh_jsonw w = {.b = records};
     eh_arena_clear(&b->arena);
     eh_ask_reset(&b->ask);
-    eh_buf_reset(records);
     int rc = EH_OK;
     for (int64_t k = 0; k < n && rc == EH_OK; k++)
         rc = eh_locate_ask(l, pick[k], &b->ask, b->number[k], &b->arena, &b->look[k], err);
@@ -215,44 +211,41 @@ static int run_block(eh_head_map *l, block *b, const int64_t *pick, int64_t n, d
         rc = forward(l, b, n, err);
     if (rc == EH_OK && (l->wanted[EH_HEAD_EFFECT] || l->wanted[EH_HEAD_RELEVANCE]))
         rc = backward(l, b, n, err);
-    for (int64_t k = 0; k < n && rc == EH_OK; k++)
-        rc = record(l, b, k, pick[k], x, records, err);
-    return rc == EH_OK ? eh_buf_check(records, "a block's records", err) : rc;
+    for (int64_t k = 0; k < n && rc == EH_OK; k++) {
+        eh_jsonw_begin(&w, NULL, '{');
+        rc = record(l, b, k, pick[k], a->x, &w, err);
+        eh_jsonw_finish(&w);
+    }
+    return rc;
 }
 
 static int ask_all(eh_head_map *l, eh_journal *j, const json_t *what, eh_err *err)
 {
     const eh_audit_options *o = &l->plan.o;
-    const int64_t n = l->task->n_pick;
-    int64_t at = 0;
-    int rc = eh_journal_task(j, "locate", what, o->force, &at, err);
-    block *b = eh_calloc(1, (int64_t)sizeof *b);
-    double *x = eh_alloc(l->s->m->config.n_layer * l->s->m->config.n_head, (int64_t)sizeof *x);
-    eh_buf records = {0};
-    if (rc == EH_OK && (b == NULL || x == NULL))
+    asking state = {l, eh_calloc(1, (int64_t)sizeof *state.b),
+                    eh_alloc(l->s->m->config.n_layer * l->s->m->config.n_head, (int64_t)sizeof *state.x)};
+    const eh_blocks blocks = {
+        .task = "locate",
+        .what = what,
+        .force = o->force,
+        .n = l->task->n_pick,
+        .size = BLOCK,
+        .unit = "items",
+        .progress = o->progress,
+        .progress_ctx = o->progress_ctx,
+        .block = ask_block,
+        .ctx = &state,
+    };
+    int rc = EH_OK;
+    if (state.b == NULL || state.x == NULL) {
         rc = eh_fail(err, EH_ENOMEM, "no memory for a block of items");
-    if (rc == EH_OK)
-        b->ask = (eh_ask){.s = l->s, .chat = o->chat, .places = true};
-    for (; rc == EH_OK && at * BLOCK < n; at++) {
-        const int64_t from = at * BLOCK, size = n - from < BLOCK ? n - from : BLOCK;
-        if (o->progress != NULL && o->progress(o->progress_ctx, "locate", from, n) != 0) {
-            rc = eh_fail(err, EH_ESTOP, "stopped on request after %lld of %lld items", (long long)from, (long long)n);
-            break;
-        }
-        rc = run_block(l, b, l->task->pick + from, size, x, &records, err);
-        if (rc == EH_OK)
-            rc = eh_journal_put(j, "locate", eh_buf_get(&records), err);
-        l->n_computed += size;
+    } else {
+        state.b->ask = (eh_ask){.s = l->s, .chat = o->chat, .places = true};
+        rc = eh_blocks_run(j, &blocks, &l->n_computed, err);
+        block_clear(state.b);
     }
-    if (rc == EH_OK && o->progress != NULL)
-        o->progress(o->progress_ctx, "locate", n, n);
-    if (rc == EH_OK)
-        rc = eh_journal_finish(j, "locate", err);
-    if (b != NULL)
-        block_clear(b);
-    eh_free(b);
-    eh_free(x);
-    eh_buf_clear(&records);
+    eh_free(state.b);
+    eh_free(state.x);
     return rc;
 }
 
@@ -280,9 +273,18 @@ static int32_t index_of(const char *const *name, int64_t n, const char *wanted)
     return -1;
 }
 
-static int read_record(eh_head_map *l, const json_t *r, const char *where, double *x, eh_err *err)
+typedef struct reading {
+    eh_head_map *l;
+    double *x; /* room for the numbers of a list */
+} reading;
+
+static int read_record(void *ctx, int64_t k, const json_t *r, const char *where, eh_err *err)
 {
+    const reading *state = ctx;
+    eh_head_map *l = state->l;
     eh_locate_items *t = &l->items;
+    double *x = state->x;
+    (void)k; /* items that took no part leave no place */
     if (json_object_get(r, "skipped") != NULL) {
         t->n_skipped++;
         return EH_OK;
@@ -349,37 +351,17 @@ static int items_room(eh_head_map *l, eh_err *err)
 
 static int read_all(eh_head_map *l, eh_err *err)
 {
-    char path[4200];
-    snprintf(path, sizeof path, "%.4000s/samples_locate.jsonl", l->plan.o.out);
-    eh_map map;
     int rc = items_room(l, err);
-    if (rc < 0 || (rc = eh_map_open(path, &map, err)) < 0)
+    if (rc < 0)
         return rc;
-    const int64_t wide = l->items.n_unit > l->items.n_layer * EH_LAYER_N_STAT ? l->items.n_unit
-                                                                              : l->items.n_layer * EH_LAYER_N_STAT;
-    double *x = eh_alloc(wide, (int64_t)sizeof *x);
-    if (x == NULL)
-        rc = eh_fail(err, EH_ENOMEM, "no memory for a record");
-    int64_t at = 0, line = 0;
-    for (; rc == EH_OK && at < map.n && line < l->task->n_pick; line++) {
-        const char *end = memchr(map.p + at, '\n', (size_t)(map.n - at));
-        const int64_t n = (end == NULL ? map.p + map.n : end) - (map.p + at);
-        char where[4300];
-        snprintf(where, sizeof where, "%s: line %lld", path, (long long)line + 1);
-        json_t *r = NULL;
-        rc = eh_json_parse((eh_str){map.p + at, n}, where, &r, err);
-        if (rc == EH_OK)
-            rc = read_record(l, r, where, x, err);
-        json_decref(r);
-        at += n + 1;
-    }
-    if (rc == EH_OK && (line < l->task->n_pick || at < map.n))
-        rc = eh_fail(err, EH_EFORMAT, "%s: holds %s than the %lld records of this run", path,
-                     line < l->task->n_pick ? "fewer" : "more", (long long)l->task->n_pick);
-    for (int64_t u = 0; u < l->items.n_layer * EH_LAYER_N_STAT && l->items.n > 0; u++)
+    const int64_t n_layer_number = l->items.n_layer * EH_LAYER_N_STAT;
+    reading state = {l, eh_alloc(l->items.n_unit > n_layer_number ? l->items.n_unit : n_layer_number,
+                                 (int64_t)sizeof *state.x)};
+    rc = state.x == NULL ? eh_fail(err, EH_ENOMEM, "no memory for a record")
+                         : eh_records_read(l->plan.o.out, "locate", l->task->n_pick, read_record, &state, err);
+    for (int64_t u = 0; u < n_layer_number && l->items.n > 0; u++)
         l->items.layers[u] /= (double)l->items.n;
-    eh_free(x);
-    eh_map_close(&map);
+    eh_free(state.x);
     return rc;
 }
 

@@ -12,7 +12,7 @@
 #include "probe/heads.h"
 #include "probe/layers.h"
 #include "audit/audit.h"
-#include "job/journal.h"
+#include "job/blocks.h"
 
 typedef struct eh_locate_items {
     int64_t n, n_unit, n_layer;
@@ -55,9 +55,9 @@ int eh_locate_write(const eh_head_map *l, const char *fingerprint, eh_err *err);
 
 /* Fields of locate.json that run.json has, too: the pooled map of the statistic that selected (or its q) as nested lists
  * [n_layer][n_head]; reliability; what silencing heads did, nothing where none was silenced. */
-void eh_locate_put_map(eh_buf *b, const eh_head_map *l, const char *key, bool q);
-void eh_locate_put_reliability(eh_buf *b, const eh_locate_result *r);
-void eh_locate_put_confirmation(eh_buf *b, const eh_locate_result *r);
+void eh_locate_put_map(eh_jsonw *w, const eh_head_map *l, const char *key, bool q);
+void eh_locate_put_reliability(eh_jsonw *w, const eh_locate_result *r);
+void eh_locate_put_confirmation(eh_jsonw *w, const eh_locate_result *r);
 
 /* Asks for item i's requests and what to look at in them (audit.h). */
 int eh_locate_ask(eh_head_map *l, int64_t i, eh_ask *ask, int64_t *number, eh_arena *arena, eh_look *look, eh_err *err);

@@ -1,6 +1,5 @@
 /* Is the map true? Heads really silenced, and components put in place one at a time. */
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -189,72 +188,74 @@ done:
     return rc;
 }
 
-static void put_list(eh_buf *b, const char *key, const double *x, int64_t n)
+/* What heads are silenced on, and what is known before the first is. */
+typedef struct ablating {
+    eh_head_map *l;
+    targets targets;
+    eh_head_means means;
+    double *sum; /* [n_cluster] */
+} ablating;
+
+/* Every head's mean output, and every item's target, of the model as it is. */
+static int begin_ablation(void *ctx, eh_err *err)
 {
-    eh_buf_printf(b, ",\"%s\":", key);
-    eh_audit_put_numbers(b, x, n);
+    ablating *a = ctx;
+    const int rc = eh_head_means_start(&a->means, a->l->s, err);
+    const eh_observer see = eh_head_means_observer(&a->means);
+    return rc == EH_OK ? targets_score(a->l, &a->targets, &see, a->targets.base, err) : rc;
 }
 
-/* One head silenced, and set to its mean: a record with the change of every item's target. */
-static int ablate(eh_head_map *l, targets *t, const eh_head_means *means, const eh_ablated *a, eh_buf *out, eh_err *err)
+/* One head silenced, and set to its mean: the change of every item's target. */
+static int ablate(ablating *a, const eh_ablated *head, eh_jsonw *w, eh_err *err)
 {
+    eh_head_map *l = a->l;
+    targets *t = &a->targets;
     float *mean = eh_alloc(l->s->m->config.d_head, (int64_t)sizeof *mean);
     if (mean == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for a head's mean output");
-    eh_head_means_get(means, a->layer, a->head, mean);
-    eh_buf_reset(out);
-    eh_buf_printf(out, "{\"layer\":%lld,\"head\":%lld,\"top\":%s", (long long)a->layer, (long long)a->head,
-                  a->top ? "true" : "false");
+    eh_head_means_get(&a->means, head->layer, head->head, mean);
+    eh_jsonw_begin(w, NULL, '{');
+    eh_jsonw_int(w, "layer", head->layer);
+    eh_jsonw_int(w, "head", head->head);
+    eh_jsonw_bool(w, "top", head->top);
     int rc = EH_OK;
     for (int way = 0; way < 2 && rc == EH_OK; way++) {
-        const eh_ablate one = {a->layer, a->head, way == 0 ? NULL : mean};
+        const eh_ablate one = {head->layer, head->head, way == 0 ? NULL : mean};
         eh_ablation ablation = {l->s, &one, 1};
         const eh_observer o = eh_ablation_observer(&ablation);
         rc = targets_score(l, t, &o, t->now, err);
         for (int64_t k = 0; k < t->n; k++)
             t->now[k] -= t->base[k];
-        put_list(out, way == 0 ? "zero" : "mean", t->now, t->n);
+        eh_jsonw_doubles(w, way == 0 ? "zero" : "mean", t->now, t->n);
     }
-    eh_buf_str(out, EH_STR("}\n"));
+    eh_jsonw_finish(w);
     eh_free(mean);
-    return rc == EH_OK ? eh_buf_check(out, "a head's record", err) : rc;
+    return rc;
 }
 
-static int read_ablated(eh_head_map *l, const targets *t, eh_err *err)
+static int ablate_block(void *ctx, int64_t from, int64_t to, eh_buf *records, eh_err *err)
 {
-    char path[4200];
-    snprintf(path, sizeof path, "%.4000s/samples_confirm.jsonl", l->plan.o.out);
-    eh_map map;
-    const int64_t n_cluster = l->task->names->n_cluster;
-    double *sum = eh_alloc(n_cluster, (int64_t)sizeof *sum);
-    int rc = sum == NULL ? eh_fail(err, EH_ENOMEM, "no memory for %lld templates", (long long)n_cluster)
-                         : eh_map_open(path, &map, err);
-    if (rc < 0) {
-        eh_free(sum);
+    ablating *a = ctx;
+    eh_jsonw w = {.b = records};
+    int rc = EH_OK;
+    for (int64_t i = from; i < to && rc == EH_OK; i++)
+        rc = ablate(a, &a->l->ablated[i], &w, err);
+    return rc;
+}
+
+static int read_ablated(void *ctx, int64_t i, const json_t *r, const char *where, eh_err *err)
+{
+    ablating *a = ctx;
+    targets *t = &a->targets;
+    eh_ablated *head = &a->l->ablated[i];
+    const int64_t n_cluster = a->l->task->names->n_cluster;
+    int rc = eh_audit_get_numbers(r, "zero", where, t->n, t->now, err);
+    if (rc < 0)
         return rc;
-    }
-    int64_t at = 0;
-    for (int64_t i = 0; i < l->result.n_ablated && rc == EH_OK; i++) {
-        const char *end = at < map.n ? memchr(map.p + at, '\n', (size_t)(map.n - at)) : NULL;
-        char where[4300];
-        snprintf(where, sizeof where, "%s: line %lld", path, (long long)i + 1);
-        if (end == NULL) {
-            rc = eh_fail(err, EH_EFORMAT, "%s: is not there; %lld records were written", where,
-                         (long long)l->result.n_ablated);
-            break;
-        }
-        json_t *r = NULL;
-        eh_ablated *a = &l->ablated[i];
-        rc = eh_json_parse((eh_str){map.p + at, end - (map.p + at)}, where, &r, err);
-        if (rc == EH_OK && (rc = eh_audit_get_numbers(r, "zero", where, t->n, t->now, err)) == EH_OK)
-            mean_of(t->look, t->now, t->n, n_cluster, sum, &a->zero, &a->zero_error);
-        if (rc == EH_OK && (rc = eh_audit_get_numbers(r, "mean", where, t->n, t->now, err)) == EH_OK)
-            mean_of(t->look, t->now, t->n, n_cluster, sum, &a->at_mean, &a->at_mean_error);
-        json_decref(r);
-        at = end - map.p + 1;
-    }
-    eh_free(sum);
-    eh_map_close(&map);
+    mean_of(t->look, t->now, t->n, n_cluster, a->sum, &head->zero, &head->zero_error);
+    rc = eh_audit_get_numbers(r, "mean", where, t->n, t->now, err);
+    if (rc == EH_OK)
+        mean_of(t->look, t->now, t->n, n_cluster, a->sum, &head->at_mean, &head->at_mean_error);
     return rc;
 }
 
@@ -293,13 +294,12 @@ int eh_locate_confirm(eh_head_map *l, eh_journal *j, const json_t *what, eh_err 
     if (l->o.confirm == 0)
         return EH_OK;
     const eh_audit_options *o = &l->plan.o;
-    int64_t *pick = eh_alloc(l->task->n_pick, (int64_t)sizeof *pick), n = 0, at = 0;
-    targets t = {0};
-    eh_head_means means = {0};
-    eh_buf record = {0};
+    const int64_t n_cluster = l->task->names->n_cluster;
+    int64_t *pick = eh_alloc(l->task->n_pick, (int64_t)sizeof *pick), n = 0;
+    ablating a = {.l = l, .sum = eh_alloc(n_cluster, (int64_t)sizeof *a.sum)};
     json_t *mine = json_deep_copy(what);
     int rc = choose_heads(l, err);
-    if (rc == EH_OK && (pick == NULL || mine == NULL ||
+    if (rc == EH_OK && (pick == NULL || a.sum == NULL || mine == NULL ||
                         json_object_set_new(mine, "select", json_string(l->result.statistic)) != 0 ||
                         json_object_set_new(mine, "measure", json_string(l->result.measure)) != 0 ||
                         json_object_set_new(mine, "seed", json_integer((json_int_t)o->seed)) != 0 ||
@@ -308,39 +308,32 @@ int eh_locate_confirm(eh_head_map *l, eh_journal *j, const json_t *what, eh_err 
     if (rc == EH_OK)
         rc = draw_items(l, "confirm", CONFIRM_ITEMS, pick, &n, err);
     if (rc == EH_OK)
-        rc = targets_open(l, pick, n, &t, err);
-    if (rc == EH_OK && t.n == 0)
+        rc = targets_open(l, pick, n, &a.targets, err);
+    if (rc == EH_OK && a.targets.n == 0)
         rc = eh_fail(err, EH_EDOM, "none of the %lld items drawn to confirm the map takes part", (long long)n);
+    const eh_blocks blocks = {
+        .task = "confirm",
+        .what = mine,
+        .force = o->force,
+        .n = l->result.n_ablated,
+        .size = 1,
+        .unit = "heads",
+        .progress = o->progress,
+        .progress_ctx = o->progress_ctx,
+        .begin = begin_ablation,
+        .block = ablate_block,
+        .ctx = &a,
+    };
     if (rc == EH_OK)
-        rc = eh_journal_task(j, "confirm", mine, o->force, &at, err);
-    if (rc == EH_OK && at < l->result.n_ablated) {
-        rc = eh_head_means_start(&means, l->s, err);
-        const eh_observer see = eh_head_means_observer(&means);
-        if (rc == EH_OK)
-            rc = targets_score(l, &t, &see, t.base, err);
-    }
-    for (; at < l->result.n_ablated && rc == EH_OK; at++) {
-        if (o->progress != NULL && o->progress(o->progress_ctx, "confirm", at, l->result.n_ablated) != 0) {
-            rc = eh_fail(err, EH_ESTOP, "stopped on request after %lld of %lld heads", (long long)at,
-                         (long long)l->result.n_ablated);
-            break;
-        }
-        rc = ablate(l, &t, &means, &l->ablated[at], &record, err);
-        if (rc == EH_OK)
-            rc = eh_journal_put(j, "confirm", eh_buf_get(&record), err);
-    }
-    if (rc == EH_OK && o->progress != NULL)
-        o->progress(o->progress_ctx, "confirm", at, l->result.n_ablated);
+        rc = eh_blocks_run(j, &blocks, NULL, err);
     if (rc == EH_OK)
-        rc = eh_journal_finish(j, "confirm", err);
-    if (rc == EH_OK)
-        rc = read_ablated(l, &t, err);
+        rc = eh_records_read(o->out, "confirm", l->result.n_ablated, read_ablated, &a, err);
     if (rc == EH_OK)
         rc = agree(l, err);
     json_decref(mine);
-    eh_buf_clear(&record);
-    eh_head_means_clear(&means);
-    targets_clear(&t);
+    eh_head_means_clear(&a.means);
+    targets_clear(&a.targets);
+    eh_free(a.sum);
     eh_free(pick);
     return rc;
 }
@@ -362,109 +355,111 @@ static bool two_tokens(const eh_ask *ask, const eh_look *look, int32_t out[2])
     return out[0] != out[1];
 }
 
-/* Items pick[0..n): the prompt without its context is the source, the full prompt the target. */
-static int trace_block(eh_head_map *l, eh_ask *ask, eh_arena *arena, const int64_t *pick, int64_t n, eh_buf *out,
-                       eh_err *err)
+/* What is traced, and what was read of it. */
+typedef struct tracing {
+    eh_head_map *l;
+    const int64_t *pick; /* items drawn */
+    eh_ask ask;
+    eh_arena arena;      /* of a block */
+    int64_t n_patch;
+    double *change;      /* [n_read, n_patch] */
+    eh_look *look;       /* [n_read] their templates */
+    int64_t n_read;
+} tracing;
+
+/* Items pick[from..to): the prompt without its context is the source, the full prompt the target. */
+static int trace_block(void *ctx, int64_t from, int64_t to, eh_buf *records, eh_err *err)
 {
+    tracing *t = ctx;
+    eh_head_map *l = t->l;
+    const int64_t *pick = t->pick + from, n = to - from;
     int64_t number[EH_AUDIT_NUMBERS], used[TRACE_BLOCK], n_used = 0;
     int32_t cand[TRACE_BLOCK][2];
     eh_request source[TRACE_BLOCK], target[TRACE_BLOCK];
-    const int64_t n_patch = l->items.n_layer * EH_TRACE_N;
-    eh_arena_clear(arena);
-    eh_ask_reset(ask);
-    eh_buf_reset(out);
     eh_look look[TRACE_BLOCK];
+    eh_jsonw w = {.b = records};
     int rc = EH_OK;
+    eh_arena_clear(&t->arena);
+    eh_ask_reset(&t->ask);
     for (int64_t k = 0; k < n && rc == EH_OK; k++) {
-        rc = eh_locate_ask(l, pick[k], ask, number, arena, &look[k], err);
-        if (rc < 0 || look[k].skip != NULL || look[k].question < 0 || !two_tokens(ask, &look[k], cand[n_used]))
+        rc = eh_locate_ask(l, pick[k], &t->ask, number, &t->arena, &look[k], err);
+        if (rc < 0 || look[k].skip != NULL || look[k].question < 0 || !two_tokens(&t->ask, &look[k], cand[n_used]))
             continue;
         used[n_used++] = k;
     }
     for (int64_t u = 0; u < n_used; u++) {
-        const eh_request *q = &ask->request[look[used[u]].question];
-        const eh_request *f = &ask->request[look[used[u]].forward[0].number];
+        const eh_request *q = &t->ask.request[look[used[u]].question];
+        const eh_request *f = &t->ask.request[look[used[u]].forward[0].number];
         source[u] = (eh_request){q->tok, q->from, q->from, cand[u], 2};
         target[u] = (eh_request){f->tok, f->from, f->from, cand[u], 2};
     }
-    float *plain = eh_new(arena, float, TRACE_BLOCK * 2), *patched = eh_new(arena, float, TRACE_BLOCK * n_patch * 2);
+    float *plain = eh_new(&t->arena, float, TRACE_BLOCK * 2);
+    float *patched = eh_new(&t->arena, float, TRACE_BLOCK * t->n_patch * 2);
     if (rc == EH_OK && (plain == NULL || patched == NULL))
         rc = eh_fail(err, EH_ENOMEM, "no memory to trace %lld layers", (long long)l->items.n_layer);
     if (rc == EH_OK && n_used > 0)
         rc = eh_trace(l->s, source, target, n_used, plain, patched, err);
     for (int64_t k = 0, u = 0; k < n && rc == EH_OK; k++) {
-        eh_buf_printf(out, "{\"doc_id\":%lld,\"cluster\":%d", (long long)pick[k], look[k].cluster);
+        eh_jsonw_begin(&w, NULL, '{');
+        eh_jsonw_int(&w, "doc_id", pick[k]);
+        eh_jsonw_int(&w, "cluster", look[k].cluster);
         if (u == n_used || used[u] != k) {
-            eh_buf_str(out, EH_STR(",\"skipped\":\"no two answers to tell apart\"}\n"));
+            eh_jsonw_text(&w, "skipped", "no two answers to tell apart");
+            eh_jsonw_finish(&w);
             continue;
         }
         const double base = (double)plain[2 * u] - (double)plain[2 * u + 1];
-        eh_buf_str(out, EH_STR(",\"target\":"));
-        eh_buf_double(out, base);
-        eh_buf_str(out, EH_STR(",\"change\":["));
-        for (int64_t p = 0; p < n_patch; p++) {
-            const float *x = patched + (u * n_patch + p) * 2;
-            if (p > 0)
-                eh_buf_char(out, ',');
-            eh_buf_double(out, (double)x[0] - (double)x[1] - base);
+        eh_jsonw_double(&w, "target", base);
+        eh_jsonw_begin(&w, "change", '[');
+        for (int64_t p = 0; p < t->n_patch; p++) {
+            const float *x = patched + (u * t->n_patch + p) * 2;
+            eh_jsonw_double(&w, NULL, (double)x[0] - (double)x[1] - base);
         }
-        eh_buf_str(out, EH_STR("]}\n"));
+        eh_jsonw_finish(&w);
         u++;
     }
-    return rc == EH_OK ? eh_buf_check(out, "a block's records", err) : rc;
+    return rc;
 }
 
-static int read_trace(eh_head_map *l, int64_t n, eh_err *err)
+static int read_traced(void *ctx, int64_t i, const json_t *r, const char *where, eh_err *err)
 {
-    char path[4200];
-    snprintf(path, sizeof path, "%.4000s/samples_trace.jsonl", l->plan.o.out);
-    const int64_t n_patch = l->items.n_layer * EH_TRACE_N;
+    tracing *t = ctx;
+    int64_t cluster = 0;
+    (void)i;
+    if (json_object_get(r, "skipped") != NULL)
+        return EH_OK;
+    int rc = eh_json_int(r, where, "cluster", 0, t->l->task->names->n_cluster - 1, &cluster, err);
+    if (rc == EH_OK)
+        rc = eh_audit_get_numbers(r, "change", where, t->n_patch, t->change + t->n_read * t->n_patch, err);
+    if (rc == EH_OK)
+        t->look[t->n_read++].cluster = (int32_t)cluster;
+    return rc;
+}
+
+/* Means and standard errors of the n items' changes, from their records, into l->trace. */
+static int read_trace(tracing *t, int64_t n, eh_err *err)
+{
+    eh_head_map *l = t->l;
+    const int64_t n_cluster = l->task->names->n_cluster;
     eh_arena mem = {0};
-    eh_map map;
-    double *change = eh_new(&mem, double, n * n_patch), *one = eh_new(&mem, double, n);
-    double *sum = eh_new(&mem, double, l->task->names->n_cluster);
-    eh_look *look = eh_new(&mem, eh_look, n);
-    l->trace = eh_calloc(2 * n_patch, (int64_t)sizeof *l->trace);
-    int rc = change && one && sum && look && l->trace
-                 ? eh_map_open(path, &map, err)
+    double *one = eh_new(&mem, double, n), *sum = eh_new(&mem, double, n_cluster);
+    t->change = eh_new(&mem, double, n * t->n_patch);
+    t->look = eh_new(&mem, eh_look, n);
+    l->trace = eh_calloc(2 * t->n_patch, (int64_t)sizeof *l->trace);
+    int rc = t->change && one && sum && t->look && l->trace
+                 ? eh_records_read(l->plan.o.out, "trace", n, read_traced, t, err)
                  : eh_fail(err, EH_ENOMEM, "no memory for the traces of %lld items", (long long)n);
-    if (rc < 0) {
-        eh_arena_clear(&mem);
-        return rc;
+    for (int64_t p = 0; p < t->n_patch && rc == EH_OK && t->n_read > 0; p++) {
+        for (int64_t i = 0; i < t->n_read; i++)
+            one[i] = t->change[i * t->n_patch + p];
+        mean_of(t->look, one, t->n_read, n_cluster, sum, &l->trace[p], &l->trace[t->n_patch + p]);
     }
-    int64_t at = 0, got = 0;
-    for (int64_t i = 0; i < n && rc == EH_OK; i++) {
-        const char *end = at < map.n ? memchr(map.p + at, '\n', (size_t)(map.n - at)) : NULL;
-        char where[4300];
-        snprintf(where, sizeof where, "%s: line %lld", path, (long long)i + 1);
-        if (end == NULL) {
-            rc = eh_fail(err, EH_EFORMAT, "%s: is not there; %lld records were written", where, (long long)n);
-            break;
-        }
-        json_t *r = NULL;
-        int64_t cluster = 0;
-        rc = eh_json_parse((eh_str){map.p + at, end - (map.p + at)}, where, &r, err);
-        if (rc == EH_OK && json_object_get(r, "skipped") == NULL) {
-            rc = eh_json_int(r, where, "cluster", 0, l->task->names->n_cluster - 1, &cluster, err);
-            if (rc == EH_OK)
-                rc = eh_audit_get_numbers(r, "change", where, n_patch, change + got * n_patch, err);
-            look[got++].cluster = (int32_t)cluster;
-        }
-        json_decref(r);
-        at = end - map.p + 1;
-    }
-    for (int64_t p = 0; p < n_patch && rc == EH_OK && got > 0; p++) {
-        for (int64_t i = 0; i < got; i++)
-            one[i] = change[i * n_patch + p];
-        mean_of(look, one, got, l->task->names->n_cluster, sum, &l->trace[p], &l->trace[n_patch + p]);
-    }
-    if (rc == EH_OK && got == 0) {
+    if (rc == EH_OK && t->n_read == 0) {
         eh_free(l->trace);
         l->trace = NULL;
-        rc = eh_locate_note(l, err, "No item could be traced: it takes two answers that begin with different tokens, and "
-                            "a prompt without its context.");
+        rc = eh_locate_note(l, err, "No item could be traced: it takes two answers that begin with different tokens, "
+                            "and a prompt without its context.");
     }
-    eh_map_close(&map);
     eh_arena_clear(&mem);
     return rc;
 }
@@ -474,10 +469,11 @@ int eh_locate_trace(eh_head_map *l, eh_journal *j, const json_t *what, eh_err *e
     if (l->o.trace == 0)
         return EH_OK;
     const eh_audit_options *o = &l->plan.o;
-    int64_t *pick = eh_alloc(l->task->n_pick, (int64_t)sizeof *pick), n = 0, block = 0;
-    eh_ask ask = {.s = l->s, .chat = o->chat, .places = true};
-    eh_arena arena = {0};
-    eh_buf records = {0};
+    int64_t *pick = eh_alloc(l->task->n_pick, (int64_t)sizeof *pick), n = 0;
+    tracing t = {.l = l,
+                 .pick = pick,
+                 .ask = {.s = l->s, .chat = o->chat, .places = true},
+                 .n_patch = l->items.n_layer * EH_TRACE_N};
     json_t *mine = json_deep_copy(what);
     int rc = EH_OK;
     if (pick == NULL || mine == NULL || json_object_set_new(mine, "seed", json_integer((json_int_t)o->seed)) != 0 ||
@@ -485,26 +481,25 @@ int eh_locate_trace(eh_head_map *l, eh_journal *j, const json_t *what, eh_err *e
         rc = eh_fail(err, EH_ENOMEM, "no memory to trace");
     if (rc == EH_OK)
         rc = draw_items(l, "trace", l->o.trace, pick, &n, err);
+    const eh_blocks blocks = {
+        .task = "trace",
+        .what = mine,
+        .force = o->force,
+        .n = n,
+        .size = TRACE_BLOCK,
+        .unit = "items",
+        .progress = o->progress,
+        .progress_ctx = o->progress_ctx,
+        .block = trace_block,
+        .ctx = &t,
+    };
     if (rc == EH_OK)
-        rc = eh_journal_task(j, "trace", mine, o->force, &block, err);
-    for (; block * TRACE_BLOCK < n && rc == EH_OK; block++) {
-        const int64_t from = block * TRACE_BLOCK, size = n - from < TRACE_BLOCK ? n - from : TRACE_BLOCK;
-        if (o->progress != NULL && o->progress(o->progress_ctx, "trace", from, n) != 0) {
-            rc = eh_fail(err, EH_ESTOP, "stopped on request after %lld of %lld items", (long long)from, (long long)n);
-            break;
-        }
-        rc = trace_block(l, &ask, &arena, pick + from, size, &records, err);
-        if (rc == EH_OK)
-            rc = eh_journal_put(j, "trace", eh_buf_get(&records), err);
-    }
+        rc = eh_blocks_run(j, &blocks, NULL, err);
     if (rc == EH_OK)
-        rc = eh_journal_finish(j, "trace", err);
-    if (rc == EH_OK)
-        rc = read_trace(l, n, err);
+        rc = read_trace(&t, n, err);
     json_decref(mine);
-    eh_buf_clear(&records);
-    eh_arena_clear(&arena);
-    eh_ask_clear(&ask);
+    eh_arena_clear(&t.arena);
+    eh_ask_clear(&t.ask);
     eh_free(pick);
     return rc;
 }

@@ -2,9 +2,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/jsonw.h"
 #include "probe/patch.h"
 #include "locate/locate.h"
-#include "base/put.h"
 
 /* A field of a CSV; categories may hold commas. */
 static void put_csv(eh_buf *b, const char *text)
@@ -51,7 +51,7 @@ static int write_heads(const eh_head_map *l, eh_err *err)
         put_number(&b, r->mean);
         eh_buf_printf(&b, ",%lld,%d\n", (long long)r->n, selected);
     }
-    const int rc = eh_put_file(l->plan.o.out, "heads.csv", &b, err);
+    const int rc = eh_file_write_in(l->plan.o.out, "heads.csv", &b, err);
     eh_buf_clear(&b);
     return rc;
 }
@@ -75,7 +75,7 @@ static int write_layers(const eh_head_map *l, eh_err *err)
         }
         eh_buf_char(&b, '\n');
     }
-    const int rc = eh_put_file(l->plan.o.out, "layers.csv", &b, err);
+    const int rc = eh_file_write_in(l->plan.o.out, "layers.csv", &b, err);
     eh_buf_clear(&b);
     return rc;
 }
@@ -97,103 +97,92 @@ static int write_confirm(const eh_head_map *l, eh_err *err)
         put_number(&b, a->at_mean_error);
         eh_buf_char(&b, '\n');
     }
-    const int rc = eh_put_file(l->plan.o.out, "confirm.csv", &b, err);
+    const int rc = eh_file_write_in(l->plan.o.out, "confirm.csv", &b, err);
     eh_buf_clear(&b);
     return rc;
 }
 
-void eh_locate_put_map(eh_buf *b, const eh_head_map *l, const char *key, bool q)
+void eh_locate_put_map(eh_jsonw *w, const eh_head_map *l, const char *key, bool q)
 {
     for (int64_t i = 0; i + l->items.n_unit <= l->result.n_row; i += l->items.n_unit) {
         const eh_head_row *r = &l->row[i];
         if (strcmp(r->category, "all") != 0 || strcmp(r->statistic, l->result.statistic) != 0)
             continue;
-        eh_put_key(b, key);
-        eh_buf_char(b, '[');
+        eh_jsonw_begin(w, key, '[');
         for (int64_t y = 0; y < l->items.n_layer; y++) {
-            eh_buf_char(b, '[');
-            for (int64_t h = 0; h < l->result.n_head; h++) {
-                eh_buf_double(b, q ? r[y * l->result.n_head + h].q : r[y * l->result.n_head + h].score);
-                eh_buf_char(b, ',');
-            }
-            eh_put_end(b, "],");
+            eh_jsonw_begin(w, NULL, '[');
+            for (int64_t h = 0; h < l->result.n_head; h++)
+                eh_jsonw_double(w, NULL, q ? r[y * l->result.n_head + h].q : r[y * l->result.n_head + h].score);
+            eh_jsonw_end(w);
         }
-        eh_put_end(b, "],\n");
+        eh_jsonw_end(w);
+        eh_jsonw_line(w, 0);
     }
 }
 
-static void put_layers(eh_buf *b, const eh_head_map *l)
+static void put_layers(eh_jsonw *w, const eh_head_map *l)
 {
-    eh_put_key(b, "layers");
-    eh_buf_char(b, '{');
+    eh_jsonw_begin(w, "layers", '{');
     for (int s = 0; s < EH_LAYER_N_STAT; s++) {
-        eh_put_key(b, eh_layer_stat_names[s]);
-        eh_buf_char(b, '[');
-        for (int64_t i = 0; i < l->items.n_layer; i++) {
-            eh_buf_double(b, l->items.layers[i * EH_LAYER_N_STAT + s]);
-            eh_buf_char(b, ',');
-        }
-        eh_put_end(b, "],");
+        eh_jsonw_begin(w, eh_layer_stat_names[s], '[');
+        for (int64_t i = 0; i < l->items.n_layer; i++)
+            eh_jsonw_double(w, NULL, l->items.layers[i * EH_LAYER_N_STAT + s]);
+        eh_jsonw_end(w);
     }
     for (int c = 0; c < EH_TRACE_N && l->trace != NULL; c++) {
-        eh_put_key(b, c == EH_TRACE_ATTENTION ? "trace_attention" : "trace_mlp");
-        eh_buf_char(b, '[');
-        for (int64_t i = 0; i < l->items.n_layer; i++) {
-            eh_buf_double(b, l->trace[i * EH_TRACE_N + c]);
-            eh_buf_char(b, ',');
-        }
-        eh_put_end(b, "],");
+        eh_jsonw_begin(w, c == EH_TRACE_ATTENTION ? "trace_attention" : "trace_mlp", '[');
+        for (int64_t i = 0; i < l->items.n_layer; i++)
+            eh_jsonw_double(w, NULL, l->trace[i * EH_TRACE_N + c]);
+        eh_jsonw_end(w);
     }
-    eh_put_end(b, "},\n");
+    eh_jsonw_end(w);
+    eh_jsonw_line(w, 0);
 }
 
-static void put_choices(eh_buf *b, const eh_locate_result *r)
+static void put_choices(eh_jsonw *w, const eh_locate_result *r)
 {
-    eh_put_key(b, "selected");
-    eh_buf_char(b, '[');
+    eh_jsonw_begin(w, "selected", '[');
     for (int64_t i = 0; i < r->n_choice; i++) {
-        eh_buf_char(b, '{');
-        eh_put_int(b, "layer", r->choice[i].layer);
-        eh_put_int(b, "head", r->choice[i].head);
-        eh_put_double(b, "weight", r->choice[i].weight);
-        eh_put_double(b, "score", r->choice[i].score);
-        eh_put_double(b, "q", r->choice[i].q);
-        eh_put_int(b, "n_category", r->choice[i].n_category);
-        eh_put_end(b, "},");
+        eh_jsonw_begin(w, NULL, '{');
+        eh_jsonw_int(w, "layer", r->choice[i].layer);
+        eh_jsonw_int(w, "head", r->choice[i].head);
+        eh_jsonw_double(w, "weight", r->choice[i].weight);
+        eh_jsonw_double(w, "score", r->choice[i].score);
+        eh_jsonw_double(w, "q", r->choice[i].q);
+        eh_jsonw_int(w, "n_category", r->choice[i].n_category);
+        eh_jsonw_end(w);
     }
-    eh_put_end(b, "],\n");
+    eh_jsonw_end(w);
+    eh_jsonw_line(w, 0);
 }
 
-void eh_locate_put_reliability(eh_buf *b, const eh_locate_result *r)
+void eh_locate_put_reliability(eh_jsonw *w, const eh_locate_result *r)
 {
-    eh_put_key(b, "reliability");
-    eh_buf_char(b, '{');
-    eh_put_double(b, "split_half", r->split_half);
-    eh_put_double(b, "low", r->split_half_low);
-    eh_put_double(b, "high", r->split_half_high);
-    eh_put_double(b, "seed", r->seed);
-    eh_put_end(b, "},\n");
+    eh_jsonw_begin(w, "reliability", '{');
+    eh_jsonw_double(w, "split_half", r->split_half);
+    eh_jsonw_double(w, "low", r->split_half_low);
+    eh_jsonw_double(w, "high", r->split_half_high);
+    eh_jsonw_double(w, "seed", r->seed);
+    eh_jsonw_end(w);
+    eh_jsonw_line(w, 0);
 }
 
-void eh_locate_put_confirmation(eh_buf *b, const eh_locate_result *r)
+void eh_locate_put_confirmation(eh_jsonw *w, const eh_locate_result *r)
 {
     if (r->n_ablated == 0)
         return;
-    eh_put_key(b, "confirmation");
-    eh_buf_char(b, '{');
-    eh_put_double(b, "spearman", r->confirmed);
-    eh_put_double(b, "spearman_effect", r->confirmed_effect);
+    eh_jsonw_begin(w, "confirmation", '{');
+    eh_jsonw_double(w, "spearman", r->confirmed);
+    eh_jsonw_double(w, "spearman_effect", r->confirmed_effect);
     for (int top = 1; top >= 0; top--) {
-        eh_put_key(b, top ? "top" : "random");
-        eh_buf_char(b, '[');
+        eh_jsonw_begin(w, top ? "top" : "random", '[');
         for (int64_t i = 0; i < r->n_ablated; i++)
-            if (r->ablated[i].top == (top == 1)) {
-                eh_buf_double(b, r->ablated[i].zero);
-                eh_buf_char(b, ',');
-            }
-        eh_put_end(b, "],");
+            if (r->ablated[i].top == (top == 1))
+                eh_jsonw_double(w, NULL, r->ablated[i].zero);
+        eh_jsonw_end(w);
     }
-    eh_put_end(b, "},\n");
+    eh_jsonw_end(w);
+    eh_jsonw_line(w, 0);
 }
 
 int eh_locate_write(const eh_head_map *l, const char *fingerprint, eh_err *err)
@@ -207,36 +196,37 @@ int eh_locate_write(const eh_head_map *l, const char *fingerprint, eh_err *err)
     if (rc < 0)
         return rc;
     eh_buf b = {0};
-    eh_buf_char(&b, '{');
-    eh_put_text(&b, "evenhand", EH_VERSION);
-    eh_put_text(&b, "task", l->task->kind->task);
-    eh_put_text(&b, "split", l->plan.o.split);
-    eh_put_text(&b, "model", fingerprint);
-    eh_put_int(&b, "seed", (int64_t)l->plan.o.seed);
-    eh_put_text(&b, "statistic", r->statistic);
-    eh_put_text(&b, "measure", r->measure);
-    eh_put_text(&b, "unit", "Pearson r");
-    eh_put_int(&b, "n_item", r->n_item);
-    eh_put_int(&b, "n_skipped", r->n_skipped);
-    eh_put_int(&b, "n_unplaced", r->n_unplaced);
-    eh_put_int(&b, "n_category", r->n_category);
-    eh_put_int(&b, "n_layer", r->n_layer);
-    eh_put_int(&b, "n_head", r->n_head);
-    eh_put_text(&b, "select", l->o.select != NULL ? l->o.select : "fdr");
-    eh_put_double(&b, "q_level", l->o.q);
-    eh_put_double(&b, "floor", l->o.floor);
-    eh_put_double(&b, "share", l->o.share);
-    eh_put_int(&b, "permutations", l->o.permutations);
-    eh_locate_put_reliability(&b, r);
-    eh_put_bool(&b, "found", r->found);
-    eh_put_text(&b, "why", r->why);
-    put_choices(&b, r);
-    eh_locate_put_confirmation(&b, r);
-    put_layers(&b, l);
-    eh_locate_put_map(&b, l, "map", false);
-    eh_locate_put_map(&b, l, "q", true);
-    eh_put_end(&b, "}\n");
-    rc = eh_put_file(l->plan.o.out, "locate.json", &b, err);
+    eh_jsonw *w = &(eh_jsonw){.b = &b};
+    eh_jsonw_begin(w, NULL, '{');
+    eh_jsonw_text(w, "evenhand", EH_VERSION);
+    eh_jsonw_text(w, "task", l->task->kind->task);
+    eh_jsonw_text(w, "split", l->plan.o.split);
+    eh_jsonw_text(w, "model", fingerprint);
+    eh_jsonw_int(w, "seed", (int64_t)l->plan.o.seed);
+    eh_jsonw_text(w, "statistic", r->statistic);
+    eh_jsonw_text(w, "measure", r->measure);
+    eh_jsonw_text(w, "unit", "Pearson r");
+    eh_jsonw_int(w, "n_item", r->n_item);
+    eh_jsonw_int(w, "n_skipped", r->n_skipped);
+    eh_jsonw_int(w, "n_unplaced", r->n_unplaced);
+    eh_jsonw_int(w, "n_category", r->n_category);
+    eh_jsonw_int(w, "n_layer", r->n_layer);
+    eh_jsonw_int(w, "n_head", r->n_head);
+    eh_jsonw_text(w, "select", l->o.select != NULL ? l->o.select : "fdr");
+    eh_jsonw_double(w, "q_level", l->o.q);
+    eh_jsonw_double(w, "floor", l->o.floor);
+    eh_jsonw_double(w, "share", l->o.share);
+    eh_jsonw_int(w, "permutations", l->o.permutations);
+    eh_locate_put_reliability(w, r);
+    eh_jsonw_bool(w, "found", r->found);
+    eh_jsonw_text(w, "why", r->why);
+    put_choices(w, r);
+    eh_locate_put_confirmation(w, r);
+    put_layers(w, l);
+    eh_locate_put_map(w, l, "map", false);
+    eh_locate_put_map(w, l, "q", true);
+    eh_jsonw_finish(w);
+    rc = eh_file_write_in(l->plan.o.out, "locate.json", &b, err);
     eh_buf_clear(&b);
     return rc;
 }

@@ -91,7 +91,7 @@ int eh_run_search(eh_run_state *r, eh_err *err);
 /* Trains what the edit broke, with the edit held; nothing where the preset and the user ask for none. */
 int eh_run_calibrate(eh_run_state *r, eh_err *err);
 /* "tune": the loss curve, as a field of run.json; nothing where nothing was trained. */
-int eh_run_put_tune(eh_buf *b, eh_run_state *r, eh_err *err);
+int eh_run_put_tune(eh_jsonw *w, eh_run_state *r, eh_err *err);
 /* run.json, unlearning_results.csv, SHA256SUMS; `before` is the audit of the test split. */
 int eh_run_write(eh_run_state *r, const eh_audit *before, eh_err *err);
 

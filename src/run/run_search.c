@@ -10,9 +10,10 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/jsonw.h"
 #include "base/rng.h"
+#include "job/blocks.h"
 #include "stats/pareto.h"
-#include "base/put.h"
 #include "run/run.h"
 
 /* Damage that the choice may do. */
@@ -81,20 +82,18 @@ static int measure(eh_run_state *r, const char *folder, eh_setting *p, eh_err *e
     return EH_OK;
 }
 
-static int put_point(const eh_setting *p, eh_buf *b, eh_err *err)
+static void put_point(const eh_setting *p, eh_jsonw *w)
 {
-    eh_buf_reset(b);
-    eh_buf_char(b, '{');
-    eh_put_int(b, "heads", p->heads);
-    eh_put_double(b, "strength", p->strength);
-    eh_put_double(b, "bias", p->bias);
-    eh_put_double(b, "utility", p->utility);
-    eh_put_int(b, "utility_n", p->n_utility);
-    eh_put_double(b, "perplexity", p->perplexity);
-    eh_put_double(b, "kl_median", p->kl_median);
-    eh_put_double(b, "kl_p95", p->kl_p95);
-    eh_put_end(b, "}\n");
-    return eh_buf_check(b, "a setting's record", err);
+    eh_jsonw_begin(w, NULL, '{');
+    eh_jsonw_int(w, "heads", p->heads);
+    eh_jsonw_double(w, "strength", p->strength);
+    eh_jsonw_double(w, "bias", p->bias);
+    eh_jsonw_double(w, "utility", p->utility);
+    eh_jsonw_int(w, "utility_n", p->n_utility);
+    eh_jsonw_double(w, "perplexity", p->perplexity);
+    eh_jsonw_double(w, "kl_median", p->kl_median);
+    eh_jsonw_double(w, "kl_p95", p->kl_p95);
+    eh_jsonw_finish(w);
 }
 
 static double number_of(const json_t *o, const char *key)
@@ -103,39 +102,42 @@ static double number_of(const json_t *o, const char *key)
     return json_is_number(v) ? json_number_value(v) : (double)NAN;
 }
 
-/* The settings as their records have them; the first record is the original. */
-static int read_points(eh_run_state *r, const char *dir, eh_err *err)
+/* Setting i of the search: 0 is the model as it came. */
+static eh_setting *setting(eh_run_state *r, int64_t i)
 {
-    char path[4200];
-    snprintf(path, sizeof path, "%.4000s/samples_search.jsonl", dir);
-    eh_map map;
-    int rc = eh_map_open(path, &map, err);
-    if (rc < 0)
-        return rc;
-    int64_t at = 0;
-    for (int64_t i = -1; i < r->n_point && rc == EH_OK; i++) {
-        const char *end = at < map.n ? memchr(map.p + at, '\n', (size_t)(map.n - at)) : NULL;
-        char where[4300];
-        snprintf(where, sizeof where, "%s: line %lld", path, (long long)i + 2);
-        if (end == NULL) {
-            rc = eh_fail(err, EH_EFORMAT, "%s: is not there", where);
-            break;
-        }
-        json_t *o = NULL;
-        rc = eh_json_parse((eh_str){map.p + at, end - (map.p + at)}, where, &o, err);
-        eh_setting *p = i < 0 ? &r->original : &r->point[i];
-        if (rc == EH_OK) {
-            p->bias = number_of(o, "bias");
-            p->utility = number_of(o, "utility");
-            rc = eh_json_int(o, where, "utility_n", 0, INT64_MAX, &p->n_utility, err);
-            p->perplexity = number_of(o, "perplexity");
-            p->kl_median = number_of(o, "kl_median");
-            p->kl_p95 = number_of(o, "kl_p95");
-        }
-        json_decref(o);
-        at = end - map.p + 1;
+    return i == 0 ? &r->original : &r->point[i - 1];
+}
+
+static int read_point(void *ctx, int64_t i, const json_t *o, const char *where, eh_err *err)
+{
+    eh_setting *p = setting(ctx, i);
+    p->bias = number_of(o, "bias");
+    p->utility = number_of(o, "utility");
+    p->perplexity = number_of(o, "perplexity");
+    p->kl_median = number_of(o, "kl_median");
+    p->kl_p95 = number_of(o, "kl_p95");
+    return eh_json_int(o, where, "utility_n", 0, INT64_MAX, &p->n_utility, err);
+}
+
+typedef struct searching {
+    eh_run_state *r;
+    const eh_pick *pick;
+} searching;
+
+static int try_settings(void *ctx, int64_t from, int64_t to, eh_buf *records, eh_err *err)
+{
+    const searching *s = ctx;
+    eh_jsonw w = {.b = records};
+    int rc = EH_OK;
+    for (int64_t i = from; i < to && rc == EH_OK; i++) {
+        char folder[100];
+        eh_setting *p = setting(s->r, i);
+        snprintf(folder, sizeof folder, "bias_mitigation/%03lld", (long long)i);
+        rc = i == 0 ? eh_session_edit(s->r->s, NULL, 0, err) : eh_run_apply(s->r, s->pick, p->heads, p->strength, err);
+        if (rc == EH_OK)
+            rc = measure(s->r, folder, p, err);
+        put_point(p, &w);
     }
-    eh_map_close(&map);
     return rc;
 }
 
@@ -174,64 +176,73 @@ static int choose(eh_run_state *r, eh_err *err)
     return rc;
 }
 
-int eh_run_search(eh_run_state *r, eh_err *err)
+/* Everything that the records depend on; NULL: no memory. */
+static json_t *what_of(const eh_run_state *r, const eh_pick *pick, int64_t n_pick, const char *fingerprint)
 {
-    const char *dir = eh_run_path(r, "bias_mitigation");
-    int64_t n_pick, at = 0;
-    const eh_pick *pick = eh_run_picks(r, &n_pick);
-    if (dir == NULL || pick == NULL)
-        return eh_fail(err, EH_ENOMEM, "no memory for the search");
-    eh_journal *j = NULL;
-    eh_buf record = {0};
-    json_t *what = NULL;
-    char fingerprint[65];
-    int rc = EH_OK;
-    if (r->o.heads > 0) { /* the user's choice: measured, not searched */
-        r->point = eh_new(&r->memory, eh_setting, 1);
-        if (r->point == NULL)
-            return eh_fail(err, EH_ENOMEM, "no memory for a setting");
-        r->n_point = 1;
-        r->point[0] = (eh_setting){.heads = r->o.heads < n_pick ? r->o.heads : n_pick, .strength = r->o.strength};
-    } else if ((rc = draw_points(r, n_pick, err)) < 0) {
-        return rc;
-    }
-    if ((rc = eh_session_fingerprint(r->s, fingerprint, err)) < 0 || (rc = eh_journal_open(dir, &j, err)) < 0)
-        goto done;
-    what = json_pack("{s:s,s:s,s:s,s:I,s:I,s:f,s:s,s:s}", "model", fingerprint, "task", r->audit.tasks, "answer",
-                     r->audit.answer != NULL ? r->audit.answer : "letters", "seed", (json_int_t)r->audit.seed, "points",
-                     (json_int_t)r->n_point, "strength", r->o.strength, "mode", r->o.mode, "utility", r->o.utility);
+    const char *answer = r->audit.answer != NULL ? r->audit.answer : "letters";
+    json_t *what = json_pack("{s:s,s:s,s:s,s:I,s:I,s:f,s:s,s:s}", "model", fingerprint, "task", r->audit.tasks,
+                             "answer", answer, "seed", (json_int_t)r->audit.seed, "points", (json_int_t)r->n_point,
+                             "strength", r->o.strength, "mode", r->o.mode, "utility", r->o.utility);
     json_t *heads = json_array();
     bool good = what != NULL && heads != NULL;
     for (int64_t i = 0; i < n_pick && good; i++)
         good = json_array_append_new(heads, json_pack("[I,I,f]", (json_int_t)pick[i].layer, (json_int_t)pick[i].head,
                                                       pick[i].weight)) == 0;
-    if (!good || json_object_set_new(what, "heads", heads) != 0) {
+    if (!good || json_object_set(what, "heads", heads) != 0) {
+        json_decref(what);
+        what = NULL;
+    }
+    json_decref(heads);
+    return what;
+}
+
+/* The settings to try: the user's own, measured and not searched, or those that are drawn. */
+static int choose_points(eh_run_state *r, int64_t n_pick, eh_err *err)
+{
+    if (r->o.heads <= 0)
+        return draw_points(r, n_pick, err);
+    r->point = eh_new(&r->memory, eh_setting, 1);
+    if (r->point == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for a setting");
+    r->n_point = 1;
+    r->point[0] = (eh_setting){.heads = r->o.heads < n_pick ? r->o.heads : n_pick, .strength = r->o.strength};
+    return EH_OK;
+}
+
+int eh_run_search(eh_run_state *r, eh_err *err)
+{
+    const char *dir = eh_run_path(r, "bias_mitigation");
+    int64_t n_pick;
+    const eh_pick *pick = eh_run_picks(r, &n_pick);
+    if (dir == NULL || pick == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for the search");
+    eh_journal *j = NULL;
+    json_t *what = NULL;
+    char fingerprint[65];
+    searching state = {r, pick};
+    int rc = choose_points(r, n_pick, err);
+    if (rc == EH_OK)
+        rc = eh_session_fingerprint(r->s, fingerprint, err);
+    if (rc == EH_OK)
+        rc = eh_journal_open(dir, &j, err);
+    if (rc == EH_OK && (what = what_of(r, pick, n_pick, fingerprint)) == NULL)
         rc = eh_fail(err, EH_ENOMEM, "no memory for a journal line");
-        goto done;
-    }
-    rc = eh_journal_task(j, "search", what, r->audit.force, &at, err);
-    for (; at <= r->n_point && rc == EH_OK; at++) {
-        char folder[100];
-        if (r->audit.progress != NULL &&
-            r->audit.progress(r->audit.progress_ctx, "search", at, r->n_point + 1) != 0) {
-            rc = eh_fail(err, EH_ESTOP, "stopped on request after %lld of %lld settings", (long long)at,
-                         (long long)r->n_point + 1);
-            break;
-        }
-        eh_setting *p = at == 0 ? &r->original : &r->point[at - 1];
-        snprintf(folder, sizeof folder, "bias_mitigation/%03lld", (long long)at);
-        rc = at == 0 ? eh_session_edit(r->s, NULL, 0, err) : eh_run_apply(r, pick, p->heads, p->strength, err);
-        if (rc == EH_OK)
-            rc = measure(r, folder, p, err);
-        if (rc == EH_OK)
-            rc = put_point(p, &record, err);
-        if (rc == EH_OK)
-            rc = eh_journal_put(j, "search", eh_buf_get(&record), err);
-    }
+    const eh_blocks blocks = {
+        .task = "search",
+        .what = what,
+        .force = r->audit.force,
+        .n = r->n_point + 1,
+        .size = 1,
+        .unit = "settings",
+        .progress = r->audit.progress,
+        .progress_ctx = r->audit.progress_ctx,
+        .block = try_settings,
+        .ctx = &state,
+    };
     if (rc == EH_OK)
-        rc = eh_journal_finish(j, "search", err);
+        rc = eh_blocks_run(j, &blocks, NULL, err);
     if (rc == EH_OK)
-        rc = read_points(r, dir, err);
+        rc = eh_records_read(dir, "search", r->n_point + 1, read_point, r, err);
     if (rc == EH_OK && r->o.heads > 0) {
         r->chosen = 0;
         r->point[0].chosen = r->point[0].front = true;
@@ -239,10 +250,8 @@ int eh_run_search(eh_run_state *r, eh_err *err)
     } else if (rc == EH_OK) {
         rc = choose(r, err);
     }
-done:
     eh_session_edit(r->s, NULL, 0, NULL);
     eh_journal_close(j);
     json_decref(what);
-    eh_buf_clear(&record);
     return rc;
 }

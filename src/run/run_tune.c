@@ -3,9 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/file.h"
-#include "base/json.h"
-#include "base/put.h"
+#include "base/jsonw.h"
+#include "base/lines.h"
 #include "run/run.h"
 
 /* Where the preset trains nothing and the user asks for it without saying how long. */
@@ -61,41 +60,32 @@ int eh_run_calibrate(eh_run_state *r, eh_err *err)
 }
 
 /* The loss curve, from what the training wrote. */
-int eh_run_put_tune(eh_buf *b, eh_run_state *r, eh_err *err)
+int eh_run_put_tune(eh_jsonw *w, eh_run_state *r, eh_err *err)
 {
+    static const char *const keys[] = {"step", "loss", "tune_loss"};
     const char *path = eh_run_path(r, FOLDER "/tune.jsonl");
     if (path == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for a path");
     if (group_of(r) == NULL || !eh_file_exists(path))
         return EH_OK;
-    eh_map map;
-    int rc = eh_map_open(path, &map, err);
+    eh_lines l;
+    int rc = eh_lines_open(&l, path, err);
     if (rc < 0)
         return rc;
-    eh_put_key(b, "tune");
-    eh_buf_str(b, EH_STR("{\"steps\":["));
-    for (int64_t at = 0, line = 1; at < map.n && rc == EH_OK; line++) {
-        const char *end = memchr(map.p + at, '\n', (size_t)(map.n - at));
-        const int64_t n = (end == NULL ? map.p + map.n : end) - (map.p + at);
-        char where[4300];
-        snprintf(where, sizeof where, "%.4200s: line %lld", path, (long long)line);
-        json_t *o = NULL;
-        rc = eh_json_parse((eh_str){map.p + at, n}, where, &o, err);
-        if (rc == EH_OK) {
-            static const char *const keys[] = {"step", "loss", "tune_loss"};
-            eh_buf_char(b, '{');
-            for (int k = 0; k < 3; k++) {
-                const json_t *v = json_object_get(o, keys[k]);
-                eh_put_double(b, keys[k], json_is_number(v) ? json_number_value(v) : (double)NAN);
-            }
-            eh_put_end(b, "},");
+    eh_jsonw_begin(w, "tune", '{');
+    eh_jsonw_begin(w, "steps", '[');
+    for (json_t *o; (rc = eh_lines_json(&l, &o, err)) > 0; json_decref(o)) {
+        eh_jsonw_begin(w, NULL, '{');
+        for (int k = 0; k < 3; k++) {
+            const json_t *v = json_object_get(o, keys[k]);
+            eh_jsonw_double(w, keys[k], json_is_number(v) ? json_number_value(v) : (double)NAN);
         }
-        json_decref(o);
-        at += n + 1;
+        eh_jsonw_end(w);
     }
-    eh_put_end(b, "],");
-    eh_put_text(b, "note", "Loss in nats per answer token; the edited heads were held.");
-    eh_put_end(b, "},\n");
-    eh_map_close(&map);
+    eh_jsonw_end(w);
+    eh_jsonw_text(w, "note", "Loss in nats per answer token; the edited heads were held.");
+    eh_jsonw_end(w);
+    eh_jsonw_line(w, 0);
+    eh_lines_close(&l);
     return rc;
 }

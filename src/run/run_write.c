@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/put.h"
+#include "base/jsonw.h"
 #include "run/run.h"
 
 /* A score that judges: bias, or what the model can still do. */
@@ -17,32 +17,31 @@ static const char *kind_of(const char *score, const char *better)
     return "other";
 }
 
-static void put_model(eh_buf *b, const eh_run_state *r, const char *fingerprint)
+static void put_model(eh_jsonw *w, const eh_run_state *r, const char *fingerprint)
 {
     eh_model_info info;
     eh_session_info session;
     eh_model_describe(r->s->m, &info);
     eh_session_describe(r->s, &session);
-    eh_put_key(b, "model");
-    eh_buf_char(b, '{');
-    eh_put_text(b, "path", info.path);
-    eh_put_text(b, "family", info.family);
-    eh_put_int(b, "n_layer", info.n_layer);
-    eh_put_int(b, "n_head", info.n_head);
-    eh_put_int(b, "n_kv", info.n_kv);
-    eh_put_int(b, "d_model", info.d_model);
-    eh_put_int(b, "n_param", info.n_param);
-    eh_put_text(b, "dtype", info.dtype);
-    eh_put_text(b, "precision", session.precision == EH_BF16 ? "bf16" : "f32");
-    eh_put_text(b, "fingerprint", fingerprint);
-    eh_put_text(b, "features", session.features);
-    eh_put_end(b, "},\n");
+    eh_jsonw_begin(w, "model", '{');
+    eh_jsonw_text(w, "path", info.path);
+    eh_jsonw_text(w, "family", info.family);
+    eh_jsonw_int(w, "n_layer", info.n_layer);
+    eh_jsonw_int(w, "n_head", info.n_head);
+    eh_jsonw_int(w, "n_kv", info.n_kv);
+    eh_jsonw_int(w, "d_model", info.d_model);
+    eh_jsonw_int(w, "n_param", info.n_param);
+    eh_jsonw_text(w, "dtype", info.dtype);
+    eh_jsonw_text(w, "precision", session.precision == EH_BF16 ? "bf16" : "f32");
+    eh_jsonw_text(w, "fingerprint", fingerprint);
+    eh_jsonw_text(w, "features", session.features);
+    eh_jsonw_end(w);
+    eh_jsonw_line(w, 0);
 }
 
-static int put_splits(eh_buf *b, eh_run_state *r, eh_err *err)
+static int put_splits(eh_jsonw *w, eh_run_state *r, eh_err *err)
 {
-    eh_put_key(b, "splits");
-    eh_buf_char(b, '{');
+    eh_jsonw_begin(w, "splits", '{');
     for (int i = EH_SPLIT_SELECT; i <= EH_SPLIT_TEST; i++) {
         const eh_audit_options o = eh_run_options_of(r, (eh_split)i);
         eh_audit_plan plan;
@@ -61,93 +60,90 @@ static int put_splits(eh_buf *b, eh_run_state *r, eh_err *err)
             n += !seen[c];
             seen[c] = true;
         }
-        eh_put_key(b, eh_split_names[i]);
-        eh_buf_char(b, '{');
-        eh_put_int(b, "items", t->n_pick);
-        eh_put_int(b, "templates", n);
-        eh_put_end(b, "},");
+        eh_jsonw_begin(w, eh_split_names[i], '{');
+        eh_jsonw_int(w, "items", t->n_pick);
+        eh_jsonw_int(w, "templates", n);
+        eh_jsonw_end(w);
         eh_free(seen);
         eh_audit_task_close(t);
         if (rc < 0)
             return rc;
     }
-    eh_put_bool(b, "mixed", false);
-    eh_put_end(b, "},\n");
+    eh_jsonw_bool(w, "mixed", false);
+    eh_jsonw_end(w);
+    eh_jsonw_line(w, 0);
     return EH_OK;
 }
 
-static void put_estimate(eh_buf *b, const char *key, double value, double low, double high, int64_t n,
+static void put_estimate(eh_jsonw *w, const char *key, double value, double low, double high, int64_t n,
                          int64_t n_cluster)
 {
-    eh_put_key(b, key);
-    eh_buf_char(b, '{');
-    eh_put_double(b, "value", value);
-    eh_put_double(b, "low", low);
-    eh_put_double(b, "high", high);
-    eh_put_int(b, "n", n);
-    eh_put_int(b, "n_cluster", n_cluster);
-    eh_put_end(b, "},");
+    eh_jsonw_begin(w, key, '{');
+    eh_jsonw_double(w, "value", value);
+    eh_jsonw_double(w, "low", low);
+    eh_jsonw_double(w, "high", high);
+    eh_jsonw_int(w, "n", n);
+    eh_jsonw_int(w, "n_cluster", n_cluster);
+    eh_jsonw_end(w);
 }
 
-static void put_row_start(eh_buf *b, const eh_run_state *r, const char *task, const char *category, const char *score,
+static void put_row_start(eh_jsonw *w, const eh_run_state *r, const char *task, const char *category, const char *score,
                           const char *better, const char *note)
 {
-    eh_buf_char(b, '{');
-    eh_put_text(b, "task", task);
-    eh_put_text(b, "category", category);
-    eh_put_text(b, "score", score);
-    eh_put_text(b, "better", better);
-    eh_put_text(b, "kind", kind_of(score, better));
-    eh_put_bool(b, "targeted", strcmp(task, r->audit.tasks) == 0 && strcmp(score, r->score) == 0);
-    eh_put_text(b, "note", note);
+    eh_jsonw_line(w, 0);
+    eh_jsonw_begin(w, NULL, '{');
+    eh_jsonw_text(w, "task", task);
+    eh_jsonw_text(w, "category", category);
+    eh_jsonw_text(w, "score", score);
+    eh_jsonw_text(w, "better", better);
+    eh_jsonw_text(w, "kind", kind_of(score, better));
+    eh_jsonw_bool(w, "targeted", strcmp(task, r->audit.tasks) == 0 && strcmp(score, r->score) == 0);
+    eh_jsonw_text(w, "note", note);
 }
 
 /* Every score before and after; without an edit, before alone. */
-static void put_rows(eh_buf *b, const eh_run_state *r, const eh_audit *before)
+static void put_rows(eh_jsonw *w, const eh_run_state *r, const eh_audit *before)
 {
-    eh_put_key(b, "rows");
-    eh_buf_str(b, EH_STR("[\n"));
+    eh_jsonw_begin(w, "rows", '[');
     for (int64_t i = 0; i < r->changes.n; i++) {
         const eh_change *c = &r->changes.row[i];
         const eh_estimate *x = &c->before, *y = &c->after, *d = &c->difference.e;
-        put_row_start(b, r, c->task, c->category, c->score, eh_better_name(c->better), c->note);
-        put_estimate(b, "before", x->value, x->low, x->high, x->n, x->n_cluster);
-        put_estimate(b, "after", y->value, y->low, y->high, y->n, y->n_cluster);
-        eh_put_key(b, "difference");
-        eh_buf_char(b, '{');
-        eh_put_double(b, "value", d->value);
-        eh_put_double(b, "low", d->low);
-        eh_put_double(b, "high", d->high);
-        eh_put_double(b, "p", c->difference.p);
-        eh_put_double(b, "q", c->q);
-        eh_put_double(b, "mde", c->difference.mde);
-        eh_put_end(b, "}");
-        eh_put_end(b, i + 1 < r->changes.n ? "},\n" : "}\n");
+        put_row_start(w, r, c->task, c->category, c->score, eh_better_name(c->better), c->note);
+        put_estimate(w, "before", x->value, x->low, x->high, x->n, x->n_cluster);
+        put_estimate(w, "after", y->value, y->low, y->high, y->n, y->n_cluster);
+        eh_jsonw_begin(w, "difference", '{');
+        eh_jsonw_double(w, "value", d->value);
+        eh_jsonw_double(w, "low", d->low);
+        eh_jsonw_double(w, "high", d->high);
+        eh_jsonw_double(w, "p", c->difference.p);
+        eh_jsonw_double(w, "q", c->q);
+        eh_jsonw_double(w, "mde", c->difference.mde);
+        eh_jsonw_end(w);
+        eh_jsonw_end(w);
     }
     for (int64_t i = 0; i < before->n_row && r->changes.n == 0; i++) {
         const eh_score_row *s = &before->row[i];
-        put_row_start(b, r, s->task, s->category, s->score, s->better, s->note);
-        put_estimate(b, "before", s->value, s->low, s->high, s->n, s->n_cluster);
-        eh_put_end(b, i + 1 < before->n_row ? "},\n" : "}\n");
+        put_row_start(w, r, s->task, s->category, s->score, s->better, s->note);
+        put_estimate(w, "before", s->value, s->low, s->high, s->n, s->n_cluster);
+        eh_jsonw_end(w);
     }
-    eh_buf_str(b, EH_STR("],\n"));
+    eh_jsonw_end_on_line(w, 0);
+    eh_jsonw_line(w, 0);
 }
 
 /* One side of the position effect; NaN: not measured, and left out. */
-static void put_side(eh_buf *b, const char *key, double effect, const double place[3])
+static void put_side(eh_jsonw *w, const char *key, double effect, const double place[3])
 {
     if (isnan(effect))
         return;
-    eh_put_key(b, key);
-    eh_buf_char(b, '{');
-    eh_put_double(b, "effect", effect);
-    eh_put_key(b, "places");
-    eh_audit_put_numbers(b, place, 3);
-    eh_buf_str(b, EH_STR("},"));
+    eh_jsonw_begin(w, key, '{');
+    eh_jsonw_double(w, "effect", effect);
+    eh_jsonw_doubles(w, "places", place, 3);
+    eh_jsonw_end(w);
 }
 
 /* By letters, of the test split, before and after; by text, what the first look at letters said. */
-static void put_position(eh_buf *b, const eh_run_state *r)
+static void put_position(eh_jsonw *w, const eh_run_state *r)
 {
     const char *task = r->audit.tasks;
     const eh_change *effect = eh_changes_find(&r->changes, task, "all", "position_effect");
@@ -166,167 +162,160 @@ static void put_position(eh_buf *b, const eh_run_state *r)
     }
     if (isnan(before))
         return;
-    eh_put_key(b, "position");
-    eh_buf_char(b, '{');
-    put_side(b, "before", before, from);
-    put_side(b, "after", after, to);
-    eh_put_end(b, "},\n");
+    eh_jsonw_begin(w, "position", '{');
+    put_side(w, "before", before, from);
+    put_side(w, "after", after, to);
+    eh_jsonw_end(w);
+    eh_jsonw_line(w, 0);
 }
 
-static void put_locate(eh_buf *b, const eh_run_state *r)
+static void put_locate(eh_jsonw *w, const eh_run_state *r)
 {
     const eh_locate_result *l = eh_head_map_get(r->before);
-    eh_put_key(b, "locate");
-    eh_buf_char(b, '{');
-    eh_put_text(b, "statistic", l->statistic);
-    eh_put_text(b, "measure", l->measure);
-    eh_put_text(b, "unit", "Pearson r");
-    eh_put_int(b, "n_item", l->n_item);
-    eh_locate_put_reliability(b, l);
-    eh_locate_put_map(b, r->before, "before", false);
+    eh_jsonw_begin(w, "locate", '{');
+    eh_jsonw_text(w, "statistic", l->statistic);
+    eh_jsonw_text(w, "measure", l->measure);
+    eh_jsonw_text(w, "unit", "Pearson r");
+    eh_jsonw_int(w, "n_item", l->n_item);
+    eh_locate_put_reliability(w, l);
+    eh_locate_put_map(w, r->before, "before", false);
     if (r->after != NULL)
-        eh_locate_put_map(b, r->after, "after", false);
-    eh_locate_put_map(b, r->before, "q", true);
-    eh_put_key(b, "selected");
-    eh_buf_char(b, '[');
+        eh_locate_put_map(w, r->after, "after", false);
+    eh_locate_put_map(w, r->before, "q", true);
+    eh_jsonw_begin(w, "selected", '[');
     for (int64_t i = 0; i < l->n_choice; i++) {
         const eh_head_choice *c = &l->choice[i];
         double alpha = 0.0; /* selected, and left alone by the search */
         for (int64_t k = 0; k < r->n_edit; k++)
             if (r->edit[k].layer == c->layer && r->edit[k].index == c->head)
                 alpha = r->edit[k].alpha;
-        eh_buf_char(b, '{');
-        eh_put_int(b, "layer", c->layer);
-        eh_put_int(b, "head", c->head);
-        eh_put_double(b, "score", c->score);
-        eh_put_double(b, "q", c->q);
-        eh_put_int(b, "n_category", c->n_category);
-        eh_put_double(b, "alpha", alpha);
-        eh_put_end(b, "},");
+        eh_jsonw_begin(w, NULL, '{');
+        eh_jsonw_int(w, "layer", c->layer);
+        eh_jsonw_int(w, "head", c->head);
+        eh_jsonw_double(w, "score", c->score);
+        eh_jsonw_double(w, "q", c->q);
+        eh_jsonw_int(w, "n_category", c->n_category);
+        eh_jsonw_double(w, "alpha", alpha);
+        eh_jsonw_end(w);
     }
-    eh_put_end(b, "],\n");
-    eh_put_bool(b, "found", l->found);
-    eh_put_text(b, "why", l->why);
-    eh_locate_put_confirmation(b, l);
-    eh_put_end(b, "},\n");
+    eh_jsonw_end(w);
+    eh_jsonw_line(w, 0);
+    eh_jsonw_bool(w, "found", l->found);
+    eh_jsonw_text(w, "why", l->why);
+    eh_locate_put_confirmation(w, l);
+    eh_jsonw_end(w);
+    eh_jsonw_line(w, 0);
 }
 
-static void put_layers(eh_buf *b, const eh_run_state *r)
+static void put_layers(eh_jsonw *w, const eh_run_state *r)
 {
     const eh_locate_items *t = &r->before->items;
-    eh_put_key(b, "layers");
-    eh_buf_str(b, EH_STR("{\"curves\":["));
+    eh_jsonw_begin(w, "layers", '{');
+    eh_jsonw_begin(w, "curves", '[');
     for (int s = 0; s < EH_LAYER_N_STAT; s++) {
-        eh_buf_char(b, '{');
-        eh_put_text(b, "name", eh_layer_stat_names[s]);
-        eh_put_key(b, "values");
-        eh_buf_char(b, '[');
-        for (int64_t i = 0; i < t->n_layer; i++) {
-            eh_buf_double(b, t->layers[i * EH_LAYER_N_STAT + s]);
-            eh_buf_char(b, ',');
-        }
-        eh_put_end(b, "]},");
+        eh_jsonw_begin(w, NULL, '{');
+        eh_jsonw_text(w, "name", eh_layer_stat_names[s]);
+        eh_jsonw_begin(w, "values", '[');
+        for (int64_t i = 0; i < t->n_layer; i++)
+            eh_jsonw_double(w, NULL, t->layers[i * EH_LAYER_N_STAT + s]);
+        eh_jsonw_end(w);
+        eh_jsonw_end(w);
     }
-    eh_put_end(b, "]},\n");
+    eh_jsonw_end(w);
+    eh_jsonw_end(w);
+    eh_jsonw_line(w, 0);
 }
 
-static void put_setting(eh_buf *b, const eh_setting *p)
+static void put_setting(eh_jsonw *w, const eh_setting *p)
 {
-    eh_put_double(b, "bias", p->bias);
-    eh_put_double(b, "kl_median", p->kl_median);
-    eh_put_double(b, "kl_p95", p->kl_p95);
-    eh_put_double(b, "perplexity", p->perplexity);
-    eh_put_double(b, "utility", p->utility);
+    eh_jsonw_double(w, "bias", p->bias);
+    eh_jsonw_double(w, "kl_median", p->kl_median);
+    eh_jsonw_double(w, "kl_p95", p->kl_p95);
+    eh_jsonw_double(w, "perplexity", p->perplexity);
+    eh_jsonw_double(w, "utility", p->utility);
 }
 
-static void put_search(eh_buf *b, const eh_run_state *r)
+static void put_search(eh_jsonw *w, const eh_run_state *r)
 {
     if (r->n_point == 0)
         return;
-    eh_put_key(b, "search");
-    eh_buf_char(b, '{');
+    eh_jsonw_begin(w, "search", '{');
     char objective[200];
     snprintf(objective, sizeof objective, "|%s| on the tune split", r->score);
-    eh_put_text(b, "objective", objective);
-    eh_put_text(b, "rule", r->rule);
-    eh_put_key(b, "original");
-    eh_buf_char(b, '{');
-    put_setting(b, &r->original);
-    eh_put_end(b, "},\n");
-    eh_put_key(b, "points");
-    eh_buf_char(b, '[');
+    eh_jsonw_text(w, "objective", objective);
+    eh_jsonw_text(w, "rule", r->rule);
+    eh_jsonw_begin(w, "original", '{');
+    put_setting(w, &r->original);
+    eh_jsonw_end(w);
+    eh_jsonw_line(w, 0);
+    eh_jsonw_begin(w, "points", '[');
     for (int64_t i = 0; i < r->n_point; i++) {
-        eh_buf_char(b, '{');
-        eh_put_int(b, "heads", r->point[i].heads);
-        eh_put_double(b, "strength", r->point[i].strength);
-        put_setting(b, &r->point[i]);
-        eh_put_bool(b, "front", r->point[i].front);
-        eh_put_bool(b, "chosen", r->point[i].chosen);
-        eh_put_end(b, "},");
+        eh_jsonw_begin(w, NULL, '{');
+        eh_jsonw_int(w, "heads", r->point[i].heads);
+        eh_jsonw_double(w, "strength", r->point[i].strength);
+        put_setting(w, &r->point[i]);
+        eh_jsonw_bool(w, "front", r->point[i].front);
+        eh_jsonw_bool(w, "chosen", r->point[i].chosen);
+        eh_jsonw_end(w);
     }
-    eh_put_end(b, "]},\n");
+    eh_jsonw_end(w);
+    eh_jsonw_end(w);
+    eh_jsonw_line(w, 0);
 }
 
 /* p: the share of draws, and the edit itself, that do as well or better. */
-static void put_controls(eh_buf *b, const eh_run_state *r)
+static void put_controls(eh_jsonw *w, const eh_run_state *r)
 {
     if (r->n_control == 0)
         return;
     int64_t as_good = 1;
     for (int64_t i = 0; i < r->n_control; i++)
         as_good += r->control[i] <= r->control_edit;
-    eh_put_key(b, "controls");
-    eh_buf_char(b, '{');
-    eh_put_text(b, "score", r->score);
+    eh_jsonw_begin(w, "controls", '{');
+    eh_jsonw_text(w, "score", r->score);
     char unit[200];
     snprintf(unit, sizeof unit, "change of |%s| on the test split, before calibration", r->score);
-    eh_put_text(b, "unit", unit);
-    eh_put_double(b, "edit", r->control_edit);
-    eh_put_key(b, "draws");
-    eh_audit_put_numbers(b, r->control, r->n_control);
-    eh_buf_char(b, ',');
-    eh_put_double(b, "p", (double)as_good / (double)(r->n_control + 1));
-    eh_put_end(b, "},\n");
+    eh_jsonw_text(w, "unit", unit);
+    eh_jsonw_double(w, "edit", r->control_edit);
+    eh_jsonw_doubles(w, "draws", r->control, r->n_control);
+    eh_jsonw_double(w, "p", (double)as_good / (double)(r->n_control + 1));
+    eh_jsonw_end(w);
+    eh_jsonw_line(w, 0);
 }
 
-static void put_fluency(eh_buf *b, const eh_run_state *r)
+static void put_fluency(eh_jsonw *w, const eh_run_state *r)
 {
     if (!r->has_text || r->n_edit == 0)
         return;
     const eh_fluency_change *t = &r->text;
-    eh_put_key(b, "text");
-    eh_buf_str(b, EH_STR("{\"perplexity\":{"));
-    eh_put_double(b, "before", r->fluency.perplexity);
-    eh_put_double(b, "after", t->perplexity);
-    eh_put_end(b, "},");
-    eh_put_key(b, "kl");
-    eh_buf_char(b, '{');
-    eh_put_double(b, "mean", t->kl_mean);
-    eh_put_double(b, "median", t->kl_median);
-    eh_put_double(b, "p95", t->kl_p95);
-    eh_put_double(b, "p99", t->kl_p99);
-    eh_put_double(b, "max", t->kl_max);
-    eh_put_double(b, "same_top", t->same_top);
-    eh_put_end(b, "}},\n");
+    eh_jsonw_begin(w, "text", '{');
+    eh_jsonw_begin(w, "perplexity", '{');
+    eh_jsonw_double(w, "before", r->fluency.perplexity);
+    eh_jsonw_double(w, "after", t->perplexity);
+    eh_jsonw_end(w);
+    eh_jsonw_begin(w, "kl", '{');
+    eh_jsonw_double(w, "mean", t->kl_mean);
+    eh_jsonw_double(w, "median", t->kl_median);
+    eh_jsonw_double(w, "p95", t->kl_p95);
+    eh_jsonw_double(w, "p99", t->kl_p99);
+    eh_jsonw_double(w, "max", t->kl_max);
+    eh_jsonw_double(w, "same_top", t->same_top);
+    eh_jsonw_end(w);
+    eh_jsonw_end(w);
+    eh_jsonw_line(w, 0);
 }
 
-static void put_notes(eh_buf *b, const eh_run_state *r)
+static void put_notes(eh_jsonw *w, const eh_run_state *r)
 {
-    const char *const all[] = {r->notes.p != NULL ? r->notes.p : "", eh_head_map_get(r->before)->notes};
-    eh_put_key(b, "notes");
-    eh_buf_char(b, '[');
-    for (int i = 0; i < 2; i++)
-        for (const char *p = all[i]; *p != '\0';) {
-            const size_t n = strcspn(p, "\n");
-            eh_buf_json(b, (eh_str){p, (int64_t)n});
-            eh_buf_char(b, ',');
-            p += n + (p[n] == '\n');
-        }
-    eh_put_end(b, "],\n");
+    eh_jsonw_begin(w, "notes", '[');
+    eh_jsonw_texts(w, r->notes.p);
+    eh_jsonw_texts(w, eh_head_map_get(r->before)->notes);
+    eh_jsonw_end(w);
+    eh_jsonw_line(w, 0);
 }
 
 /* The files that a reader would check, with their hashes; also as SHA256SUMS. */
-static int put_files(eh_buf *b, eh_run_state *r, eh_buf *sums, eh_err *err)
+static int put_files(eh_jsonw *w, eh_run_state *r, eh_buf *sums, eh_err *err)
 {
     char samples[300];
     snprintf(samples, sizeof samples, "samples_%.200s.jsonl", r->audit.tasks);
@@ -335,8 +324,7 @@ static int put_files(eh_buf *b, eh_run_state *r, eh_buf *sums, eh_err *err)
     const char *const files[] = {samples, "results.json", "samples_locate.jsonl", "heads.csv", "locate.json",
                                  "samples_search.jsonl", "tune.jsonl", "edit.json"};
     int rc = EH_OK;
-    eh_put_key(b, "files");
-    eh_buf_char(b, '[');
+    eh_jsonw_begin(w, "files", '[');
     for (size_t d = 0; d < sizeof folders / sizeof *folders && rc == EH_OK; d++)
         for (size_t f = 0; f < sizeof files / sizeof *files && rc == EH_OK; f++) {
             char name[700], sha[EH_SHA256_TEXT];
@@ -350,13 +338,13 @@ static int put_files(eh_buf *b, eh_run_state *r, eh_buf *sums, eh_err *err)
             rc = eh_sha256_file(path, sha, err);
             if (rc < 0)
                 break;
-            eh_buf_char(b, '{');
-            eh_put_text(b, "name", name);
-            eh_put_text(b, "sha256", sha);
-            eh_put_end(b, "},");
+            eh_jsonw_begin(w, NULL, '{');
+            eh_jsonw_text(w, "name", name);
+            eh_jsonw_text(w, "sha256", sha);
+            eh_jsonw_end(w);
             eh_buf_printf(sums, "%s  %s\n", sha, name);
         }
-    eh_put_end(b, "]");
+    eh_jsonw_end(w);
     return rc;
 }
 
@@ -376,7 +364,7 @@ static int write_results(eh_run_state *r, eh_err *err)
         }
         eh_buf_printf(&b, ",%lld,%lld\n", (long long)c->before.n, (long long)c->before.n_cluster);
     }
-    const int rc = eh_put_file(r->out, "unlearning_results.csv", &b, err);
+    const int rc = eh_file_write_in(r->out, "unlearning_results.csv", &b, err);
     eh_buf_clear(&b);
     return rc;
 }
@@ -385,42 +373,43 @@ int eh_run_write(eh_run_state *r, const eh_audit *before, eh_err *err)
 {
     char fingerprint[65];
     eh_buf b = {0}, sums = {0};
+    eh_jsonw *w = &(eh_jsonw){.b = &b};
     int rc = write_results(r, err);
     if (rc == EH_OK)
         rc = eh_weights_fingerprint(r->s->m->weights, fingerprint, err);
     if (rc < 0)
         return rc;
-    eh_buf_char(&b, '{');
-    eh_put_int(&b, "version", 1);
-    eh_put_text(&b, "evenhand", EH_VERSION);
-    eh_put_text(&b, "command", r->audit.command);
-    eh_put_text(&b, "preset", r->preset->name);
-    eh_put_int(&b, "seed", (int64_t)r->audit.seed);
-    eh_put_double(&b, "confidence", r->audit.confidence > 0.0 ? r->audit.confidence : 0.95);
-    eh_put_text(&b, "answer", r->audit.answer != NULL ? r->audit.answer : "letters");
-    put_model(&b, r, fingerprint);
-    rc = put_splits(&b, r, err);
+    eh_jsonw_begin(w, NULL, '{');
+    eh_jsonw_int(w, "version", 1);
+    eh_jsonw_text(w, "evenhand", EH_VERSION);
+    eh_jsonw_text(w, "command", r->audit.command);
+    eh_jsonw_text(w, "preset", r->preset->name);
+    eh_jsonw_int(w, "seed", (int64_t)r->audit.seed);
+    eh_jsonw_double(w, "confidence", r->audit.confidence > 0.0 ? r->audit.confidence : 0.95);
+    eh_jsonw_text(w, "answer", r->audit.answer != NULL ? r->audit.answer : "letters");
+    put_model(w, r, fingerprint);
+    rc = put_splits(w, r, err);
     if (rc == EH_OK) {
-        put_rows(&b, r, before);
-        put_position(&b, r);
-        put_locate(&b, r);
-        put_layers(&b, r);
-        put_search(&b, r);
-        put_controls(&b, r);
-        put_fluency(&b, r);
-        rc = eh_run_put_tune(&b, r, err);
+        put_rows(w, r, before);
+        put_position(w, r);
+        put_locate(w, r);
+        put_layers(w, r);
+        put_search(w, r);
+        put_controls(w, r);
+        put_fluency(w, r);
+        rc = eh_run_put_tune(w, r, err);
     }
     if (rc == EH_OK) {
-        put_notes(&b, r);
+        put_notes(w, r);
         if (r->n_edit > 0)
-            eh_put_text(&b, "recipe", "edit.json");
-        rc = put_files(&b, r, &sums, err);
+            eh_jsonw_text(w, "recipe", "edit.json");
+        rc = put_files(w, r, &sums, err);
     }
-    eh_buf_str(&b, EH_STR("}\n"));
+    eh_jsonw_finish(w);
     if (rc == EH_OK)
-        rc = eh_put_file(r->out, "run.json", &b, err);
+        rc = eh_file_write_in(r->out, "run.json", &b, err);
     if (rc == EH_OK)
-        rc = eh_put_file(r->out, "SHA256SUMS", &sums, err);
+        rc = eh_file_write_in(r->out, "SHA256SUMS", &sums, err);
     eh_buf_clear(&b);
     eh_buf_clear(&sums);
     return rc;

@@ -35,24 +35,24 @@ static int borrow_text(const char *place, const json_t *v, const char *what, eh_
 }
 
 /* One of two words: which is it? */
-static int either(const eh_rows *r, const json_t *row, const char *key, const char *no, const char *yes, bool *out,
+static int either(const eh_lines *r, const json_t *row, const char *key, const char *no, const char *yes, bool *out,
                   eh_err *err)
 {
     eh_str s;
-    const int rc = eh_json_str(row, r->place.p, key, &s, err);
+    const int rc = eh_json_str(row, r->where, key, &s, err);
     if (rc < 0)
-        return rc == EH_ENOENT ? eh_fail(err, EH_EFORMAT, "%s: has no \"%s\"", r->place.p, key) : rc;
+        return rc == EH_ENOENT ? eh_fail(err, EH_EFORMAT, "%s: has no \"%s\"", r->where, key) : rc;
     *out = eh_str_eq(s, eh_str_of(yes));
     if (!*out && !eh_str_eq(s, eh_str_of(no)))
-        return eh_fail(err, EH_EFORMAT, "%s: \"%s\" is \"%.*s\", wanted \"%s\" or \"%s\"", r->place.p, key,
+        return eh_fail(err, EH_EFORMAT, "%s: \"%s\" is \"%.*s\", wanted \"%s\" or \"%s\"", r->where, key,
                        (int)(s.n < 80 ? s.n : 80), s.p, no, yes);
     return EH_OK;
 }
 
-static int read_int(const eh_rows *r, const json_t *row, const char *key, int64_t high, int64_t *out, eh_err *err)
+static int read_int(const eh_lines *r, const json_t *row, const char *key, int64_t high, int64_t *out, eh_err *err)
 {
-    const int rc = eh_json_int(row, r->place.p, key, 0, high, out, err);
-    return rc == EH_ENOENT ? eh_fail(err, EH_EFORMAT, "%s: has no \"%s\"", r->place.p, key) : rc;
+    const int rc = eh_json_int(row, r->where, key, 0, high, out, err);
+    return rc == EH_ENOENT ? eh_fail(err, EH_EFORMAT, "%s: has no \"%s\"", r->where, key) : rc;
 }
 
 /* answer_info: the words of each answer; and which answer is the unknown one. */
@@ -139,9 +139,9 @@ static int keep_words(const eh_str word[3], eh_arena *memory, eh_str out[3], eh_
     return rc;
 }
 
-static int read_row(const eh_rows *r, const json_t *row, const char *family, eh_bbq_build *b, eh_err *err)
+static int read_row(const eh_lines *r, const json_t *row, const char *family, eh_bbq_build *b, eh_err *err)
 {
-    const char *place = r->place.p;
+    const char *place = r->where;
     eh_bbq_row out = {0};
     eh_bbq_item *item = &out.item;
     eh_bbq_groups g = {0};
@@ -212,16 +212,15 @@ static int read_row(const eh_rows *r, const json_t *row, const char *family, eh_
 
 static int read_rows(eh_bbq_build *b, const eh_bbq_source *file, eh_err *err)
 {
-    eh_rows r = {.text = file->text, .where = file->where};
+    eh_lines r = eh_rows(file->text, file->where);
     json_t *row;
     int rc;
-    while ((rc = eh_rows_next(&r, &row, err)) > 0) {
+    while ((rc = eh_lines_json(&r, &row, err)) > 0) {
         rc = read_row(&r, row, file->family, b, err);
         json_decref(row);
         if (rc < 0)
             break;
     }
-    eh_rows_clear(&r);
     return rc;
 }
 

@@ -16,26 +16,26 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-static int read_choices(const eh_rows *r, const json_t *row, eh_arena *memory, eh_item *q, eh_err *err)
+static int read_choices(const eh_lines *r, const json_t *row, eh_arena *memory, eh_item *q, eh_err *err)
 {
     const json_t *list = json_object_get(row, "choices");
     const size_t n = json_array_size(list);
     if (!json_is_array(list) || n < 2 || n > EH_ITEM_CHOICES)
-        return eh_fail(err, EH_EFORMAT, "%s: \"choices\" is %s of %lld, wanted an array of 2 to %d strings", r->place.p,
+        return eh_fail(err, EH_EFORMAT, "%s: \"choices\" is %s of %lld, wanted an array of 2 to %d strings", r->where,
                        eh_json_type(list), (long long)n, EH_ITEM_CHOICES);
     q->n_choice = (int8_t)n;
     for (int k = 0; k < q->n_choice; k++) {
         const json_t *v = json_array_get(list, (size_t)k);
         const eh_str s = json_is_string(v) ? eh_json_text(v) : (eh_str){0};
         if (s.n == 0)
-            return eh_fail(err, EH_EFORMAT, "%s: choice %d is %s, wanted a string that is not empty", r->place.p, k,
+            return eh_fail(err, EH_EFORMAT, "%s: choice %d is %s, wanted a string that is not empty", r->where, k,
                            eh_json_type(v));
         if (is_blank(s.p[0]))
-            return eh_fail(err, EH_EFORMAT, "%s: choice %d begins with a blank; one is put before it anyway", r->place.p,
+            return eh_fail(err, EH_EFORMAT, "%s: choice %d begins with a blank; one is put before it anyway", r->where,
                            k);
         for (int j = 0; j < k; j++)
             if (eh_str_eq(q->choice[j], s))
-                return eh_fail(err, EH_EFORMAT, "%s: choices %d and %d are the same", r->place.p, j, k);
+                return eh_fail(err, EH_EFORMAT, "%s: choices %d and %d are the same", r->where, j, k);
         const int rc = eh_text_keep(memory, s, &q->choice[k], err);
         if (rc < 0)
             return rc;
@@ -44,16 +44,17 @@ static int read_choices(const eh_rows *r, const json_t *row, eh_arena *memory, e
 }
 
 /* The number of a choice; -1 where the field is not there. */
-static int read_choice(const eh_rows *r, const json_t *row, const char *key, const eh_item *q, int8_t *out, eh_err *err)
+static int read_choice(const eh_lines *r, const json_t *row, const char *key, const eh_item *q, int8_t *out,
+                       eh_err *err)
 {
     int64_t k = -1;
-    const int rc = eh_json_int_or(row, r->place.p, key, 0, q->n_choice - 1, &k, err);
+    const int rc = eh_json_int_or(row, r->where, key, 0, q->n_choice - 1, &k, err);
     *out = (int8_t)k;
     return rc;
 }
 
 /* Which choices are what: no choice is two of biased, other and unknown. */
-static int read_roles(const eh_rows *r, const json_t *row, eh_item *q, eh_err *err)
+static int read_roles(const eh_lines *r, const json_t *row, eh_item *q, eh_err *err)
 {
     int rc = read_choice(r, row, "biased", q, &q->biased, err);
     if (rc == EH_OK)
@@ -65,19 +66,19 @@ static int read_roles(const eh_rows *r, const json_t *row, eh_item *q, eh_err *e
     if (rc < 0)
         return rc;
     if (q->biased < 0 && q->answer < 0)
-        return eh_fail(err, EH_EFORMAT, "%s: has neither \"biased\" nor \"answer\"; nothing can be scored", r->place.p);
+        return eh_fail(err, EH_EFORMAT, "%s: has neither \"biased\" nor \"answer\"; nothing can be scored", r->where);
     if (q->biased < 0 && q->other >= 0)
-        return eh_fail(err, EH_EFORMAT, "%s: has \"other\", and no \"biased\" that it is the other of", r->place.p);
+        return eh_fail(err, EH_EFORMAT, "%s: has \"other\", and no \"biased\" that it is the other of", r->where);
     if (q->biased >= 0 && q->biased == q->unknown)
-        return eh_fail(err, EH_EFORMAT, "%s: \"biased\" and \"unknown\" are both choice %d", r->place.p, q->biased);
+        return eh_fail(err, EH_EFORMAT, "%s: \"biased\" and \"unknown\" are both choice %d", r->where, q->biased);
     if (q->other >= 0 && (q->other == q->biased || q->other == q->unknown))
-        return eh_fail(err, EH_EFORMAT, "%s: \"other\" is choice %d, which is the %s one", r->place.p, q->other,
+        return eh_fail(err, EH_EFORMAT, "%s: \"other\" is choice %d, which is the %s one", r->where, q->other,
                        q->other == q->biased ? "biased" : "unknown");
     for (int8_t k = 0; q->biased >= 0 && q->other < 0 && k < q->n_choice; k++)
         if (k != q->biased && k != q->unknown)
             q->other = k;
     if (q->biased >= 0 && q->other < 0)
-        return eh_fail(err, EH_EFORMAT, "%s: there is no choice besides the biased and the unknown one", r->place.p);
+        return eh_fail(err, EH_EFORMAT, "%s: there is no choice besides the biased and the unknown one", r->where);
     return EH_OK;
 }
 
@@ -87,14 +88,14 @@ static bool is_boundary(eh_str s, int64_t i)
     return i == s.n || ((unsigned char)s.p[i] & 0xc0) != 0x80;
 }
 
-static int read_mentions(const eh_rows *r, const json_t *row, eh_arena *memory, eh_item *q, eh_err *err)
+static int read_mentions(const eh_lines *r, const json_t *row, eh_arena *memory, eh_item *q, eh_err *err)
 {
     const json_t *list = json_object_get(row, "mentions");
     const size_t n = json_array_size(list);
     if (list == NULL || json_is_null(list))
         return EH_OK;
     if (!json_is_array(list) || n > EH_ITEM_MENTIONS)
-        return eh_fail(err, EH_EFORMAT, "%s: \"mentions\" is %s of %lld, wanted an array of at most %d", r->place.p,
+        return eh_fail(err, EH_EFORMAT, "%s: \"mentions\" is %s of %lld, wanted an array of at most %d", r->where,
                        eh_json_type(list), (long long)n, EH_ITEM_MENTIONS);
     eh_range *range = eh_new_raw(memory, eh_range, (int64_t)n);
     if (range == NULL)
@@ -107,10 +108,10 @@ static int read_mentions(const eh_rows *r, const json_t *row, eh_arena *memory, 
             range[i].end > q->prompt.n)
             return eh_fail(err, EH_EFORMAT,
                            "%s: mention %lld is not [from, to] with bytes of the prompt, 0 <= from < to <= %lld",
-                           r->place.p, (long long)i, (long long)q->prompt.n);
+                           r->where, (long long)i, (long long)q->prompt.n);
         if (!is_boundary(q->prompt, range[i].from) || !is_boundary(q->prompt, range[i].end))
             return eh_fail(err, EH_EFORMAT, "%s: mention %lld cuts a character in two; mentions count bytes of UTF-8",
-                           r->place.p, (long long)i);
+                           r->where, (long long)i);
     }
     q->mention = range;
     q->n_mention = eh_ranges_merge(range, (int64_t)n);
@@ -118,21 +119,21 @@ static int read_mentions(const eh_rows *r, const json_t *row, eh_arena *memory, 
 }
 
 /* A text that may be missing; an empty one is refused. */
-static int read_optional(const eh_rows *r, const json_t *row, const char *key, eh_arena *memory, eh_str *out,
+static int read_optional(const eh_lines *r, const json_t *row, const char *key, eh_arena *memory, eh_str *out,
                          eh_err *err)
 {
     const json_t *v = json_object_get(row, key);
     return v == NULL || json_is_null(v) ? EH_OK : eh_row_text(r, row, key, 1, memory, out, err);
 }
 
-static int read_item(const eh_rows *r, const json_t *row, eh_arena *memory, eh_item *q, names *of, eh_err *err)
+static int read_item(const eh_lines *r, const json_t *row, eh_arena *memory, eh_item *q, names *of, eh_err *err)
 {
     *q = (eh_item){0};
     *of = (names){.category = EH_STR("items"), .group = EH_STR("")};
     int rc = eh_row_text(r, row, "prompt", 1, memory, &q->prompt, err);
     if (rc == EH_OK && is_blank(q->prompt.p[q->prompt.n - 1]))
         rc = eh_fail(err, EH_EFORMAT, "%s: \"prompt\" ends with a blank; the blank before a choice is put there anyway",
-                     r->place.p);
+                     r->where);
     if (rc == EH_OK)
         rc = read_optional(r, row, "question", memory, &q->question, err);
     if (rc == EH_OK)
@@ -182,12 +183,12 @@ static int number_all(const names *of, eh_item_set *s, eh_err *err)
 int eh_items_read(eh_str text, const char *where, eh_item_set *set, eh_err *err)
 {
     eh_item_set s = {0};
-    eh_rows r = {.text = text, .where = where};
+    eh_lines r = eh_rows(text, where);
     names *of = NULL;
     int64_t room = 0, of_room = 0;
     json_t *row;
     int rc;
-    while ((rc = eh_rows_next(&r, &row, err)) > 0) {
+    while ((rc = eh_lines_json(&r, &row, err)) > 0) {
         eh_item q;
         names n;
         rc = read_item(&r, row, &s.memory, &q, &n, err);
@@ -213,7 +214,6 @@ int eh_items_read(eh_str text, const char *where, eh_item_set *set, eh_err *err)
 
 done:
     eh_free(of);
-    eh_rows_clear(&r);
     if (rc == EH_OK)
         *set = s;
     else

@@ -38,7 +38,7 @@ typedef struct frame {
 } frame;
 
 /* A text of the template; {X} and {Y} each `least` to 1 times, and no other braces. */
-static int read_text(const eh_rows *r, const json_t *row, const char *key, int least, eh_arena *memory, eh_str *out,
+static int read_text(const eh_lines *r, const json_t *row, const char *key, int least, eh_arena *memory, eh_str *out,
                      eh_err *err)
 {
     int count[2] = {0};
@@ -46,7 +46,7 @@ static int read_text(const eh_rows *r, const json_t *row, const char *key, int l
     if (rc < 0)
         return rc;
     if (out->n > TEXT_MAX)
-        return eh_fail(err, EH_EFORMAT, "%s: \"%s\" has %lld bytes; it may have %d", r->place.p, key, (long long)out->n,
+        return eh_fail(err, EH_EFORMAT, "%s: \"%s\" has %lld bytes; it may have %d", r->where, key, (long long)out->n,
                        TEXT_MAX);
     for (int64_t i = 0; i < out->n; i++) {
         if (out->p[i] != '{' && out->p[i] != '}')
@@ -54,37 +54,37 @@ static int read_text(const eh_rows *r, const json_t *row, const char *key, int l
         if (i + 2 >= out->n || out->p[i] != '{' || (out->p[i + 1] != 'X' && out->p[i + 1] != 'Y') ||
             out->p[i + 2] != '}')
             return eh_fail(err, EH_EFORMAT, "%s: \"%s\" has a brace at byte %lld that belongs to no {X} or {Y}",
-                           r->place.p, key, (long long)i);
+                           r->where, key, (long long)i);
         count[out->p[i + 1] - 'X']++;
         i += 2;
     }
     for (int k = 0; k < 2; k++)
         if (count[k] < least || count[k] > 1)
-            return eh_fail(err, EH_EFORMAT, "%s: \"%s\" has {%c} %d times, wanted %s", r->place.p, key, 'X' + k,
+            return eh_fail(err, EH_EFORMAT, "%s: \"%s\" has {%c} %d times, wanted %s", r->where, key, 'X' + k,
                            count[k], least == 1 ? "once" : "at most once");
     return EH_OK;
 }
 
 /* "X" or "Y". */
-static int read_xy(const eh_rows *r, const json_t *row, const char *key, int *out, eh_err *err)
+static int read_xy(const eh_lines *r, const json_t *row, const char *key, int *out, eh_err *err)
 {
     eh_str s;
-    const int rc = eh_json_str(row, r->place.p, key, &s, err);
+    const int rc = eh_json_str(row, r->where, key, &s, err);
     if (rc < 0)
-        return rc == EH_ENOENT ? eh_fail(err, EH_EFORMAT, "%s: has no \"%s\"", r->place.p, key) : rc;
+        return rc == EH_ENOENT ? eh_fail(err, EH_EFORMAT, "%s: has no \"%s\"", r->where, key) : rc;
     if (s.n != 1 || (s.p[0] != 'X' && s.p[0] != 'Y'))
-        return eh_fail(err, EH_EFORMAT, "%s: \"%s\" is \"%.*s\", wanted \"X\" or \"Y\"", r->place.p, key,
+        return eh_fail(err, EH_EFORMAT, "%s: \"%s\" is \"%.*s\", wanted \"X\" or \"Y\"", r->where, key,
                        (int)(s.n < 80 ? s.n : 80), s.p);
     *out = s.p[0] - 'X';
     return EH_OK;
 }
 
-static int read_fills(const eh_rows *r, const json_t *row, eh_arena *memory, frame *t, eh_err *err)
+static int read_fills(const eh_lines *r, const json_t *row, eh_arena *memory, frame *t, eh_err *err)
 {
     static const char *const side[2] = {"stereotyped", "other"};
     const json_t *fills = json_object_get(row, "fills");
     if (!json_is_array(fills) || json_array_size(fills) < 1 || json_array_size(fills) > FILLS_MAX)
-        return eh_fail(err, EH_EFORMAT, "%s: \"fills\" is %s, wanted an array of 1 to %d", r->place.p,
+        return eh_fail(err, EH_EFORMAT, "%s: \"fills\" is %s, wanted an array of 1 to %d", r->where,
                        eh_json_type(fills), FILLS_MAX);
     t->n_fill = (int64_t)json_array_size(fills);
     for (int64_t k = 0; k < t->n_fill; k++)
@@ -93,13 +93,13 @@ static int read_fills(const eh_rows *r, const json_t *row, eh_arena *memory, fra
             if (rc < 0)
                 return rc;
             if (t->fill[k][s].n > WORDS_MAX)
-                return eh_fail(err, EH_EFORMAT, "%s: a fill has %lld bytes; it may have %d", r->place.p,
+                return eh_fail(err, EH_EFORMAT, "%s: a fill has %lld bytes; it may have %d", r->where,
                                (long long)t->fill[k][s].n, WORDS_MAX);
         }
     return EH_OK;
 }
 
-static int read_template(const eh_rows *r, const json_t *row, eh_arena *memory, frame *t, eh_err *err)
+static int read_template(const eh_lines *r, const json_t *row, eh_arena *memory, frame *t, eh_err *err)
 {
     eh_str ignored, type = EH_STR("label");
     *t = (frame){0};
@@ -127,12 +127,12 @@ static int read_template(const eh_rows *r, const json_t *row, eh_arena *memory, 
     if (rc == EH_OK && t->answer[0] == t->answer[1])
         rc = eh_fail(err, EH_EFORMAT,
                      "%s: \"answer_neg\" and \"answer_nonneg\" are both \"%c\"; the two ask for different people",
-                     r->place.p, 'X' + t->answer[0]);
+                     r->where, 'X' + t->answer[0]);
     if (rc == EH_OK)
-        rc = eh_json_str_or(row, r->place.p, "label_type", &type, err);
+        rc = eh_json_str_or(row, r->where, "label_type", &type, err);
     t->by_name = eh_str_eq(type, EH_STR("name"));
     if (rc == EH_OK && !t->by_name && !eh_str_eq(type, EH_STR("label")))
-        rc = eh_fail(err, EH_EFORMAT, "%s: \"label_type\" is \"%.*s\", wanted \"label\" or \"name\"", r->place.p,
+        rc = eh_fail(err, EH_EFORMAT, "%s: \"label_type\" is \"%.*s\", wanted \"label\" or \"name\"", r->where,
                      (int)(type.n < 80 ? type.n : 80), type.p);
     return rc;
 }
@@ -282,7 +282,7 @@ int eh_probe_read(eh_str form, const char *form_where, eh_str unknown, const cha
                   eh_err *err)
 {
     eh_bbq_build b = {0};
-    eh_rows r = {.text = form, .where = form_where};
+    eh_lines r = eh_rows(form, form_where);
     eh_buf text = {0};
     eh_row_ids ids = {0};
     eh_str phrase[PHRASES_MAX];
@@ -297,17 +297,17 @@ int eh_probe_read(eh_str form, const char *form_where, eh_str unknown, const cha
         rc = eh_fail(err, EH_ENOMEM, "no memory for %d categories", CATEGORIES_MAX);
         goto done;
     }
-    while ((rc = eh_rows_next(&r, &row, err)) > 0) {
+    while ((rc = eh_lines_json(&r, &row, err)) > 0) {
         frame t;
         rc = read_template(&r, row, &b.memory, &t, err);
         json_decref(row);
         if (rc == EH_OK)
-            rc = eh_row_ids_add(&ids, t.id, r.line, err);
+            rc = eh_row_ids_add(&ids, t.id, r.number, err);
         if (rc < 0)
             goto done;
         counter *c = find_category(list, &n_category, t.category);
         if (c == NULL) {
-            rc = eh_fail(err, EH_EFORMAT, "%s: more than %d categories", r.place.p, CATEGORIES_MAX);
+            rc = eh_fail(err, EH_EFORMAT, "%s: more than %d categories", r.where, CATEGORIES_MAX);
             goto done;
         }
         for (int64_t k = 0; k < 2 * t.n_fill; k++) {
@@ -329,7 +329,6 @@ done:
     eh_free(list);
     eh_row_ids_clear(&ids);
     eh_buf_clear(&text);
-    eh_rows_clear(&r);
     eh_bbq_build_drop(&b);
     return rc;
 }
@@ -378,7 +377,7 @@ static int keys_number(const keys *k, eh_arena *memory, int32_t **index, const c
     return eh_names_number(k->key, k->n, memory, *index, names, n_name, err);
 }
 
-static int read_pair(const eh_rows *r, const json_t *row, eh_arena *memory, eh_pair *p, eh_str *category,
+static int read_pair(const eh_lines *r, const json_t *row, eh_arena *memory, eh_pair *p, eh_str *category,
                      eh_str *cluster, eh_err *err)
 {
     eh_str direction;
@@ -399,29 +398,29 @@ static int read_pair(const eh_rows *r, const json_t *row, eh_arena *memory, eh_p
     p->anti = eh_str_eq(direction, EH_STR("antistereo"));
     if (!p->anti && !eh_str_eq(direction, EH_STR("stereo")))
         return eh_fail(err, EH_EFORMAT, "%s: \"direction\" is \"%.*s\", wanted \"stereo\" or \"antistereo\"",
-                       r->place.p, (int)(direction.n < 80 ? direction.n : 80), direction.p);
+                       r->where, (int)(direction.n < 80 ? direction.n : 80), direction.p);
     if (eh_str_eq(p->more, p->less))
-        return eh_fail(err, EH_EFORMAT, "%s: \"sent_more\" and \"sent_less\" are the same sentence", r->place.p);
+        return eh_fail(err, EH_EFORMAT, "%s: \"sent_more\" and \"sent_less\" are the same sentence", r->where);
     return EH_OK;
 }
 
 int eh_pairs_read(eh_str text, const char *where, eh_pair_set *set, eh_err *err)
 {
     eh_pair_set s = {0};
-    eh_rows r = {.text = text, .where = where};
+    eh_lines r = eh_rows(text, where);
     eh_row_ids ids = {0};
     keys category = {0}, cluster = {0};
     int32_t *category_number = NULL, *cluster_number = NULL;
     int64_t room = 0;
     json_t *row;
     int rc;
-    while ((rc = eh_rows_next(&r, &row, err)) > 0) {
+    while ((rc = eh_lines_json(&r, &row, err)) > 0) {
         eh_pair p;
         eh_str in, of;
         rc = read_pair(&r, row, &s.memory, &p, &in, &of, err);
         json_decref(row);
         if (rc == EH_OK)
-            rc = eh_row_ids_add(&ids, p.id, r.line, err);
+            rc = eh_row_ids_add(&ids, p.id, r.number, err);
         if (rc == EH_OK)
             rc = keys_add(&category, in, err);
         if (rc == EH_OK)
@@ -455,7 +454,6 @@ done:
     eh_free(category_number);
     eh_free(cluster_number);
     eh_row_ids_clear(&ids);
-    eh_rows_clear(&r);
     if (rc == EH_OK)
         *set = s;
     else
@@ -486,7 +484,7 @@ int eh_pairs_load(const char *dir, eh_pair_set *set, eh_err *err)
 
 /* ---- Utility -------------------------------------------------------------------------------------- */
 
-static int read_utility(const eh_rows *r, const json_t *row, eh_arena *memory, eh_utility *u, eh_str *topic,
+static int read_utility(const eh_lines *r, const json_t *row, eh_arena *memory, eh_utility *u, eh_str *topic,
                         eh_err *err)
 {
     int64_t answer = 0;
@@ -497,18 +495,18 @@ static int read_utility(const eh_rows *r, const json_t *row, eh_arena *memory, e
     if (rc == EH_OK)
         rc = eh_row_text(r, row, "question", 1, memory, &u->question, err);
     if (rc == EH_OK)
-        rc = eh_json_int(row, r->place.p, "answer", 0, 3, &answer, err);
+        rc = eh_json_int(row, r->where, "answer", 0, 3, &answer, err);
     if (rc < 0)
-        return rc == EH_ENOENT ? eh_fail(err, EH_EFORMAT, "%s: has no \"answer\"", r->place.p) : rc;
+        return rc == EH_ENOENT ? eh_fail(err, EH_EFORMAT, "%s: has no \"answer\"", r->where) : rc;
     u->answer = (int8_t)answer;
     const json_t *choices = json_object_get(row, "choices");
     if (!json_is_array(choices) || json_array_size(choices) != 4)
-        return eh_fail(err, EH_EFORMAT, "%s: \"choices\" is %s of %lld, wanted an array of 4 strings", r->place.p,
+        return eh_fail(err, EH_EFORMAT, "%s: \"choices\" is %s of %lld, wanted an array of 4 strings", r->where,
                        eh_json_type(choices), (long long)json_array_size(choices));
     for (int i = 0; rc == EH_OK && i < 4; i++) {
         const json_t *v = json_array_get(choices, (size_t)i);
         if (!json_is_string(v) || json_string_length(v) == 0)
-            return eh_fail(err, EH_EFORMAT, "%s: choice %d is %s, wanted a string that is not empty", r->place.p, i,
+            return eh_fail(err, EH_EFORMAT, "%s: choice %d is %s, wanted a string that is not empty", r->where, i,
                            eh_json_type(v));
         rc = eh_text_keep(memory, eh_json_text(v), &u->choice[i], err);
     }
@@ -518,20 +516,20 @@ static int read_utility(const eh_rows *r, const json_t *row, eh_arena *memory, e
 int eh_utility_read(eh_str text, const char *where, eh_utility_set *set, eh_err *err)
 {
     eh_utility_set s = {0};
-    eh_rows r = {.text = text, .where = where};
+    eh_lines r = eh_rows(text, where);
     eh_row_ids ids = {0};
     keys topic = {0};
     int32_t *topic_number = NULL;
     int64_t room = 0;
     json_t *row;
     int rc;
-    while ((rc = eh_rows_next(&r, &row, err)) > 0) {
+    while ((rc = eh_lines_json(&r, &row, err)) > 0) {
         eh_utility u;
         eh_str in;
         rc = read_utility(&r, row, &s.memory, &u, &in, err);
         json_decref(row);
         if (rc == EH_OK)
-            rc = eh_row_ids_add(&ids, u.id, r.line, err);
+            rc = eh_row_ids_add(&ids, u.id, r.number, err);
         if (rc == EH_OK)
             rc = keys_add(&topic, in, err);
         if (rc < 0)
@@ -557,7 +555,6 @@ done:
     eh_free(topic.key);
     eh_free(topic_number);
     eh_row_ids_clear(&ids);
-    eh_rows_clear(&r);
     if (rc == EH_OK)
         *set = s;
     else

@@ -5,46 +5,9 @@
 
 #include "base/json.h"
 
-int eh_rows_next(eh_rows *r, json_t **row, eh_err *err)
+eh_lines eh_rows(eh_str text, const char *file)
 {
-    for (;;) {
-        if (r->at >= r->text.n)
-            return 0;
-        const char *from = r->text.p + r->at;
-        const int64_t left = r->text.n - r->at;
-        const char *stop = memchr(from, '\n', (size_t)left);
-        eh_str line = {from, stop == NULL ? left : stop - from};
-        r->at += line.n + (stop != NULL);
-        r->line++;
-        bool blank = true;
-        for (int64_t i = 0; blank && i < line.n; i++)
-            blank = line.p[i] == ' ' || line.p[i] == '\t' || line.p[i] == '\r';
-        if (blank)
-            continue;
-        eh_buf_reset(&r->place);
-        eh_buf_printf(&r->place, "%s: line %lld", r->where, (long long)r->line);
-        if (r->place.fault != 0)
-            return eh_buf_check(&r->place, "the name of a place", err);
-        if (line.n > EH_ROW_MAX)
-            return eh_fail(err, EH_EFORMAT, "%s: has %lld bytes; a row may have %d", r->place.p, (long long)line.n,
-                           EH_ROW_MAX);
-        json_t *v;
-        const int rc = eh_json_parse(line, r->place.p, &v, err);
-        if (rc < 0)
-            return rc;
-        if (!json_is_object(v)) {
-            const char *type = eh_json_type(v);
-            json_decref(v);
-            return eh_fail(err, EH_EFORMAT, "%s: is %s, wanted an object", r->place.p, type);
-        }
-        *row = v;
-        return 1;
-    }
-}
-
-void eh_rows_clear(eh_rows *r)
-{
-    eh_buf_clear(&r->place);
+    return (eh_lines){.text = text, .file = file, .limit = EH_ROW_MAX, .skip_blank = true};
 }
 
 int eh_text_keep(eh_arena *memory, eh_str s, eh_str *out, eh_err *err)
@@ -56,17 +19,17 @@ int eh_text_keep(eh_arena *memory, eh_str s, eh_str *out, eh_err *err)
     return EH_OK;
 }
 
-int eh_row_text(const eh_rows *r, const json_t *row, const char *key, int64_t least, eh_arena *memory, eh_str *out,
+int eh_row_text(const eh_lines *r, const json_t *row, const char *key, int64_t least, eh_arena *memory, eh_str *out,
                 eh_err *err)
 {
     eh_str s;
-    const int rc = eh_json_str(row, r->place.p, key, &s, err);
+    const int rc = eh_json_str(row, r->where, key, &s, err);
     if (rc == EH_ENOENT) /* a field that is not there is a fault of the file, not a file that is not there */
-        return eh_fail(err, EH_EFORMAT, "%s: has no \"%s\"", r->place.p, key);
+        return eh_fail(err, EH_EFORMAT, "%s: has no \"%s\"", r->where, key);
     if (rc < 0)
         return rc;
     if (s.n < least)
-        return eh_fail(err, EH_EFORMAT, "%s: \"%s\" has %lld bytes, wanted at least %lld", r->place.p, key,
+        return eh_fail(err, EH_EFORMAT, "%s: \"%s\" has %lld bytes, wanted at least %lld", r->where, key,
                        (long long)s.n, (long long)least);
     return eh_text_keep(memory, s, out, err);
 }

@@ -2,12 +2,11 @@
  * What the loaders of items share: rows of JSON Lines, names made into numbers, and the refusal
  * of an id that comes twice.
  *
- *     eh_rows r = {.text = text, .where = path};
- *     while ((more = eh_rows_next(&r, &row, err)) > 0) {
+ *     eh_lines r = eh_rows(text, path);
+ *     while ((more = eh_lines_json(&r, &row, err)) > 0) {
  *         rc = eh_row_text(&r, row, "question", 1, &memory, &item.question, err);
  *         json_decref(row);
  *     }
- *     eh_rows_clear(&r);
  */
 #ifndef EH_TASK_ROWS_H
 #define EH_TASK_ROWS_H
@@ -15,28 +14,17 @@
 #include <jansson.h>
 #include <stdint.h>
 
-#include "base/err.h"
+#include "base/lines.h"
 #include "base/mem.h"
-#include "base/str.h"
 
 #define EH_ROW_MAX (256 << 10)              /* bytes of one line */
 #define EH_ITEMS_FILE_MAX ((int64_t)256 << 20) /* bytes of one file, unpacked */
 
-typedef struct eh_rows {
-    eh_str text;
-    const char *where; /* file, for messages */
-    int64_t at;        /* byte the next line starts at */
-    int64_t line;      /* of the current row, from 1 */
-    eh_buf place;      /* "file: line 12" */
-} eh_rows;
-
-/* The next line that is not blank, as a JSON object: 1, and *row is the caller's to json_decref;
- * 0 at the end; or an error that names the line. */
-int eh_rows_next(eh_rows *r, json_t **row, eh_err *err);
-void eh_rows_clear(eh_rows *r);
+/* The lines of a file of items: blank ones passed over, the others bounded. Text and name are borrowed. */
+eh_lines eh_rows(eh_str text, const char *file);
 
 /* A string field of a row, copied into memory. Shorter than `least` bytes or missing: EH_EFORMAT. */
-int eh_row_text(const eh_rows *r, const json_t *row, const char *key, int64_t least, eh_arena *memory, eh_str *out,
+int eh_row_text(const eh_lines *r, const json_t *row, const char *key, int64_t least, eh_arena *memory, eh_str *out,
                 eh_err *err);
 /* A string copied into memory. */
 int eh_text_keep(eh_arena *memory, eh_str s, eh_str *out, eh_err *err);

@@ -3,9 +3,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/file.h"
-#include "base/hash.h"
 #include "base/json.h"
+#include "base/jsonw.h"
+#include "base/sink.h"
 
 #define MAGIC "EVHTUNE1"
 #define N_MAGIC 8
@@ -14,78 +14,68 @@
 
 /* ---- Write --------------------------------------------------------------------------------------- */
 
-typedef struct writer {
-    eh_outfile file;
-    eh_sha256 hash;
-} writer;
-
-static int put(writer *w, const void *p, int64_t n, eh_err *err)
-{
-    eh_sha256_add(&w->hash, p, n);
-    return eh_outfile_put(&w->file, p, n, err);
-}
-
 /* base [n_grad], or NULL: the weights themselves. */
-static int put_pieces(writer *w, const eh_params *p, const float *base, eh_err *err)
+static int put_pieces(eh_sink *w, const eh_params *p, const float *base, eh_err *err)
 {
     int rc = EH_OK;
     for (int64_t i = 0; i < p->n_piece && rc == EH_OK; i++) {
         const eh_param_piece *k = &p->piece[i];
-        rc = put(w, base == NULL ? k->w : base + k->at, k->n * (int64_t)sizeof(float), err);
+        rc = eh_sink_put(w, base == NULL ? k->w : base + k->at, k->n * (int64_t)sizeof(float), err);
     }
     return rc;
 }
 
 static void put_header(eh_buf *b, eh_str what, const eh_params *p, const eh_moments *a, const eh_tune_state *s)
 {
-    eh_buf_str(b, EH_STR("{\"what\":"));
-    eh_buf_str(b, what);
-    eh_buf_printf(b, ",\"n_weight\":%lld,\"keeps_best\":%s,\"step\":%lld,\"best_step\":%lld,\"worse\":%lld,"
-                  "\"finished\":%s,\"points\":[", (long long)p->n_weight, a->best != NULL ? "true" : "false",
-                  (long long)s->step, (long long)s->best_step, (long long)s->worse, s->finished ? "true" : "false");
+    eh_jsonw *w = &(eh_jsonw){.b = b};
+    eh_jsonw_begin(w, NULL, '{');
+    eh_jsonw_raw(w, "what", what);
+    eh_jsonw_int(w, "n_weight", p->n_weight);
+    eh_jsonw_bool(w, "keeps_best", a->best != NULL);
+    eh_jsonw_int(w, "step", s->step);
+    eh_jsonw_int(w, "best_step", s->best_step);
+    eh_jsonw_int(w, "worse", s->worse);
+    eh_jsonw_bool(w, "finished", s->finished);
+    eh_jsonw_begin(w, "points", '[');
     for (int64_t i = 0; i <= s->step; i++) {
         const double x[4] = {s->point[i].loss, s->point[i].tune_loss, s->point[i].lr, s->point[i].grad_norm};
-        for (int k = 0; k < 4; k++) {
-            eh_buf_str(b, k > 0 ? EH_STR(",") : i > 0 ? EH_STR(",[") : EH_STR("["));
-            eh_buf_double(b, x[k]);
-        }
-        eh_buf_char(b, ']');
+        eh_jsonw_doubles(w, NULL, x, 4);
     }
-    eh_buf_str(b, EH_STR("]}"));
+    eh_jsonw_end(w);
+    eh_jsonw_end(w);
 }
 
 int eh_checkpoint_write(const char *path, eh_str what, const eh_params *p, const eh_moments *a, const eh_tune_state *s,
                         eh_err *err)
 {
-    writer w = {0};
+    eh_sink out = {0};
     eh_buf header = {0};
     char sum[EH_SHA256_TEXT];
-    eh_sha256_begin(&w.hash);
     put_header(&header, what, p, a, s);
     int rc = eh_buf_check(&header, "the header of a checkpoint", err);
     if (rc == EH_OK)
-        rc = eh_outfile_open(&w.file, path, err);
+        rc = eh_sink_open(&out, path, err);
     if (rc == EH_OK)
-        rc = put(&w, MAGIC, N_MAGIC, err);
+        rc = eh_sink_put(&out, MAGIC, N_MAGIC, err);
     if (rc == EH_OK)
-        rc = put(&w, &header.n, (int64_t)sizeof header.n, err);
+        rc = eh_sink_put(&out, &header.n, (int64_t)sizeof header.n, err);
     if (rc == EH_OK)
-        rc = put(&w, header.p, header.n, err);
+        rc = eh_sink_put(&out, header.p, header.n, err);
     if (rc == EH_OK)
-        rc = put_pieces(&w, p, NULL, err);
+        rc = put_pieces(&out, p, NULL, err);
     if (rc == EH_OK)
-        rc = put_pieces(&w, p, a->m, err);
+        rc = put_pieces(&out, p, a->m, err);
     if (rc == EH_OK)
-        rc = put_pieces(&w, p, a->v, err);
+        rc = put_pieces(&out, p, a->v, err);
     if (rc == EH_OK && a->best != NULL)
-        rc = put_pieces(&w, p, a->best, err);
-    const int end = eh_sha256_end(&w.hash, sum, rc == EH_OK ? err : NULL); /* frees its state in any case */
-    rc = rc == EH_OK ? end : rc;
+        rc = put_pieces(&out, p, a->best, err);
     if (rc == EH_OK)
-        rc = eh_outfile_put(&w.file, sum, N_HASH, err);
+        rc = eh_sink_sum(&out, sum, err);
     if (rc == EH_OK)
-        rc = eh_outfile_commit(&w.file, err);
-    eh_outfile_drop(&w.file);
+        rc = eh_sink_put(&out, sum, N_HASH, err);
+    if (rc == EH_OK)
+        rc = eh_sink_commit(&out, err);
+    eh_sink_drop(&out);
     eh_buf_clear(&header);
     return rc;
 }
@@ -106,12 +96,14 @@ static int same_what(const json_t *found, eh_str what, const char *path, eh_err 
         const json_t *other = json_object_get(found, key);
         if (json_equal(value, other))
             continue;
-        char *a = json_dumps(other, JSON_ENCODE_ANY | JSON_COMPACT);
-        char *b = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+        eh_buf a = {0}, b = {0};
+        if (other != NULL)
+            eh_buf_json_value(&a, other, 0);
+        eh_buf_json_value(&b, value, 0);
         rc = eh_fail(err, EH_EINVAL, "%s is the checkpoint of another training: its %s is %s, not %s; choose another "
-                     "folder, or --force to start over", path, key, a != NULL ? a : "not said", b != NULL ? b : "that");
-        eh_free(a);
-        eh_free(b);
+                     "folder, or --force to start over", path, key, a.n > 0 ? a.p : "not said", b.n > 0 ? b.p : "that");
+        eh_buf_clear(&a);
+        eh_buf_clear(&b);
         break;
     }
     json_decref(wanted);

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/jsonw.h"
 #include "base/par.h"
 #include "base/rng.h"
 #include "train/checkpoint.h"
@@ -108,17 +109,11 @@ static void hash_requests(eh_sha256 *h, const eh_request *r, int64_t n)
     }
 }
 
-static void put_real(eh_buf *b, const char *key, double x)
-{
-    eh_buf_printf(b, ",\"%s\":", key);
-    eh_buf_double(b, x);
-}
-
 /* Everything that the numbers depend on: what a checkpoint must agree with. */
 static int say_what(trainer *t, eh_err *err)
 {
     const eh_tune_plan *p = t->p;
-    eh_buf *b = &t->what;
+    eh_jsonw *w = &(eh_jsonw){.b = &t->what};
     char model[65], reference[65] = "", data[EH_SHA256_TEXT];
     eh_sha256 h;
     int rc = eh_session_fingerprint(t->session, model, err);
@@ -132,22 +127,32 @@ static int say_what(trainer *t, eh_err *err)
     hash_requests(&h, t->d->held_out, t->d->n_held_out);
     if ((rc = eh_sha256_end(&h, data, err)) < 0)
         return rc;
-    eh_buf_printf(b, "{\"evenhand\":\"%s\",\"model\":\"%s\",\"reference\":\"%s\",\"train\":\"%s\",\"data\":\"%s\"",
-                  EH_VERSION, model, reference, eh_tune_groups[p->group].name, data);
-    put_real(b, "lr", p->adamw.lr);
-    put_real(b, "beta1", p->adamw.beta1);
-    put_real(b, "beta2", p->adamw.beta2);
-    put_real(b, "eps", p->adamw.eps);
-    put_real(b, "weight_decay", p->adamw.decay);
-    put_real(b, "clip", p->clip);
-    put_real(b, "kl", p->kl);
-    put_real(b, "text_share", p->text_share);
-    eh_buf_printf(b, ",\"steps\":%lld,\"warmup\":%lld,\"schedule\":\"%s\",\"batch\":%lld,\"text_batch\":%lld,"
-                  "\"eval_every\":%lld,\"patience\":%lld,\"seed\":%llu,\"batch_tokens\":%lld,\"product\":\"%s\"}",
-                  (long long)p->steps, (long long)p->warmup, p->linear ? "linear" : "constant", (long long)p->batch,
-                  (long long)p->text_batch, (long long)p->eval_every, (long long)p->patience,
-                  (unsigned long long)p->seed, (long long)t->session->batch_tokens, t->session->product->name);
-    return eh_buf_check(b, "the training's description", err);
+    eh_jsonw_begin(w, NULL, '{');
+    eh_jsonw_text(w, "evenhand", EH_VERSION);
+    eh_jsonw_text(w, "model", model);
+    eh_jsonw_text(w, "reference", reference);
+    eh_jsonw_text(w, "train", eh_tune_groups[p->group].name);
+    eh_jsonw_text(w, "data", data);
+    eh_jsonw_double(w, "lr", p->adamw.lr);
+    eh_jsonw_double(w, "beta1", p->adamw.beta1);
+    eh_jsonw_double(w, "beta2", p->adamw.beta2);
+    eh_jsonw_double(w, "eps", p->adamw.eps);
+    eh_jsonw_double(w, "weight_decay", p->adamw.decay);
+    eh_jsonw_double(w, "clip", p->clip);
+    eh_jsonw_double(w, "kl", p->kl);
+    eh_jsonw_double(w, "text_share", p->text_share);
+    eh_jsonw_int(w, "steps", p->steps);
+    eh_jsonw_int(w, "warmup", p->warmup);
+    eh_jsonw_text(w, "schedule", p->linear ? "linear" : "constant");
+    eh_jsonw_int(w, "batch", p->batch);
+    eh_jsonw_int(w, "text_batch", p->text_batch);
+    eh_jsonw_int(w, "eval_every", p->eval_every);
+    eh_jsonw_int(w, "patience", p->patience);
+    eh_jsonw_uint(w, "seed", p->seed);
+    eh_jsonw_int(w, "batch_tokens", t->session->batch_tokens);
+    eh_jsonw_text(w, "product", t->session->product->name);
+    eh_jsonw_end(w);
+    return eh_buf_check(&t->what, "the training's description", err);
 }
 
 /* ---- Draws --------------------------------------------------------------------------------------- */
@@ -417,14 +422,16 @@ static int save_curve(const trainer *t, eh_err *err)
     if (t->curve == NULL)
         return EH_OK;
     eh_buf b = {0};
+    eh_jsonw *w = &(eh_jsonw){.b = &b};
     for (int64_t i = 0; i <= t->s.step; i++) {
         const eh_tune_point *x = &t->s.point[i];
-        eh_buf_printf(&b, "{\"step\":%lld", (long long)i);
-        put_real(&b, "loss", x->loss);
-        put_real(&b, "tune_loss", x->tune_loss);
-        put_real(&b, "lr", x->lr);
-        put_real(&b, "grad_norm", x->grad_norm);
-        eh_buf_str(&b, EH_STR("}\n"));
+        eh_jsonw_begin(w, NULL, '{');
+        eh_jsonw_int(w, "step", i);
+        eh_jsonw_double(w, "loss", x->loss);
+        eh_jsonw_double(w, "tune_loss", x->tune_loss);
+        eh_jsonw_double(w, "lr", x->lr);
+        eh_jsonw_double(w, "grad_norm", x->grad_norm);
+        eh_jsonw_finish(w);
     }
     int rc = eh_buf_check(&b, "the loss curve", err);
     if (rc == EH_OK)

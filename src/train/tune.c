@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/json.h"
+#include "base/jsonw.h"
 #include "base/rng.h"
 #include "edit/recipe.h"
 #include "train/train.h"
@@ -149,11 +149,11 @@ static int add_lines(study *s, eh_err *err)
     bool *held = NULL;
     int rc = eh_file_read(path, EH_ITEMS_FILE_MAX, &text, err);
     for (int pass = 0; pass < 2 && rc == EH_OK; pass++) { /* counted, then taken */
-        eh_rows r = {.text = eh_buf_get(&text), .where = path};
+        eh_lines r = eh_rows(eh_buf_get(&text), path);
         json_t *row;
         int64_t n = 0;
         int more;
-        while (rc == EH_OK && (more = eh_rows_next(&r, &row, err)) != 0) {
+        while (rc == EH_OK && (more = eh_lines_json(&r, &row, err)) != 0) {
             eh_str prompt, answer;
             const eh_arena_mark mark = eh_arena_here(&mem);
             if ((rc = more) < 0)
@@ -167,7 +167,6 @@ static int add_lines(study *s, eh_err *err)
             eh_arena_rewind(&mem, mark);
             n++;
         }
-        eh_rows_clear(&r);
         if (rc == EH_OK && pass == 0) {
             held = eh_new(&mem, bool, n > 0 ? n : 1);
             rc = held == NULL ? eh_fail(err, EH_ENOMEM, "no memory for %lld examples", (long long)n)
@@ -304,87 +303,63 @@ static int make_plan(study *s, eh_err *err)
 
 /* ---- The record ---------------------------------------------------------------------------------- */
 
-static void put_text(eh_buf *b, const char *key, const char *text)
-{
-    eh_buf_printf(b, ",\n\"%s\":", key);
-    if (text == NULL)
-        eh_buf_str(b, EH_STR("null"));
-    else
-        eh_buf_json(b, eh_str_of(text));
-}
-
-static void put_int(eh_buf *b, const char *key, int64_t x)
-{
-    eh_buf_printf(b, ",\n\"%s\":%lld", key, (long long)x);
-}
-
-static void put_real(eh_buf *b, const char *key, double x)
-{
-    eh_buf_printf(b, ",\n\"%s\":", key);
-    eh_buf_double(b, x);
-}
-
 static int write_record(const study *s, const eh_tuned *r, eh_err *err)
 {
     const eh_tune_options *o = s->o;
     const eh_tune_plan *p = &s->tune;
     char after[65];
     eh_buf b = {0};
+    eh_jsonw *w = &(eh_jsonw){.b = &b, .lines = true};
     int rc = eh_session_fingerprint(s->session, after, err);
     if (rc < 0)
         return rc;
-    eh_buf_str(&b, EH_STR("{\"evenhand\":\"" EH_VERSION "\""));
-    put_text(&b, "command", o->command);
-    put_text(&b, "model", s->session->m->path);
-    put_text(&b, "fingerprint_before", s->before);
-    put_text(&b, "fingerprint_after", after);
-    eh_buf_str(&b, EH_STR(",\n\"recipe\":"));
-    eh_buf_str(&b, s->recipe.n > 0 ? eh_buf_get(&s->recipe) : EH_STR("null"));
-    put_text(&b, "train", eh_tune_groups[p->group].name);
-    put_text(&b, "tasks", o->tasks);
-    put_text(&b, "examples", o->examples);
-    put_text(&b, "text", o->text);
-    put_text(&b, "answer", eh_bbq_form_table[s->plan.form].name);
-    put_text(&b, "orders", s->plan.orders->name);
-    put_text(&b, "split", s->plan.o.split);
-    put_text(&b, "categories", o->categories);
-    put_text(&b, "chat", o->chat ? "yes" : "no");
-    put_int(&b, "limit", o->limit);
-    eh_buf_printf(&b, ",\n\"seed\":%llu", (unsigned long long)o->seed);
-    put_real(&b, "lr", p->adamw.lr);
-    put_real(&b, "beta1", p->adamw.beta1);
-    put_real(&b, "beta2", p->adamw.beta2);
-    put_real(&b, "eps", p->adamw.eps);
-    put_real(&b, "weight_decay", p->adamw.decay);
-    put_text(&b, "schedule", p->linear ? "linear" : "constant");
-    put_int(&b, "steps", p->steps);
-    put_int(&b, "warmup", p->warmup);
-    put_int(&b, "batch", p->batch);
-    put_int(&b, "text_batch", p->text_batch);
-    put_real(&b, "text_share", p->text_share);
-    put_real(&b, "kl", p->kl);
-    put_real(&b, "clip", p->clip);
-    put_int(&b, "patience", p->patience);
-    put_int(&b, "n_example", r->n_example);
-    put_int(&b, "n_held_out", r->n_held_out);
-    put_int(&b, "n_text", r->n_text);
-    put_int(&b, "n_too_long", r->n_too_long);
-    put_int(&b, "n_weight", r->n_weight);
-    put_int(&b, "steps_taken", r->step);
-    put_int(&b, "best_step", r->best_step);
-    put_text(&b, "stopped_early", r->stopped_early ? "yes" : "no");
-    put_real(&b, "loss_first", r->loss_first);
-    put_real(&b, "loss_last", r->loss_last);
-    put_real(&b, "held_out_before", r->held_out_before);
-    put_real(&b, "held_out_after", r->held_out_after);
-    eh_buf_str(&b, EH_STR("\n}\n"));
-    rc = eh_buf_check(&b, "tune.json", err);
-    char *path = rc < 0 ? NULL : eh_path_join(o->out, "tune.json");
-    if (rc == EH_OK && path == NULL)
-        rc = eh_fail(err, EH_ENOMEM, "no memory for a path");
-    if (rc == EH_OK)
-        rc = eh_file_write(path, eh_buf_get(&b), err);
-    eh_free(path);
+    eh_jsonw_begin(w, NULL, '{');
+    eh_jsonw_text(w, "evenhand", EH_VERSION);
+    eh_jsonw_text(w, "command", o->command);
+    eh_jsonw_text(w, "model", s->session->m->path);
+    eh_jsonw_text(w, "fingerprint_before", s->before);
+    eh_jsonw_text(w, "fingerprint_after", after);
+    eh_jsonw_raw(w, "recipe", s->recipe.n > 0 ? eh_buf_get(&s->recipe) : EH_STR("null"));
+    eh_jsonw_text(w, "train", eh_tune_groups[p->group].name);
+    eh_jsonw_text(w, "tasks", o->tasks);
+    eh_jsonw_text(w, "examples", o->examples);
+    eh_jsonw_text(w, "text", o->text);
+    eh_jsonw_text(w, "answer", eh_bbq_form_table[s->plan.form].name);
+    eh_jsonw_text(w, "orders", s->plan.orders->name);
+    eh_jsonw_text(w, "split", s->plan.o.split);
+    eh_jsonw_text(w, "categories", o->categories);
+    eh_jsonw_text(w, "chat", o->chat ? "yes" : "no");
+    eh_jsonw_int(w, "limit", o->limit);
+    eh_jsonw_uint(w, "seed", o->seed);
+    eh_jsonw_double(w, "lr", p->adamw.lr);
+    eh_jsonw_double(w, "beta1", p->adamw.beta1);
+    eh_jsonw_double(w, "beta2", p->adamw.beta2);
+    eh_jsonw_double(w, "eps", p->adamw.eps);
+    eh_jsonw_double(w, "weight_decay", p->adamw.decay);
+    eh_jsonw_text(w, "schedule", p->linear ? "linear" : "constant");
+    eh_jsonw_int(w, "steps", p->steps);
+    eh_jsonw_int(w, "warmup", p->warmup);
+    eh_jsonw_int(w, "batch", p->batch);
+    eh_jsonw_int(w, "text_batch", p->text_batch);
+    eh_jsonw_double(w, "text_share", p->text_share);
+    eh_jsonw_double(w, "kl", p->kl);
+    eh_jsonw_double(w, "clip", p->clip);
+    eh_jsonw_int(w, "patience", p->patience);
+    eh_jsonw_int(w, "n_example", r->n_example);
+    eh_jsonw_int(w, "n_held_out", r->n_held_out);
+    eh_jsonw_int(w, "n_text", r->n_text);
+    eh_jsonw_int(w, "n_too_long", r->n_too_long);
+    eh_jsonw_int(w, "n_weight", r->n_weight);
+    eh_jsonw_int(w, "steps_taken", r->step);
+    eh_jsonw_int(w, "best_step", r->best_step);
+    eh_jsonw_text(w, "stopped_early", r->stopped_early ? "yes" : "no");
+    eh_jsonw_double(w, "loss_first", r->loss_first);
+    eh_jsonw_double(w, "loss_last", r->loss_last);
+    eh_jsonw_double(w, "held_out_before", r->held_out_before);
+    eh_jsonw_double(w, "held_out_after", r->held_out_after);
+    eh_jsonw_end_on_line(w, 0);
+    eh_jsonw_finish(w);
+    rc = eh_file_write_in(o->out, "tune.json", &b, err);
     eh_buf_clear(&b);
     return rc;
 }

@@ -23,6 +23,14 @@ run 0 report "$work/success/"
 same "$work/success/report.html" "$work/first.html" "the page again"
 ! grep -q '//report' "$work/out" || die "a path with two slashes"
 
+# The record of a run that an earlier build made.
+mkdir "$work/old"
+cp "$repo/tests/golden/old/run/run.json" "$work/old"
+run 0 report "$work/old"
+says "$work/old/report.html"
+grep -q '44af46fcdb73' "$work/old/report.html" || die "not the fingerprint of the old record's model"
+grep -q '^| 3 | 5 | 0\.906 |' "$work/old/report.md" || die "not the head that the old run selected first"
+
 # What got worse leads.
 run 0 report "$work/worse"
 [ "$(sed -n '/^Worse\|^Better\|^Caution/{s/ .*//;p;q}' "$work/out")" = Worse ] || die "what got worse does not lead"

@@ -6,7 +6,11 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/jsonw.h"
+#include "base/lines.h"
 #include "base/mem.h"
+#include "base/outdir.h"
+#include "base/sink.h"
 
 /* One round of work; EH_OK when all allocations were granted. */
 typedef int work(const char *dir, eh_err *err);
@@ -50,6 +54,31 @@ static int fill_buffer(const char *dir, eh_err *err)
 TEST(a_buffer_without_memory_says_so)
 {
     CHECK(fail_each(fill_buffer, NULL) >= 5);
+}
+
+static json_t *value; /* jansson keeps a table of what it is in while it writes it */
+
+static int write_json(const char *dir, eh_err *err)
+{
+    eh_buf b = {0};
+    eh_jsonw w = {.b = &b};
+    (void)dir;
+    eh_jsonw_begin(&w, NULL, '{');
+    for (int i = 0; i < 100; i++)
+        eh_jsonw_text(&w, "key", "value");
+    eh_jsonw_finish(&w);
+    eh_buf_json_value(&b, value, 0);
+    const int rc = eh_buf_check(&b, "the text", err);
+    eh_buf_clear(&b);
+    return rc;
+}
+
+TEST(json_without_memory_to_write_says_so)
+{
+    value = json_pack("{s:[i,{s:s}]}", "list", 1, "text", "t");
+    CHECK(value != NULL);
+    CHECK(fail_each(write_json, NULL) >= 5);
+    json_decref(value);
 }
 
 static int fill_arena(const char *dir, eh_err *err)
@@ -180,6 +209,109 @@ TEST(a_json_file_is_read_whole_or_not_at_all)
     eh_err err = {0};
     CHECK_OK(write_file(dir, &err));
     CHECK(fail_each(read_json_file, dir) >= 10);
+}
+
+/* The lines that were read before memory ran out are good, and the one it ran out at is not given. */
+static int read_lines(const char *dir, eh_err *err)
+{
+    const eh_str text = EH_STR("{\"i\": 1}\n\n{\"i\": 2, \"s\": [\"text\", 0.5]}\n");
+    eh_lines l = {.text = text, .file = "f", .skip_blank = true};
+    json_t *const untouched = (json_t *)(uintptr_t)1;
+    int64_t i = 0, n = 0;
+    int more;
+    (void)dir;
+    for (;; n++) {
+        json_t *o = untouched;
+        more = eh_lines_json(&l, &o, err);
+        if (more <= 0) {
+            CHECK(o == untouched);
+            break;
+        }
+        CHECK(eh_json_int(o, l.where, "i", 0, 9, &i, err) == EH_OK && i == n + 1);
+        json_decref(o);
+    }
+    CHECK(more < 0 || n == 2);
+    eh_lines_close(&l);
+    return more;
+}
+
+TEST(lines_are_objects_or_an_error)
+{
+    CHECK(fail_each(read_lines, NULL) >= 10);
+}
+
+static int write_hashed(const char *dir, eh_err *err)
+{
+    char path[4096], sum[EH_SHA256_TEXT];
+    eh_sink s = {0};
+    snprintf(path, sizeof path, "%s/hashed", dir);
+    int rc = eh_sink_open(&s, path, err);
+    if (rc == EH_OK)
+        rc = eh_sink_put(&s, "abc", 3, err);
+    if (rc == EH_OK)
+        rc = eh_sink_sum(&s, sum, err);
+    if (rc == EH_OK)
+        rc = eh_sink_commit(&s, err);
+    eh_sink_drop(&s);
+    CHECK(rc == EH_OK || !eh_file_exists(path));
+    return rc;
+}
+
+TEST(a_hashed_file_is_written_whole_or_not_at_all)
+{
+    CHECK(fail_each(write_hashed, temp_dir()) >= 2);
+}
+
+static bool no_name(void *ctx, const char *name)
+{
+    (void)ctx;
+    (void)name;
+    return false;
+}
+
+/* A folder with a copy of another in it; what force may replace is looked at first. */
+static const eh_outdir_rule *rule;
+
+static int write_folder(const char *dir, eh_err *err)
+{
+    char out[4096], from[4096];
+    eh_outdir d = {0};
+    snprintf(out, sizeof out, "%s/out", dir);
+    snprintf(from, sizeof from, "%s/from", dir);
+    int rc = eh_outdir_open(&d, out, rule, true, err);
+    if (rc == EH_OK)
+        rc = eh_outdir_copy(&d, from, no_name, NULL, err);
+    if (rc == EH_OK)
+        rc = eh_outdir_write(&d, "a", EH_STR("new"), err);
+    if (rc == EH_OK)
+        rc = eh_outdir_commit(&d, err);
+    eh_outdir_drop(&d);
+    return rc;
+}
+
+TEST(a_folder_is_written_whole_or_not_at_all)
+{
+    static const char *const names[] = {"a", "b", NULL};
+    static const eh_outdir_rule by_names = {.names = names}, by_marks = {.marks = names, .kind = "test"};
+    for (int i = 0; i < 2; i++) {
+        const char *dir = temp_dir();
+        char path[4096];
+        eh_err err = {0};
+        eh_buf b = {0};
+        rule = i == 0 ? &by_names : &by_marks;
+        snprintf(path, sizeof path, "%s/from/deep", dir);
+        CHECK_OK(eh_dir_make(path, &err));
+        snprintf(path, sizeof path, "%s/from/b", dir);
+        CHECK_OK(eh_file_write(path, EH_STR("copied"), &err));
+        snprintf(path, sizeof path, "%s/out", dir);
+        CHECK_OK(eh_dir_make(path, &err));
+        snprintf(path, sizeof path, "%s/out/a", dir);
+        CHECK_OK(eh_file_write(path, EH_STR("old"), &err));
+        CHECK(fail_each(write_folder, dir) >= 10);
+        CHECK_OK(eh_file_read(path, 100, &b, &err));
+        CHECK_STR(b.p, "new");
+        eh_buf_clear(&b);
+    }
 }
 
 static int join_path(const char *dir, eh_err *err)

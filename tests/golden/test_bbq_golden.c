@@ -315,9 +315,9 @@ TEST(golden_letters_give_the_golden_ci_and_scores)
     const char *path = shared_path("golden/smollm2/bbq_mc.jsonl");
     eh_buf text = {0};
     CHECK_OK(eh_file_read(path, (int64_t)1 << 24, &text, &err));
-    eh_rows r = {.text = eh_buf_get(&text), .where = path};
+    eh_lines r = eh_rows(eh_buf_get(&text), path);
     int n = 0;
-    while (eh_rows_next(&r, &row, &err) > 0) {
+    while (eh_lines_json(&r, &row, &err) > 0) {
         const int64_t i = find(&set, family_of(&set, json_string_value(json_object_get(row, "category"))),
                                (int64_t)number(row, "example_id"));
         const eh_bbq_item *item = &set.item[i];
@@ -361,7 +361,6 @@ TEST(golden_letters_give_the_golden_ci_and_scores)
         CHECK_NEAR(e[EH_BBQ_PLACE_1].value + e[EH_BBQ_PLACE_2].value + e[EH_BBQ_PLACE_3].value, 1, 1e-13);
         CHECK(e[EH_BBQ_PLACE_1].value > 0.8); /* the model answers A 120 times */
     }
-    eh_rows_clear(&r);
     eh_buf_clear(&text);
     eh_free(a);
     json_decref(summary);
@@ -388,9 +387,9 @@ TEST(golden_harness_rows_and_metrics_are_reproduced)
     const char *path = shared_path("golden/smollm2/bbq_harness.jsonl");
     eh_buf text = {0}, prompt = {0};
     CHECK_OK(eh_file_read(path, (int64_t)1 << 24, &text, &err));
-    eh_rows r = {.text = eh_buf_get(&text), .where = path};
+    eh_lines r = eh_rows(eh_buf_get(&text), path);
     int n = 0;
-    while (eh_rows_next(&r, &row, &err) > 0) {
+    while (eh_lines_json(&r, &row, &err) > 0) {
         const int64_t i = find(&set, family_of(&set, json_string_value(json_object_get(row, "category"))),
                                (int64_t)number(row, "example_id"));
         const eh_bbq_harness h = eh_bbq_harness_of(&set.item[i]);
@@ -444,7 +443,6 @@ TEST(golden_harness_rows_and_metrics_are_reproduced)
         }
         check_paper(&set, a, part, json_object_get(paper, set.family[f]));
     }
-    eh_rows_clear(&r);
     eh_buf_clear(&text);
     eh_buf_clear(&prompt);
     eh_free(a);

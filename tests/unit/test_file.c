@@ -297,6 +297,20 @@ TEST(a_full_disk_is_an_error_at_the_latest_at_commit)
     CHECK_INT(entries(dir), 0);
 }
 
+TEST(a_buffer_lands_in_a_folder_unless_something_went_wrong_with_it)
+{
+    const char *dir = temp_dir();
+    eh_buf b = {.limit = 4};
+    eh_err err = {0};
+    eh_buf_str(&b, EH_STR("text"));
+    CHECK_OK(eh_file_write_in(dir, "a", &b, &err));
+    holds(in(dir, "a"), "text");
+    eh_buf_char(&b, '!');
+    CHECK_FAILS(eh_file_write_in(dir, "b", &b, &err), EH_ERANGE, "b is larger than the 4 bytes");
+    CHECK_INT(entries(dir), 1);
+    eh_buf_clear(&b);
+}
+
 TEST(a_folder_in_the_place_of_the_file_is_refused_at_once)
 {
     const char *dir = temp_dir();

@@ -68,3 +68,23 @@ TEST(sha256_without_a_state_is_an_error)
     CHECK_FAILS(eh_sha256_end(&h, digest, &err), EH_ENOMEM, "libcrypto");
     CHECK_STR(digest, "untouched");
 }
+
+TEST(a_digest_that_is_told_to_fail_fails_and_leaves_its_output)
+{
+    char digest[EH_SHA256_TEXT] = "untouched";
+    eh_err err = {0};
+    eh_sha256_fail_after(2);
+    CHECK_OK(eh_sha256_of("abc", 3, digest, &err));
+    CHECK(strncmp(digest, "ba7816bf", 8) == 0);
+    CHECK_FAILS(eh_sha256_of("", 0, digest, &err), EH_ENOMEM, "SHA-256");
+    CHECK_FAILS(eh_sha256_of("", 0, digest, &err), EH_ENOMEM, "SHA-256");
+    CHECK(strncmp(digest, "ba7816bf", 8) == 0);
+    eh_sha256_fail_after(0);
+    CHECK_OK(eh_sha256_of("", 0, digest, &err));
+    CHECK(strncmp(digest, "e3b0c442", 8) == 0);
+    eh_sha256 h = {0};
+    eh_sha256_begin(&h);
+    eh_sha256_drop(&h); /* begun and not ended */
+    eh_sha256_drop(&h);
+    CHECK(h.state == NULL);
+}
