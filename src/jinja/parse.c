@@ -1,5 +1,5 @@
 /*
- * A chat template's text to its tree: Jinja's lexer with trim_blocks and lstrip_blocks on, and its
+ * A template's text to its tree: Jinja's lexer with trim_blocks and lstrip_blocks on, and its
  * grammar, rule by rule. Source: the Jinja 3.1 template designer documentation.
  */
 #include "jinja/engine.h"
@@ -34,7 +34,7 @@ typedef struct token {
 typedef enum mode { IN_TEXT, IN_PRINT, IN_BLOCK, IN_RAW } mode;
 
 typedef struct parser {
-    eh_chat *c;
+    eh_jinja *c;
     eh_str s; /* the template */
     int64_t pos;
     mode mode;
@@ -42,7 +42,7 @@ typedef struct parser {
     token_kind opening; /* T_PRINT or T_BLOCK to hand out before the tag's inside; T_END: none */
     int64_t opening_at;
     int n_open; /* brackets */
-    char open[EH_CHAT_PARSE_DEPTH];
+    char open[EH_JINJA_PARSE_DEPTH];
     token now;
     int depth;
     int n_loop; /* for statements around this place, within the same macro */
@@ -50,7 +50,7 @@ typedef struct parser {
 
 static int fail(parser *p, int code, const char *what, eh_str name)
 {
-    return eh_chat_fail(p->c, code, p->now.at, "%s '%.*s'", what, (int)name.n, name.p);
+    return eh_jinja_fail(p->c, code, p->now.at, "%s '%.*s'", what, (int)name.n, name.p);
 }
 
 static int unexpected(parser *p, const char *wanted)
@@ -61,8 +61,8 @@ static int unexpected(parser *p, const char *wanted)
         [T_INT] = "an integer",              [T_FLOAT] = "a float",  [T_OP] = "the operator",
     };
     const eh_str s = p->now.kind == T_NAME || p->now.kind == T_OP ? p->now.s : EH_STR("");
-    return eh_chat_fail(p->c, EH_EFORMAT, p->now.at, "%s%s%.*s found, %s wanted", name[p->now.kind],
-                        s.n > 0 ? " " : "", (int)s.n, s.p, wanted);
+    return eh_jinja_fail(p->c, EH_EFORMAT, p->now.at, "%s%s%.*s found, %s wanted", name[p->now.kind],
+                         s.n > 0 ? " " : "", (int)s.n, s.p, wanted);
 }
 
 /* ---- Characters of tags ---------------------------------------------------------------------- */
@@ -81,8 +81,8 @@ static int64_t skip_space(const parser *p, int64_t i)
 {
     int32_t code;
     while (i < p->s.n) {
-        const int len = eh_chat_char(p->s, i, &code);
-        if (!eh_chat_is_space(code))
+        const int len = eh_jinja_char(p->s, i, &code);
+        if (!eh_is_space(code))
             break;
         i += len;
     }
@@ -95,8 +95,8 @@ static int64_t strip_end(const parser *p, int64_t from, int64_t to)
     int64_t end = from;
     for (int64_t i = from; i < to;) {
         int32_t code;
-        i += eh_chat_char(p->s, i, &code);
-        if (!eh_chat_is_space(code))
+        i += eh_jinja_char(p->s, i, &code);
+        if (!eh_is_space(code))
             end = i;
     }
     return end;
@@ -180,7 +180,7 @@ static int lex_raw(parser *p)
         p->mode = IN_TEXT;
         return EH_OK;
     }
-    return eh_chat_fail(p->c, EH_EFORMAT, p->pos, "a raw block has no endraw");
+    return eh_jinja_fail(p->c, EH_EFORMAT, p->pos, "a raw block has no endraw");
 }
 
 /* After the mark {# with its sign. */
@@ -194,7 +194,7 @@ static int skip_comment(parser *p, int64_t at)
         p->line_start = byte_at(p, end - 1) == '\n';
         return EH_OK;
     }
-    return eh_chat_fail(p->c, EH_EFORMAT, at, "a comment has no end");
+    return eh_jinja_fail(p->c, EH_EFORMAT, at, "a comment has no end");
 }
 
 /* One stretch of text up to the next tag, and past the tag's mark. */
@@ -233,7 +233,7 @@ static int lex_text(parser *p)
     return EH_OK;
 }
 
-/* ---- Tokens of tags ---------------------------------------------------------------------------- */
+/* ---- Tokens of tags -------------------------------------------------------------------------- */
 
 /* One escape of a string literal, Python's "unicode-escape"; p->s.p[*i] is the character after the
  * backslash. */
@@ -254,7 +254,8 @@ static int lex_escape(parser *p, int64_t *i, eh_buf *b)
     const bool octal = e >= '0' && e <= '7';
     const int most = octal ? 3 : e == 'x' ? 2 : e == 'u' ? 4 : e == 'U' ? 8 : 0;
     if (e == 'N' || (unsigned char)e >= 0x80)
-        return eh_chat_fail(p->c, EH_ENOSUP, *i, "the escape '\\%s' in a string is not supported", e == 'N' ? "N" : "?");
+        return eh_jinja_fail(p->c, EH_ENOSUP, *i, "the escape '\\%s' in a string is not supported",
+                             e == 'N' ? "N" : "?");
     if (most == 0) { /* not an escape: the backslash stays */
         eh_buf_char(b, '\\');
         return EH_OK;
@@ -264,13 +265,16 @@ static int lex_escape(parser *p, int64_t *i, eh_buf *b)
     int n = 0;
     for (; n < most; n++, k++) {
         const char d = byte_at(p, k);
-        const int digit = is_digit(d) ? d - '0' : d >= 'a' && d <= 'f' ? d - 'a' + 10 : d >= 'A' && d <= 'F' ? d - 'A' + 10 : 99;
+        const int digit = is_digit(d)            ? d - '0'
+                          : d >= 'a' && d <= 'f' ? d - 'a' + 10
+                          : d >= 'A' && d <= 'F' ? d - 'A' + 10
+                                                 : 99;
         if (digit >= (octal ? 8 : 16))
             break;
         code = code * (octal ? 8 : 16) + digit;
     }
     if ((!octal && n < most) || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF))
-        return eh_chat_fail(p->c, EH_EFORMAT, *i, "the escape '\\%c' is not followed by a character's number", e);
+        return eh_jinja_fail(p->c, EH_EFORMAT, *i, "the escape '\\%c' is not followed by a character's number", e);
     char utf8[4];
     eh_buf_bytes(b, utf8, eh_utf8_put((int32_t)code, utf8));
     *i = k;
@@ -289,7 +293,7 @@ static int lex_string(parser *p)
         p->pos = i + 1;
         return EH_OK;
     }
-    eh_buf b = {.limit = EH_CHAT_TEMPLATE_MAX};
+    eh_buf b = {.limit = EH_JINJA_TEMPLATE_MAX};
     int rc = EH_OK;
     for (i = at + 1; rc == EH_OK && i < p->s.n && p->s.p[i] != quote;) {
         if (p->s.p[i] != '\\') {
@@ -299,9 +303,9 @@ static int lex_string(parser *p)
         }
     }
     if (rc == EH_OK && i >= p->s.n)
-        rc = eh_chat_fail(p->c, EH_EFORMAT, at, "a string has no end");
-    eh_cv made;
-    rc = eh_chat_take(p->c, at, &b, rc, &made);
+        rc = eh_jinja_fail(p->c, EH_EFORMAT, at, "a string has no end");
+    eh_jv made;
+    rc = eh_jinja_take(p->c, at, &b, rc, &made);
     if (rc < 0)
         return rc;
     p->now = (token){.kind = T_STR, .at = at, .s = made.s};
@@ -332,7 +336,7 @@ static int lex_number(parser *p)
         }
     }
     if (is_letter(byte_at(p, i)) || i - at > 40 || (!is_float && i - at > 1 && p->s.p[at] == '0'))
-        return eh_chat_fail(p->c, EH_ENOSUP, at, "this way to write a number is not supported");
+        return eh_jinja_fail(p->c, EH_ENOSUP, at, "this way to write a number is not supported");
     char text[48] = {0};
     memcpy(text, p->s.p + at, (size_t)(i - at));
     p->now = (token){.kind = is_float ? T_FLOAT : T_INT, .at = at};
@@ -343,13 +347,14 @@ static int lex_number(parser *p)
     }
     errno = 0;
     p->now.i = strtoll(text, NULL, 10);
-    return errno == 0 ? EH_OK : eh_chat_fail(p->c, EH_ERANGE, at, "the integer %s is beyond 64 bits", text);
+    return errno == 0 ? EH_OK : eh_jinja_fail(p->c, EH_ERANGE, at, "the integer %s is beyond 64 bits", text);
 }
 
 static int lex_operator(parser *p)
 {
     static const struct { const char *text; int op; } two[] = {
-        {"==", EH_OP_EQ}, {"!=", EH_OP_NE}, {"<=", EH_OP_LE}, {">=", EH_OP_GE}, {"//", EH_OP_FLOORDIV}, {"**", EH_OP_POW},
+        {"==", EH_JO_EQ}, {"!=", EH_JO_NE}, {"<=", EH_JO_LE},
+        {">=", EH_JO_GE}, {"**", EH_JO_POW}, {"//", EH_JO_FLOORDIV},
     };
     const int64_t at = p->pos;
     p->now = (token){.kind = T_OP, .at = at};
@@ -362,14 +367,15 @@ static int lex_operator(parser *p)
         }
     const char b = p->s.p[at];
     if (b == '\0' || strchr("+-/*%~[](){}><=.:|,;", b) == NULL)
-        return eh_chat_fail(p->c, EH_EFORMAT, at, "a character that means nothing here (byte 0x%02x)", (unsigned char)b);
+        return eh_jinja_fail(p->c, EH_EFORMAT, at, "a character that means nothing here (byte 0x%02x)",
+                             (unsigned char)b);
     if (b == '(' || b == '[' || b == '{') {
-        if (p->n_open == EH_CHAT_PARSE_DEPTH)
-            return eh_chat_fail(p->c, EH_ERANGE, at, "brackets are nested more than %d deep", EH_CHAT_PARSE_DEPTH);
+        if (p->n_open == EH_JINJA_PARSE_DEPTH)
+            return eh_jinja_fail(p->c, EH_ERANGE, at, "brackets are nested more than %d deep", EH_JINJA_PARSE_DEPTH);
         p->open[p->n_open++] = b == '(' ? ')' : b == '[' ? ']' : '}';
     } else if (b == ')' || b == ']' || b == '}') {
         if (p->n_open == 0 || p->open[p->n_open - 1] != b)
-            return eh_chat_fail(p->c, EH_EFORMAT, at, "'%c' closes nothing that is open", b);
+            return eh_jinja_fail(p->c, EH_EFORMAT, at, "'%c' closes nothing that is open", b);
         p->n_open--;
     }
     p->now.op = (unsigned char)b;
@@ -412,14 +418,14 @@ static int lex_tag(parser *p)
     if (b == '"' || b == '\'')
         return lex_string(p);
     if ((unsigned char)b >= 0x80)
-        return eh_chat_fail(p->c, EH_ENOSUP, p->pos, "names beyond ASCII are not supported");
+        return eh_jinja_fail(p->c, EH_ENOSUP, p->pos, "names beyond ASCII are not supported");
     if (!is_letter(b))
         return lex_operator(p);
     int64_t end = p->pos;
     while (is_letter(byte_at(p, end)) || is_digit(byte_at(p, end)))
         end++;
     if ((unsigned char)byte_at(p, end) >= 0x80)
-        return eh_chat_fail(p->c, EH_ENOSUP, end, "names beyond ASCII are not supported");
+        return eh_jinja_fail(p->c, EH_ENOSUP, end, "names beyond ASCII are not supported");
     set_token(p, T_NAME, p->pos, end);
     p->pos = end;
     return EH_OK;
@@ -481,13 +487,13 @@ static int expect(parser *p, token_kind kind, const char *wanted)
     return p->now.kind == kind ? advance(p) : unexpected(p, wanted);
 }
 
-/* ---- Expressions ------------------------------------------------------------------------------- */
+/* ---- Expressions ----------------------------------------------------------------------------- */
 
-typedef eh_chat_node node;
+typedef eh_jinja_node node;
 
-static int make(parser *p, eh_chat_kind kind, int64_t at, node **out)
+static int make(parser *p, eh_jinja_node_kind kind, int64_t at, node **out)
 {
-    node *n = eh_chat_new(p->c, at, 1, (int64_t)sizeof *n);
+    node *n = eh_jinja_new(p->c, at, 1, (int64_t)sizeof *n);
     if (n == NULL)
         return p->c->err->code;
     n->kind = kind;
@@ -496,7 +502,7 @@ static int make(parser *p, eh_chat_kind kind, int64_t at, node **out)
     return EH_OK;
 }
 
-static int make_two(parser *p, eh_chat_kind kind, int64_t at, int op, node *a, node *b, node **out)
+static int make_two(parser *p, eh_jinja_node_kind kind, int64_t at, int op, node *a, node *b, node **out)
 {
     const int rc = make(p, kind, at, out);
     if (rc == EH_OK) {
@@ -509,8 +515,9 @@ static int make_two(parser *p, eh_chat_kind kind, int64_t at, int op, node *a, n
 
 static int deeper(parser *p)
 {
-    if (p->depth >= EH_CHAT_PARSE_DEPTH)
-        return eh_chat_fail(p->c, EH_ERANGE, p->now.at, "the template is nested more than %d deep", EH_CHAT_PARSE_DEPTH);
+    if (p->depth >= EH_JINJA_PARSE_DEPTH)
+        return eh_jinja_fail(p->c, EH_ERANGE, p->now.at, "the template is nested more than %d deep",
+                             EH_JINJA_PARSE_DEPTH);
     p->depth++;
     return EH_OK;
 }
@@ -526,7 +533,8 @@ static int parse_tuple(parser *p, bool with_cond, bool empty_is_fine, const char
     node *first = NULL, **end = &first;
     bool comma = false;
     for (;;) {
-        if (p->now.kind == T_PRINT_END || p->now.kind == T_BLOCK_END || is_op(p, ')') || (stop != NULL && is_name(p, stop)))
+        if (p->now.kind == T_PRINT_END || p->now.kind == T_BLOCK_END || is_op(p, ')') ||
+            (stop != NULL && is_name(p, stop)))
             break;
         int rc = with_cond ? parse_expr(p, end) : parse_or(p, end);
         if (rc < 0)
@@ -544,7 +552,7 @@ static int parse_tuple(parser *p, bool with_cond, bool empty_is_fine, const char
     }
     if (!comma && !empty_is_fine)
         return unexpected(p, "an expression");
-    const int rc = make(p, EH_CN_TUPLE, at, out);
+    const int rc = make(p, EH_JN_TUPLE, at, out);
     if (rc == EH_OK)
         (*out)->list = first;
     return rc;
@@ -553,7 +561,7 @@ static int parse_tuple(parser *p, bool with_cond, bool empty_is_fine, const char
 static int parse_list(parser *p, node **out)
 {
     node *n = NULL;
-    int rc = make(p, EH_CN_LIST, p->now.at, &n);
+    int rc = make(p, EH_JN_LIST, p->now.at, &n);
     if (rc == EH_OK)
         rc = advance(p);
     for (node **end = &n->list; rc == EH_OK && !is_op(p, ']'); end = &(*end)->next) {
@@ -575,13 +583,13 @@ static int parse_pair(parser *p, node **out)
         rc = expect_op(p, ':');
     if (rc == EH_OK)
         rc = parse_expr(p, &value);
-    return rc == EH_OK ? make_two(p, EH_CN_PAIR, at, 0, key, value, out) : rc;
+    return rc == EH_OK ? make_two(p, EH_JN_PAIR, at, 0, key, value, out) : rc;
 }
 
 static int parse_dict(parser *p, node **out)
 {
     node *n = NULL;
-    int rc = make(p, EH_CN_DICT, p->now.at, &n);
+    int rc = make(p, EH_JN_DICT, p->now.at, &n);
     if (rc == EH_OK)
         rc = advance(p);
     for (node **end = &n->list; rc == EH_OK && !is_op(p, '}'); end = &(*end)->next) {
@@ -595,15 +603,15 @@ static int parse_dict(parser *p, node **out)
 }
 
 /* "one" "after another" is one string. */
-static int parse_strings(parser *p, eh_cv *out)
+static int parse_strings(parser *p, eh_jv *out)
 {
-    *out = eh_cv_str(p->now.s);
+    *out = eh_jv_str(p->now.s);
     int rc = advance(p);
     while (rc == EH_OK && p->now.kind == T_STR) {
-        eh_buf b = {.limit = EH_CHAT_TEMPLATE_MAX};
+        eh_buf b = {.limit = EH_JINJA_TEMPLATE_MAX};
         eh_buf_str(&b, out->s);
         eh_buf_str(&b, p->now.s);
-        rc = eh_chat_take(p->c, p->now.at, &b, EH_OK, out);
+        rc = eh_jinja_take(p->c, p->now.at, &b, EH_OK, out);
         if (rc == EH_OK)
             rc = advance(p);
     }
@@ -613,13 +621,13 @@ static int parse_strings(parser *p, eh_cv *out)
 static int parse_name(parser *p, node *n)
 {
     if (is_name(p, "true") || is_name(p, "True"))
-        n->value = eh_cv_bool(true);
+        n->value = eh_jv_bool(true);
     else if (is_name(p, "false") || is_name(p, "False"))
-        n->value = eh_cv_bool(false);
+        n->value = eh_jv_bool(false);
     else if (is_name(p, "none") || is_name(p, "None"))
-        n->value = eh_cv_none();
+        n->value = eh_jv_none();
     else {
-        n->kind = EH_CN_NAME;
+        n->kind = EH_JN_NAME;
         n->name = p->now.s;
     }
     return advance(p);
@@ -635,14 +643,14 @@ static int parse_primary(parser *p, node **out)
             rc = parse_tuple(p, true, true, NULL, out);
         return rc == EH_OK ? expect_op(p, ')') : rc;
     }
-    int rc = make(p, EH_CN_CONST, p->now.at, out);
+    int rc = make(p, EH_JN_CONST, p->now.at, out);
     if (rc < 0)
         return rc;
     switch (p->now.kind) {
     case T_NAME: return parse_name(p, *out);
     case T_STR: return parse_strings(p, &(*out)->value);
-    case T_INT: (*out)->value = eh_cv_int(p->now.i); return advance(p);
-    case T_FLOAT: (*out)->value = eh_cv_float(p->now.f); return advance(p);
+    case T_INT: (*out)->value = eh_jv_int(p->now.i); return advance(p);
+    case T_FLOAT: (*out)->value = eh_jv_float(p->now.f); return advance(p);
     default: return unexpected(p, "an expression");
     }
 }
@@ -661,7 +669,7 @@ static int parse_subscript(parser *p, node **out)
         } else if (part[n_colon] == NULL) {
             rc = parse_expr(p, &part[n_colon]);
         } else {
-            return is_op(p, ',') ? eh_chat_fail(p->c, EH_ENOSUP, p->now.at, "a tuple as an index is not supported")
+            return is_op(p, ',') ? eh_jinja_fail(p->c, EH_ENOSUP, p->now.at, "a tuple as an index is not supported")
                                  : unexpected(p, "']'");
         }
     }
@@ -671,7 +679,7 @@ static int parse_subscript(parser *p, node **out)
         *out = part[0];
         return part[0] != NULL ? EH_OK : unexpected(p, "an index");
     }
-    rc = make_two(p, EH_CN_SLICE, at, 0, part[0], part[1], out);
+    rc = make_two(p, EH_JN_SLICE, at, 0, part[0], part[1], out);
     if (rc == EH_OK)
         (*out)->c = part[2];
     return rc;
@@ -679,8 +687,8 @@ static int parse_subscript(parser *p, node **out)
 
 static int parse_argument(parser *p, node **out)
 {
-    if (is_op(p, '*') || is_op(p, EH_OP_POW))
-        return eh_chat_fail(p->c, EH_ENOSUP, p->now.at, "arguments by * and ** are not supported");
+    if (is_op(p, '*') || is_op(p, EH_JO_POW))
+        return eh_jinja_fail(p->c, EH_ENOSUP, p->now.at, "arguments by * and ** are not supported");
     token next = {0};
     if (p->now.kind == T_NAME) {
         const int rc = look(p, &next);
@@ -697,7 +705,7 @@ static int parse_argument(parser *p, node **out)
     if (rc == EH_OK)
         rc = parse_expr(p, &value);
     if (rc == EH_OK)
-        rc = make_two(p, EH_CN_KEYWORD, name.at, 0, value, NULL, out);
+        rc = make_two(p, EH_JN_KEYWORD, name.at, 0, value, NULL, out);
     if (rc == EH_OK)
         (*out)->name = name.s;
     return rc;
@@ -711,9 +719,9 @@ static int parse_arguments(parser *p, node **list)
     for (node **end = list; rc == EH_OK && !is_op(p, ')'); end = &(*end)->next) {
         if ((rc = parse_argument(p, end)) < 0)
             return rc;
-        if (keywords && (*end)->kind != EH_CN_KEYWORD)
-            return eh_chat_fail(p->c, EH_EFORMAT, (*end)->at, "an argument without a name after one with a name");
-        keywords = (*end)->kind == EH_CN_KEYWORD;
+        if (keywords && (*end)->kind != EH_JN_KEYWORD)
+            return eh_jinja_fail(p->c, EH_EFORMAT, (*end)->at, "an argument without a name after one with a name");
+        keywords = (*end)->kind == EH_JN_KEYWORD;
         if (!is_op(p, ')'))
             rc = expect_op(p, ',');
     }
@@ -723,7 +731,7 @@ static int parse_arguments(parser *p, node **list)
 static int parse_call(parser *p, node **out)
 {
     node *callee = *out;
-    int rc = make_two(p, EH_CN_CALL, p->now.at, 0, callee, NULL, out);
+    int rc = make_two(p, EH_JN_CALL, p->now.at, 0, callee, NULL, out);
     return rc == EH_OK ? parse_arguments(p, &(*out)->list) : rc;
 }
 
@@ -734,14 +742,14 @@ static int parse_attribute(parser *p, node **out)
         return rc;
     node *n = NULL, *index = NULL;
     if (p->now.kind == T_INT) {
-        rc = make(p, EH_CN_CONST, p->now.at, &index);
+        rc = make(p, EH_JN_CONST, p->now.at, &index);
         if (rc == EH_OK)
-            index->value = eh_cv_int(p->now.i);
+            index->value = eh_jv_int(p->now.i);
     } else if (p->now.kind != T_NAME) {
         return unexpected(p, "a name");
     }
     if (rc == EH_OK)
-        rc = make_two(p, index != NULL ? EH_CN_ITEM : EH_CN_ATTR, p->now.at, 0, *out, index, &n);
+        rc = make_two(p, index != NULL ? EH_JN_ITEM : EH_JN_ATTR, p->now.at, 0, *out, index, &n);
     if (rc < 0)
         return rc;
     n->name = p->now.s;
@@ -762,7 +770,7 @@ static int parse_postfix(parser *p, node **out)
             node *index = NULL;
             const int64_t at = p->now.at;
             if ((rc = advance(p)) == EH_OK && (rc = parse_subscript(p, &index)) == EH_OK)
-                rc = make_two(p, EH_CN_ITEM, at, 0, *out, index, out);
+                rc = make_two(p, EH_JN_ITEM, at, 0, *out, index, out);
             if (rc == EH_OK)
                 rc = expect_op(p, ']');
         } else {
@@ -781,14 +789,14 @@ static int parse_filter_name(parser *p, node *n)
     n->name = p->now.s;
     int rc = advance(p);
     if (rc == EH_OK && is_op(p, '.'))
-        return eh_chat_fail(p->c, EH_ENOSUP, p->now.at, "filters and tests with dots in their name are not supported");
+        return eh_jinja_fail(p->c, EH_ENOSUP, p->now.at, "filters and tests with dots in their name are not supported");
     return rc;
 }
 
 static int parse_filter(parser *p, node **out)
 {
     node *n = NULL;
-    int rc = make_two(p, EH_CN_FILTER, p->now.at, 0, *out, NULL, &n);
+    int rc = make_two(p, EH_JN_FILTER, p->now.at, 0, *out, NULL, &n);
     if (rc == EH_OK && (rc = advance(p)) == EH_OK)
         rc = parse_filter_name(p, n);
     if (rc == EH_OK && is_op(p, '('))
@@ -800,7 +808,7 @@ static int parse_filter(parser *p, node **out)
 static int parse_test(parser *p, node **out)
 {
     node *n = NULL;
-    int rc = make_two(p, EH_CN_TEST, p->now.at, 0, *out, NULL, &n);
+    int rc = make_two(p, EH_JN_TEST, p->now.at, 0, *out, NULL, &n);
     if (rc == EH_OK)
         rc = advance(p);
     const bool negated = is_name(p, "not");
@@ -813,16 +821,17 @@ static int parse_test(parser *p, node **out)
     if (is_op(p, '(')) {
         rc = parse_arguments(p, &n->list);
     } else if (is_name(p, "is")) {
-        return eh_chat_fail(p->c, EH_EFORMAT, p->now.at, "tests with `is` cannot follow one another");
+        return eh_jinja_fail(p->c, EH_EFORMAT, p->now.at, "tests with `is` cannot follow one another");
     } else if ((p->now.kind == T_NAME && !is_name(p, "else") && !is_name(p, "or") && !is_name(p, "and")) ||
-               p->now.kind == T_STR || p->now.kind == T_INT || p->now.kind == T_FLOAT || is_op(p, '[') || is_op(p, '{')) {
+               p->now.kind == T_STR || p->now.kind == T_INT || p->now.kind == T_FLOAT || is_op(p, '[') ||
+               is_op(p, '{')) {
         if ((rc = parse_primary(p, &n->list)) == EH_OK)
             rc = parse_postfix(p, &n->list);
     }
     if (rc < 0)
         return rc;
     *out = n;
-    return negated ? make_two(p, EH_CN_NOT, n->at, 0, n, NULL, out) : EH_OK;
+    return negated ? make_two(p, EH_JN_NOT, n->at, 0, n, NULL, out) : EH_OK;
 }
 
 static int parse_unary_inner(parser *p, bool with_filter, node **out)
@@ -833,7 +842,7 @@ static int parse_unary_inner(parser *p, bool with_filter, node **out)
         node *n = NULL;
         if ((rc = advance(p)) < 0 || (rc = parse_unary(p, false, &n)) < 0)
             return rc;
-        rc = make_two(p, EH_CN_SIGN, sign.at, sign.op, n, NULL, out);
+        rc = make_two(p, EH_JN_SIGN, sign.at, sign.op, n, NULL, out);
     } else {
         rc = parse_primary(p, out);
     }
@@ -866,8 +875,8 @@ static int parse_unary(parser *p, bool with_filter, node **out)
 static bool op_of_level(const parser *p, int level)
 {
     if (level == 0)
-        return is_op(p, EH_OP_POW);
-    return is_op(p, '*') || is_op(p, '/') || is_op(p, EH_OP_FLOORDIV) || is_op(p, '%');
+        return is_op(p, EH_JO_POW);
+    return is_op(p, '*') || is_op(p, '/') || is_op(p, EH_JO_FLOORDIV) || is_op(p, '%');
 }
 
 static int parse_math(parser *p, int level, node **out)
@@ -879,7 +888,7 @@ static int parse_math(parser *p, int level, node **out)
         if ((rc = advance(p)) == EH_OK)
             rc = level == 0 ? parse_unary(p, true, &right) : parse_math(p, level - 1, &right);
         if (rc == EH_OK)
-            rc = make_two(p, EH_CN_MATH, op.at, op.op, *out, right, out);
+            rc = make_two(p, EH_JN_MATH, op.at, op.op, *out, right, out);
     }
     return rc;
 }
@@ -891,7 +900,7 @@ static int parse_concat(parser *p, node **out)
     *out = first;
     if (rc < 0 || !is_op(p, '~'))
         return rc;
-    if ((rc = make(p, EH_CN_CONCAT, p->now.at, out)) < 0)
+    if ((rc = make(p, EH_JN_CONCAT, p->now.at, out)) < 0)
         return rc;
     (*out)->list = first;
     node **end = &first->next;
@@ -909,7 +918,7 @@ static int parse_sum(parser *p, node **out)
         const token op = p->now;
         node *right;
         if ((rc = advance(p)) == EH_OK && (rc = parse_concat(p, &right)) == EH_OK)
-            rc = make_two(p, EH_CN_MATH, op.at, op.op, *out, right, out);
+            rc = make_two(p, EH_JN_MATH, op.at, op.op, *out, right, out);
     }
     return rc;
 }
@@ -918,17 +927,18 @@ static int parse_sum(parser *p, node **out)
 static int comparison(parser *p, int *op)
 {
     *op = 0;
-    if (is_op(p, EH_OP_EQ) || is_op(p, EH_OP_NE) || is_op(p, EH_OP_LE) || is_op(p, EH_OP_GE) || is_op(p, '<') || is_op(p, '>')) {
+    if (is_op(p, EH_JO_EQ) || is_op(p, EH_JO_NE) || is_op(p, EH_JO_LE) || is_op(p, EH_JO_GE) || is_op(p, '<') ||
+        is_op(p, '>')) {
         *op = p->now.op;
     } else if (is_name(p, "in")) {
-        *op = EH_OP_IN;
+        *op = EH_JO_IN;
     } else if (is_name(p, "not")) {
         token next;
         const int rc = look(p, &next);
         if (rc < 0)
             return rc;
         if (next.kind == T_NAME && eh_str_eq(next.s, EH_STR("in"))) {
-            *op = EH_OP_NOTIN;
+            *op = EH_JO_NOTIN;
             return advance(p);
         }
     }
@@ -948,13 +958,13 @@ static int parse_compare(parser *p, node **out)
         if ((rc = comparison(p, &op)) < 0 || op == 0)
             break;
         if (end == NULL) {
-            if ((rc = make_two(p, EH_CN_COMPARE, at, 0, first, NULL, out)) < 0)
+            if ((rc = make_two(p, EH_JN_COMPARE, at, 0, first, NULL, out)) < 0)
                 break;
             end = &(*out)->list;
         }
         if ((rc = advance(p)) < 0 || (rc = parse_sum(p, &right)) < 0)
             break;
-        if ((rc = make_two(p, EH_CN_OPERAND, at, op, right, NULL, end)) == EH_OK)
+        if ((rc = make_two(p, EH_JN_OPERAND, at, op, right, NULL, end)) == EH_OK)
             end = &(*end)->next;
     }
     return rc;
@@ -970,7 +980,7 @@ static int parse_not(parser *p, node **out)
     if (rc < 0)
         return rc;
     if ((rc = advance(p)) == EH_OK && (rc = parse_not(p, &n)) == EH_OK)
-        rc = make_two(p, EH_CN_NOT, at, 0, n, NULL, out);
+        rc = make_two(p, EH_JN_NOT, at, 0, n, NULL, out);
     p->depth--;
     return rc;
 }
@@ -982,7 +992,7 @@ static int parse_and(parser *p, node **out)
         const int64_t at = p->now.at;
         node *right;
         if ((rc = advance(p)) == EH_OK && (rc = parse_not(p, &right)) == EH_OK)
-            rc = make_two(p, EH_CN_AND, at, 0, *out, right, out);
+            rc = make_two(p, EH_JN_AND, at, 0, *out, right, out);
     }
     return rc;
 }
@@ -994,7 +1004,7 @@ static int parse_or(parser *p, node **out)
         const int64_t at = p->now.at;
         node *right;
         if ((rc = advance(p)) == EH_OK && (rc = parse_and(p, &right)) == EH_OK)
-            rc = make_two(p, EH_CN_OR, at, 0, *out, right, out);
+            rc = make_two(p, EH_JN_OR, at, 0, *out, right, out);
     }
     return rc;
 }
@@ -1009,7 +1019,7 @@ static int parse_expr_inner(parser *p, node **out)
             break;
         if (is_name(p, "else") && ((rc = advance(p)) < 0 || (rc = parse_expr(p, &other)) < 0))
             break;
-        if ((rc = make_two(p, EH_CN_COND, at, 0, *out, test, out)) == EH_OK)
+        if ((rc = make_two(p, EH_JN_COND, at, 0, *out, test, out)) == EH_OK)
             (*out)->c = other;
     }
     return rc;
@@ -1025,7 +1035,7 @@ static int parse_expr(parser *p, node **out)
     return rc;
 }
 
-/* ---- Statements ---------------------------------------------------------------------------------- */
+/* ---- Statements ------------------------------------------------------------------------------ */
 
 static int parse_body(parser *p, const char *const *stop, node **list);
 
@@ -1054,7 +1064,7 @@ static int parse_target_name(parser *p, bool with_member, node **out)
     for (size_t k = 0; k < sizeof fixed / sizeof *fixed; k++)
         if (is_name(p, fixed[k]))
             return fail(p, EH_EFORMAT, "cannot assign to", p->now.s);
-    int rc = make(p, EH_CN_NAME, p->now.at, out);
+    int rc = make(p, EH_JN_NAME, p->now.at, out);
     if (rc < 0)
         return rc;
     (*out)->name = p->now.s;
@@ -1064,8 +1074,8 @@ static int parse_target_name(parser *p, bool with_member, node **out)
         return rc;
     if (p->now.kind != T_NAME)
         return unexpected(p, "a name");
-    (*out)->kind = EH_CN_MEMBER;
-    (*out)->value = eh_cv_str(p->now.s);
+    (*out)->kind = EH_JN_MEMBER;
+    (*out)->value = eh_jv_str(p->now.s);
     return advance(p);
 }
 
@@ -1093,7 +1103,7 @@ static int parse_target(parser *p, bool with_member, node **out)
     *out = first;
     if (rc < 0 || !comma)
         return rc;
-    rc = make(p, EH_CN_TUPLE, at, out);
+    rc = make(p, EH_JN_TUPLE, at, out);
     if (rc == EH_OK)
         (*out)->list = first;
     return rc;
@@ -1102,7 +1112,7 @@ static int parse_target(parser *p, bool with_member, node **out)
 static int parse_for(parser *p, node *n)
 {
     static const char *const stop[] = {"endfor", "else", NULL};
-    n->kind = EH_CN_FOR;
+    n->kind = EH_JN_FOR;
     int rc = parse_target(p, false, &n->a);
     if (rc == EH_OK && !is_name(p, "in"))
         rc = unexpected(p, "'in'");
@@ -1129,7 +1139,7 @@ static int parse_if(parser *p, node *n)
 {
     static const char *const stop[] = {"elif", "else", "endif", NULL};
     for (;;) {
-        n->kind = EH_CN_IF;
+        n->kind = EH_JN_IF;
         int rc = parse_tuple(p, false, false, NULL, &n->a);
         if (rc == EH_OK)
             rc = parse_block(p, stop, &n->list);
@@ -1143,7 +1153,7 @@ static int parse_if(parser *p, node *n)
             return parse_last_block(p, "endif", &n->more);
         if (!is_elif)
             return EH_OK;
-        if ((rc = make(p, EH_CN_IF, at, &n->more)) < 0)
+        if ((rc = make(p, EH_JN_IF, at, &n->more)) < 0)
             return rc;
         n = n->more;
     }
@@ -1151,7 +1161,7 @@ static int parse_if(parser *p, node *n)
 
 static int parse_set(parser *p, node *n)
 {
-    n->kind = EH_CN_SET;
+    n->kind = EH_JN_SET;
     int rc = parse_target(p, true, &n->a);
     if (rc < 0)
         return rc;
@@ -1160,8 +1170,8 @@ static int parse_set(parser *p, node *n)
         return rc == EH_OK ? parse_tuple(p, true, false, NULL, &n->b) : rc;
     }
     if (is_op(p, '|'))
-        return eh_chat_fail(p->c, EH_ENOSUP, p->now.at, "a filter on a set block is not supported");
-    n->kind = EH_CN_SETBLOCK;
+        return eh_jinja_fail(p->c, EH_ENOSUP, p->now.at, "a filter on a set block is not supported");
+    n->kind = EH_JN_SETBLOCK;
     return parse_last_block(p, "endset", &n->list);
 }
 
@@ -1180,7 +1190,7 @@ static int parse_parameter(parser *p, bool *defaults, node **out)
 
 static int parse_macro(parser *p, node *n)
 {
-    n->kind = EH_CN_MACRO;
+    n->kind = EH_JN_MACRO;
     n->name = p->now.s;
     bool defaults = false;
     int rc = expect(p, T_NAME, "the macro's name");
@@ -1205,10 +1215,10 @@ static int parse_macro(parser *p, node *n)
 
 static int parse_with(parser *p, node *n)
 {
-    n->kind = EH_CN_WITH;
+    n->kind = EH_JN_WITH;
     int rc = EH_OK;
     for (node **end = &n->more; rc == EH_OK && p->now.kind != T_BLOCK_END; end = &(*end)->next) {
-        if ((rc = make(p, EH_CN_SET, p->now.at, end)) < 0 || (rc = parse_target_name(p, false, &(*end)->a)) < 0 ||
+        if ((rc = make(p, EH_JN_SET, p->now.at, end)) < 0 || (rc = parse_target_name(p, false, &(*end)->a)) < 0 ||
             (rc = expect_op(p, '=')) < 0 || (rc = parse_expr(p, &(*end)->b)) < 0)
             return rc;
         if (p->now.kind != T_BLOCK_END)
@@ -1219,7 +1229,7 @@ static int parse_with(parser *p, node *n)
 
 static int parse_generation(parser *p, node *n)
 {
-    n->kind = EH_CN_SCOPE;
+    n->kind = EH_JN_SCOPE;
     const int n_loop = p->n_loop;
     p->n_loop = 0; /* the block is a function to Jinja, so a break in it has no loop */
     const int rc = parse_last_block(p, "endgeneration", &n->list);
@@ -1229,18 +1239,18 @@ static int parse_generation(parser *p, node *n)
 
 static int parse_jump(parser *p, node *n)
 {
-    return p->n_loop > 0 ? EH_OK : eh_chat_fail(p->c, EH_EFORMAT, n->at, "break or continue outside of a loop");
+    return p->n_loop > 0 ? EH_OK : eh_jinja_fail(p->c, EH_EFORMAT, n->at, "break or continue outside of a loop");
 }
 
 static int parse_break(parser *p, node *n)
 {
-    n->kind = EH_CN_BREAK;
+    n->kind = EH_JN_BREAK;
     return parse_jump(p, n);
 }
 
 static int parse_continue(parser *p, node *n)
 {
-    n->kind = EH_CN_CONTINUE;
+    n->kind = EH_JN_CONTINUE;
     return parse_jump(p, n);
 }
 
@@ -1265,7 +1275,7 @@ static int parse_statement_inner(parser *p, node **out)
             continue;
         if (statements[k].parse == NULL)
             return fail(p, EH_ENOSUP, "not supported: the statement", p->now.s);
-        int rc = make(p, EH_CN_SCOPE, p->now.at, out);
+        int rc = make(p, EH_JN_SCOPE, p->now.at, out);
         if (rc == EH_OK)
             rc = advance(p);
         return rc == EH_OK ? statements[k].parse(p, *out) : rc;
@@ -1294,13 +1304,13 @@ static bool at_stop(const parser *p, const char *const *stop)
 static int parse_piece(parser *p, node **out)
 {
     if (p->now.kind == T_DATA) {
-        const int rc = make(p, EH_CN_DATA, p->now.at, out);
+        const int rc = make(p, EH_JN_DATA, p->now.at, out);
         if (rc < 0)
             return rc;
         (*out)->name = p->now.s;
         return advance(p);
     }
-    int rc = make(p, EH_CN_PRINT, p->now.at, out);
+    int rc = make(p, EH_JN_PRINT, p->now.at, out);
     if (rc == EH_OK && (rc = advance(p)) == EH_OK)
         rc = parse_tuple(p, true, false, NULL, &(*out)->a);
     return rc == EH_OK ? expect(p, T_PRINT_END, "'}}'") : rc;
@@ -1328,9 +1338,9 @@ static int parse_body(parser *p, const char *const *stop, node **list)
     return rc;
 }
 
-int eh_chat_parse(eh_chat *c, eh_chat_node **body)
+int eh_jinja_parse(eh_jinja *c, eh_jinja_node **body)
 {
-    parser *p = eh_chat_new(c, 0, 1, (int64_t)sizeof *p);
+    parser *p = eh_jinja_new(c, 0, 1, (int64_t)sizeof *p);
     if (p == NULL)
         return c->err->code;
     p->c = c;

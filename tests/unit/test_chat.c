@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 #include "check.h"
-#include "jinja/chat.h"
+#include "text/chat.h"
 
 #define S(text) eh_str_of(text)
 
