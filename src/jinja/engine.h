@@ -1,6 +1,7 @@
 /*
- * What the files of the template engine share: parse.c makes the tree, eval.c walks it, builtin.c holds
- * filters, tests, methods and functions, value.c the values, and render.c strings them together.
+ * What the files of the template engine share: lex.c and parse.c make the tree, eval.c walks it,
+ * builtin.c, strings.c, filters.c and tests.c hold what a template can call, value.c the values, print.c
+ * their text, and render.c strings it all together.
  *
  * Everything lives in one arena that goes when the rendering is over. Functions return EH_OK or
  * a negative code with the sentence in c->err. `at` is a byte offset in the template, for messages.
@@ -208,10 +209,6 @@ bool eh_jv_is_number(const eh_jv *v); /* booleans are numbers, as in Python */
 int eh_jv_equal(eh_jinja *c, int64_t at, const eh_jv *a, const eh_jv *b, bool *out);
 int eh_jv_order(eh_jinja *c, int64_t at, const eh_jv *a, const eh_jv *b, int *out); /* -1, 0, 1; 2: unordered */
 int eh_jv_in(eh_jinja *c, int64_t at, const eh_jv *what, const eh_jv *where, bool *out);
-int eh_jv_put(eh_jinja *c, int64_t at, const eh_jv *v, eh_buf *b);  /* str(v) */
-int eh_jv_json(eh_jinja *c, int64_t at, const eh_jv *v, bool ascii, const eh_str *indent, eh_str comma, eh_str colon,
-               bool sorted, eh_buf *b);
-int eh_jv_to_str(eh_jinja *c, int64_t at, const eh_jv *v, eh_str *out);   /* str(v), in the arena */
 int eh_jv_items(eh_jinja *c, int64_t at, const eh_jv *v, eh_jv_seq *out); /* what `for` walks; uses up an ITER */
 int eh_jv_length(eh_jinja *c, int64_t at, const eh_jv *v, int64_t *out);
 eh_jv *eh_jv_dict_get(eh_jinja *c, int64_t at, const eh_jv_dict *d, const eh_jv *key, int *rc); /* NULL: not there */
@@ -224,7 +221,14 @@ int eh_jinja_char(eh_str s, int64_t i, int32_t *code); /* length of the characte
 int64_t eh_jinja_chars(eh_str s);
 int64_t eh_jinja_find(eh_str s, eh_str what, int64_t from, int64_t *n_byte); /* -1: not there; adds to *n_byte */
 
-/* ---- builtin.c ------------------------------------------------------------------------------- */
+/* ---- print.c --------------------------------------------------------------------------------- */
+
+int eh_jv_put(eh_jinja *c, int64_t at, const eh_jv *v, eh_buf *b); /* str(v) */
+int eh_jv_json(eh_jinja *c, int64_t at, const eh_jv *v, bool ascii, const eh_str *indent, eh_str comma, eh_str colon,
+               bool sorted, eh_buf *b);
+int eh_jv_to_str(eh_jinja *c, int64_t at, const eh_jv *v, eh_str *out); /* str(v), in the arena */
+
+/* ---- builtin.c, strings.c, filters.c, tests.c ------------------------------------------------ */
 
 const eh_jinja_row *eh_jinja_function(eh_str name);
 const eh_jinja_row *eh_jinja_method(const eh_jv *v, eh_str name);
