@@ -4,7 +4,7 @@
 #include <time.h>
 
 #include "model/batch.h"
-#include "jinja/chat.h"
+#include "text/chat.h"
 #include "text/pair.h"
 
 /* Templates that write the day into the prompt get this one, so that tomorrow asks the same: the

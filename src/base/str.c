@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <utf8proc.h>
+
 #include "base/mem.h"
 
 eh_str eh_str_of(const char *s)
@@ -195,38 +197,12 @@ int eh_utf8_next(eh_str s, int64_t at, int32_t *code)
 {
     if (at < 0 || at >= s.n)
         return 0;
-    const unsigned char *p = (const unsigned char *)s.p + at;
-    const int64_t left = s.n - at;
-    int32_t c = p[0];
-    int len;
-    int32_t least;
-
-    if (c < 0x80) {
-        len = 1;
-        least = 0;
-    } else if (c >= 0xC2 && c < 0xE0) {
-        len = 2;
-        least = 0x80;
-        c &= 0x1F;
-    } else if (c >= 0xE0 && c < 0xF0) {
-        len = 3;
-        least = 0x800;
-        c &= 0x0F;
-    } else if (c >= 0xF0 && c < 0xF5) {
-        len = 4;
-        least = 0x10000;
-        c &= 0x07;
-    } else {
-        return 0;
-    }
-    if (left < len)
-        return 0;
-    for (int i = 1; i < len; i++) {
-        if ((p[i] & 0xC0) != 0x80)
-            return 0;
-        c = c << 6 | (p[i] & 0x3F);
-    }
-    if (c < least || c > 0x10FFFF || (c >= 0xD800 && c <= 0xDFFF))
+    const utf8proc_uint8_t *p = (const utf8proc_uint8_t *)s.p + at;
+    utf8proc_int32_t c = p[0];
+    int len = 1;
+    if (c >= 0x80) /* texts are mostly ASCII, for which no call is needed */
+        len = (int)utf8proc_iterate(p, s.n - at, &c);
+    if (len <= 0)
         return 0;
     if (code != NULL)
         *code = c;
@@ -241,24 +217,5 @@ bool eh_is_space(int32_t c)
 
 int eh_utf8_put(int32_t code, char out[4])
 {
-    if (code < 0x80) {
-        out[0] = (char)code;
-        return 1;
-    }
-    if (code < 0x800) {
-        out[0] = (char)(0xC0 | code >> 6);
-        out[1] = (char)(0x80 | (code & 0x3F));
-        return 2;
-    }
-    if (code < 0x10000) {
-        out[0] = (char)(0xE0 | code >> 12);
-        out[1] = (char)(0x80 | (code >> 6 & 0x3F));
-        out[2] = (char)(0x80 | (code & 0x3F));
-        return 3;
-    }
-    out[0] = (char)(0xF0 | code >> 18);
-    out[1] = (char)(0x80 | (code >> 12 & 0x3F));
-    out[2] = (char)(0x80 | (code >> 6 & 0x3F));
-    out[3] = (char)(0x80 | (code & 0x3F));
-    return 4;
+    return (int)utf8proc_encode_char(code, (utf8proc_uint8_t *)out);
 }

@@ -57,12 +57,18 @@ void eh_buf_reset(eh_buf *b); /* empties it and forgets the failure; keeps the m
 void eh_buf_clear(eh_buf *b); /* gives the memory back */
 eh_str eh_buf_get(const eh_buf *b);
 
-/* Length (1..4) of the UTF-8 character at s.p[at], or 0 where the bytes there are not one
- * (overlong, surrogate, beyond U+10FFFF, cut off). *code, when not NULL, gets the code point. */
+/*
+ * UTF-8, by utf8proc: nothing else in the library takes it apart or puts it together. A NUL is a
+ * character like any other, and ends nothing.
+ *
+ * eh_utf8_next gives the length (1..4) of the character at s.p[at], or 0 where the bytes there are
+ * not one (a stray or missing continuation, overlong, surrogate, beyond U+10FFFF, cut off by the end
+ * of s) or `at` is outside of s. *code, when not NULL, gets the code point, and is left alone on 0.
+ * eh_utf8_put writes the code point (0 to 0x10FFFF) to out and gives its length (1..4).
+ */
 int eh_utf8_next(eh_str s, int64_t at, int32_t *code);
+int eh_utf8_put(int32_t code, char out[4]);
 /* White space as Python's str.isspace has it. */
 bool eh_is_space(int32_t code);
-/* Writes code point (1..4 bytes) to out; returns the length. */
-int eh_utf8_put(int32_t code, char out[4]);
 
 #endif

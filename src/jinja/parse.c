@@ -1,493 +1,58 @@
 /*
- * A chat template's text to its tree: Jinja's lexer with trim_blocks and lstrip_blocks on, and its
- * grammar, rule by rule. Source: the Jinja 3.1 template designer documentation.
+ * Tokens to the tree: Jinja's grammar, rule by rule.
+ * Source: the Jinja 3.1 template designer documentation.
  */
-#include "jinja/engine.h"
+#include "jinja/lex.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
-typedef enum token_kind {
-    T_END,
-    T_DATA,        /* s: text outside of tags */
-    T_PRINT,       /* {{ */
-    T_PRINT_END,   /* }} */
-    T_BLOCK,       /* {% */
-    T_BLOCK_END,   /* %} */
-    T_NAME,        /* s */
-    T_STR,         /* s, unescaped */
-    T_INT,         /* i */
-    T_FLOAT,       /* f */
-    T_OP,          /* op */
-} token_kind;
-
-typedef struct token {
-    token_kind kind;
-    int64_t at;
-    eh_str s;
-    int64_t i;
-    double f;
-    int op;
-} token;
-
-typedef enum mode { IN_TEXT, IN_PRINT, IN_BLOCK, IN_RAW } mode;
-
-typedef struct parser {
-    eh_chat *c;
-    eh_str s; /* the template */
-    int64_t pos;
-    mode mode;
-    bool line_start; /* the last tag ended with a line end */
-    token_kind opening; /* T_PRINT or T_BLOCK to hand out before the tag's inside; T_END: none */
-    int64_t opening_at;
-    int n_open; /* brackets */
-    char open[EH_CHAT_PARSE_DEPTH];
-    token now;
-    int depth;
-    int n_loop; /* for statements around this place, within the same macro */
-} parser;
+typedef eh_jinja_parser parser;
+typedef eh_jinja_token token;
 
 static int fail(parser *p, int code, const char *what, eh_str name)
 {
-    return eh_chat_fail(p->c, code, p->now.at, "%s '%.*s'", what, (int)name.n, name.p);
+    return eh_jinja_fail(p->c, code, p->now.at, "%s '%.*s'", what, (int)name.n, name.p);
 }
 
 static int unexpected(parser *p, const char *wanted)
 {
     static const char *const name[] = {
-        [T_END] = "the end of the template", [T_DATA] = "text",      [T_PRINT] = "'{{'",   [T_PRINT_END] = "'}}'",
-        [T_BLOCK] = "'{%'",                  [T_BLOCK_END] = "'%}'", [T_NAME] = "the name", [T_STR] = "a string",
-        [T_INT] = "an integer",              [T_FLOAT] = "a float",  [T_OP] = "the operator",
+        [EH_JT_END] = "the end of the template", [EH_JT_DATA] = "text",      [EH_JT_PRINT] = "'{{'",
+        [EH_JT_PRINT_END] = "'}}'",              [EH_JT_BLOCK] = "'{%'",     [EH_JT_BLOCK_END] = "'%}'",
+        [EH_JT_NAME] = "the name",               [EH_JT_STR] = "a string",   [EH_JT_INT] = "an integer",
+        [EH_JT_FLOAT] = "a float",               [EH_JT_OP] = "the operator",
     };
-    const eh_str s = p->now.kind == T_NAME || p->now.kind == T_OP ? p->now.s : EH_STR("");
-    return eh_chat_fail(p->c, EH_EFORMAT, p->now.at, "%s%s%.*s found, %s wanted", name[p->now.kind],
-                        s.n > 0 ? " " : "", (int)s.n, s.p, wanted);
-}
-
-/* ---- Characters of tags ---------------------------------------------------------------------- */
-
-static char byte_at(const parser *p, int64_t i)
-{
-    return i >= 0 && i < p->s.n ? p->s.p[i] : '\0';
-}
-
-static bool text_at(const parser *p, int64_t i, eh_str what)
-{
-    return i <= p->s.n && eh_str_starts((eh_str){p->s.p + i, p->s.n - i}, what);
-}
-
-static int64_t skip_space(const parser *p, int64_t i)
-{
-    int32_t code;
-    while (i < p->s.n) {
-        const int len = eh_chat_char(p->s, i, &code);
-        if (!eh_chat_is_space(code))
-            break;
-        i += len;
-    }
-    return i;
-}
-
-/* End of [from, to) without the space at its end. */
-static int64_t strip_end(const parser *p, int64_t from, int64_t to)
-{
-    int64_t end = from;
-    for (int64_t i = from; i < to;) {
-        int32_t code;
-        i += eh_chat_char(p->s, i, &code);
-        if (!eh_chat_is_space(code))
-            end = i;
-    }
-    return end;
-}
-
-/* Where the text after a tag starts when the tag's end mark (%} or #}, with its sign) is at i;
- * -1: it is not. A minus takes all space after it, no sign one line end, a plus nothing. */
-static int64_t tag_end(const parser *p, int64_t i, eh_str mark)
-{
-    if (byte_at(p, i) == '-' && text_at(p, i + 1, mark))
-        return skip_space(p, i + 1 + mark.n);
-    if (byte_at(p, i) == '+' && text_at(p, i + 1, mark))
-        return i + 1 + mark.n;
-    if (!text_at(p, i, mark))
-        return -1;
-    return i + mark.n + (byte_at(p, i + mark.n) == '\n');
-}
-
-static bool is_digit(char b)
-{
-    return b >= '0' && b <= '9';
-}
-
-static bool is_letter(char b)
-{
-    return (b >= 'a' && b <= 'z') || (b >= 'A' && b <= 'Z') || b == '_';
-}
-
-/* ---- Text between tags ----------------------------------------------------------------------- */
-
-/* The end of the text [from, to) before a tag with this sign. */
-static int64_t text_end(const parser *p, int64_t from, int64_t to, char sign, bool is_print)
-{
-    if (sign == '-')
-        return strip_end(p, from, to);
-    if (sign == '+' || is_print)
-        return to;
-    int64_t line = to;
-    while (line > from && p->s.p[line - 1] != '\n')
-        line--;
-    const bool starts_line = line > from || p->line_start;
-    return starts_line && strip_end(p, line, to) == line ? line : to;
-}
-
-/* {% raw %} at the tag that starts at i: where its text starts, or -1. */
-static int64_t raw_start(const parser *p, int64_t i)
-{
-    const char sign = byte_at(p, i + 2);
-    i = skip_space(p, i + 2 + (sign == '-' || sign == '+'));
-    if (!text_at(p, i, EH_STR("raw")))
-        return -1;
-    i = skip_space(p, i + 3);
-    if (text_at(p, i, EH_STR("-%}")))
-        return skip_space(p, i + 3);
-    return text_at(p, i, EH_STR("%}")) ? i + 2 : -1;
-}
-
-static void set_token(parser *p, token_kind kind, int64_t at, int64_t end)
-{
-    p->now = (token){.kind = kind, .at = at, .s = {p->s.p + at, end - at}};
-}
-
-/* The text of a raw block as a token. */
-static int lex_raw(parser *p)
-{
-    for (int64_t i = p->pos; i < p->s.n; i++) {
-        if (!text_at(p, i, EH_STR("{%")))
-            continue;
-        char sign = byte_at(p, i + 2);
-        if (sign != '-' && sign != '+')
-            sign = '\0';
-        int64_t k = skip_space(p, i + 2 + (sign != '\0'));
-        if (!text_at(p, k, EH_STR("endraw")))
-            continue;
-        k = tag_end(p, skip_space(p, k + 6), EH_STR("%}"));
-        if (k < 0)
-            continue;
-        set_token(p, T_DATA, p->pos, text_end(p, p->pos, i, sign, false));
-        p->pos = k;
-        p->line_start = byte_at(p, k - 1) == '\n';
-        p->mode = IN_TEXT;
-        return EH_OK;
-    }
-    return eh_chat_fail(p->c, EH_EFORMAT, p->pos, "a raw block has no endraw");
-}
-
-/* After the mark {# with its sign. */
-static int skip_comment(parser *p, int64_t at)
-{
-    for (int64_t i = p->pos; i < p->s.n; i++) {
-        const int64_t end = tag_end(p, i, EH_STR("#}"));
-        if (end < 0)
-            continue;
-        p->pos = end;
-        p->line_start = byte_at(p, end - 1) == '\n';
-        return EH_OK;
-    }
-    return eh_chat_fail(p->c, EH_EFORMAT, at, "a comment has no end");
-}
-
-/* One stretch of text up to the next tag, and past the tag's mark. */
-static int lex_text(parser *p)
-{
-    int64_t i = p->pos;
-    while (i < p->s.n && !(p->s.p[i] == '{' && (byte_at(p, i + 1) == '{' || byte_at(p, i + 1) == '%' ||
-                                                byte_at(p, i + 1) == '#')))
-        i++;
-    if (i == p->s.n) {
-        set_token(p, p->pos < i ? T_DATA : T_END, p->pos, i);
-        p->pos = i;
-        return EH_OK;
-    }
-    const char what = p->s.p[i + 1];
-    char sign = byte_at(p, i + 2);
-    if (sign != '-' && sign != '+')
-        sign = '\0';
-    set_token(p, T_DATA, p->pos, text_end(p, p->pos, i, sign, what == '{'));
-    p->pos = i + 2 + (sign != '\0');
-    if (what == '#')
-        return skip_comment(p, i);
-    if (what == '%') {
-        const int64_t raw = raw_start(p, i);
-        if (raw >= 0) {
-            p->pos = raw;
-            p->line_start = byte_at(p, raw - 1) == '\n';
-            p->mode = IN_RAW;
-            return EH_OK;
-        }
-    }
-    p->line_start = false;
-    p->mode = what == '{' ? IN_PRINT : IN_BLOCK;
-    p->opening = what == '{' ? T_PRINT : T_BLOCK;
-    p->opening_at = i;
-    return EH_OK;
-}
-
-/* ---- Tokens of tags ---------------------------------------------------------------------------- */
-
-/* One escape of a string literal, Python's "unicode-escape"; p->s.p[*i] is the character after the
- * backslash. */
-static int lex_escape(parser *p, int64_t *i, eh_buf *b)
-{
-    static const char from[] = "abfnrtv\\'\"", to[] = "\a\b\f\n\r\t\v\\'\"";
-    const char e = p->s.p[*i];
-    const char *simple = e != '\0' ? strchr(from, e) : NULL;
-    if (simple != NULL) {
-        eh_buf_char(b, to[simple - from]);
-        (*i)++;
-        return EH_OK;
-    }
-    if (e == '\n') {
-        (*i)++;
-        return EH_OK;
-    }
-    const bool octal = e >= '0' && e <= '7';
-    const int most = octal ? 3 : e == 'x' ? 2 : e == 'u' ? 4 : e == 'U' ? 8 : 0;
-    if (e == 'N' || (unsigned char)e >= 0x80)
-        return eh_chat_fail(p->c, EH_ENOSUP, *i, "the escape '\\%s' in a string is not supported", e == 'N' ? "N" : "?");
-    if (most == 0) { /* not an escape: the backslash stays */
-        eh_buf_char(b, '\\');
-        return EH_OK;
-    }
-    int64_t k = *i + !octal;
-    int64_t code = 0;
-    int n = 0;
-    for (; n < most; n++, k++) {
-        const char d = byte_at(p, k);
-        const int digit = is_digit(d) ? d - '0' : d >= 'a' && d <= 'f' ? d - 'a' + 10 : d >= 'A' && d <= 'F' ? d - 'A' + 10 : 99;
-        if (digit >= (octal ? 8 : 16))
-            break;
-        code = code * (octal ? 8 : 16) + digit;
-    }
-    if ((!octal && n < most) || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF))
-        return eh_chat_fail(p->c, EH_EFORMAT, *i, "the escape '\\%c' is not followed by a character's number", e);
-    char utf8[4];
-    eh_buf_bytes(b, utf8, eh_utf8_put((int32_t)code, utf8));
-    *i = k;
-    return EH_OK;
-}
-
-static int lex_string(parser *p)
-{
-    const int64_t at = p->pos;
-    const char quote = p->s.p[at];
-    int64_t i = at + 1;
-    while (i < p->s.n && p->s.p[i] != quote && p->s.p[i] != '\\')
-        i++;
-    if (byte_at(p, i) == quote) { /* nothing to unescape: the template's own bytes serve */
-        p->now = (token){.kind = T_STR, .at = at, .s = {p->s.p + at + 1, i - at - 1}};
-        p->pos = i + 1;
-        return EH_OK;
-    }
-    eh_buf b = {.limit = EH_CHAT_TEMPLATE_MAX};
-    int rc = EH_OK;
-    for (i = at + 1; rc == EH_OK && i < p->s.n && p->s.p[i] != quote;) {
-        if (p->s.p[i] != '\\') {
-            eh_buf_char(&b, p->s.p[i++]);
-        } else if (++i < p->s.n) {
-            rc = lex_escape(p, &i, &b);
-        }
-    }
-    if (rc == EH_OK && i >= p->s.n)
-        rc = eh_chat_fail(p->c, EH_EFORMAT, at, "a string has no end");
-    eh_cv made;
-    rc = eh_chat_take(p->c, at, &b, rc, &made);
-    if (rc < 0)
-        return rc;
-    p->now = (token){.kind = T_STR, .at = at, .s = made.s};
-    p->pos = i + 1;
-    return EH_OK;
-}
-
-static int lex_number(parser *p)
-{
-    const int64_t at = p->pos;
-    int64_t i = at;
-    while (is_digit(byte_at(p, i)))
-        i++;
-    const bool after_dot = at > 0 && p->s.p[at - 1] == '.'; /* x.0.1 is two indices, not a float */
-    bool is_float = false;
-    if (!after_dot && byte_at(p, i) == '.' && is_digit(byte_at(p, i + 1))) {
-        is_float = true;
-        for (i++; is_digit(byte_at(p, i));)
-            i++;
-    }
-    if (!after_dot && (byte_at(p, i) == 'e' || byte_at(p, i) == 'E')) {
-        int64_t k = i + 1;
-        k += byte_at(p, k) == '+' || byte_at(p, k) == '-';
-        if (is_digit(byte_at(p, k))) {
-            is_float = true;
-            for (i = k; is_digit(byte_at(p, i));)
-                i++;
-        }
-    }
-    if (is_letter(byte_at(p, i)) || i - at > 40 || (!is_float && i - at > 1 && p->s.p[at] == '0'))
-        return eh_chat_fail(p->c, EH_ENOSUP, at, "this way to write a number is not supported");
-    char text[48] = {0};
-    memcpy(text, p->s.p + at, (size_t)(i - at));
-    p->now = (token){.kind = is_float ? T_FLOAT : T_INT, .at = at};
-    p->pos = i;
-    if (is_float) {
-        p->now.f = strtod(text, NULL);
-        return EH_OK;
-    }
-    errno = 0;
-    p->now.i = strtoll(text, NULL, 10);
-    return errno == 0 ? EH_OK : eh_chat_fail(p->c, EH_ERANGE, at, "the integer %s is beyond 64 bits", text);
-}
-
-static int lex_operator(parser *p)
-{
-    static const struct { const char *text; int op; } two[] = {
-        {"==", EH_OP_EQ}, {"!=", EH_OP_NE}, {"<=", EH_OP_LE}, {">=", EH_OP_GE}, {"//", EH_OP_FLOORDIV}, {"**", EH_OP_POW},
-    };
-    const int64_t at = p->pos;
-    p->now = (token){.kind = T_OP, .at = at};
-    for (size_t k = 0; k < sizeof two / sizeof *two; k++)
-        if (text_at(p, at, eh_str_of(two[k].text))) {
-            p->now.op = two[k].op;
-            p->now.s = (eh_str){p->s.p + at, 2};
-            p->pos += 2;
-            return EH_OK;
-        }
-    const char b = p->s.p[at];
-    if (b == '\0' || strchr("+-/*%~[](){}><=.:|,;", b) == NULL)
-        return eh_chat_fail(p->c, EH_EFORMAT, at, "a character that means nothing here (byte 0x%02x)", (unsigned char)b);
-    if (b == '(' || b == '[' || b == '{') {
-        if (p->n_open == EH_CHAT_PARSE_DEPTH)
-            return eh_chat_fail(p->c, EH_ERANGE, at, "brackets are nested more than %d deep", EH_CHAT_PARSE_DEPTH);
-        p->open[p->n_open++] = b == '(' ? ')' : b == '[' ? ']' : '}';
-    } else if (b == ')' || b == ']' || b == '}') {
-        if (p->n_open == 0 || p->open[p->n_open - 1] != b)
-            return eh_chat_fail(p->c, EH_EFORMAT, at, "'%c' closes nothing that is open", b);
-        p->n_open--;
-    }
-    p->now.op = (unsigned char)b;
-    p->now.s = (eh_str){p->s.p + at, 1};
-    p->pos++;
-    return EH_OK;
-}
-
-static int lex_tag(parser *p)
-{
-    /* Inside brackets the end marks are brackets and operators: {{ {'a': {}} }} */
-    for (;;) {
-        if (p->n_open == 0) {
-            int64_t end = -1;
-            if (p->mode == IN_BLOCK)
-                end = tag_end(p, p->pos, EH_STR("%}"));
-            else if (text_at(p, p->pos, EH_STR("-}}")))
-                end = skip_space(p, p->pos + 3);
-            else if (text_at(p, p->pos, EH_STR("}}")))
-                end = p->pos + 2;
-            if (end >= 0) {
-                set_token(p, p->mode == IN_BLOCK ? T_BLOCK_END : T_PRINT_END, p->pos, end);
-                p->pos = end;
-                p->line_start = byte_at(p, end - 1) == '\n';
-                p->mode = IN_TEXT;
-                return EH_OK;
-            }
-        }
-        const int64_t next = skip_space(p, p->pos);
-        if (next == p->pos)
-            break;
-        p->pos = next;
-    }
-    set_token(p, T_END, p->pos, p->pos);
-    if (p->pos >= p->s.n)
-        return EH_OK;
-    const char b = p->s.p[p->pos];
-    if (is_digit(b))
-        return lex_number(p);
-    if (b == '"' || b == '\'')
-        return lex_string(p);
-    if ((unsigned char)b >= 0x80)
-        return eh_chat_fail(p->c, EH_ENOSUP, p->pos, "names beyond ASCII are not supported");
-    if (!is_letter(b))
-        return lex_operator(p);
-    int64_t end = p->pos;
-    while (is_letter(byte_at(p, end)) || is_digit(byte_at(p, end)))
-        end++;
-    if ((unsigned char)byte_at(p, end) >= 0x80)
-        return eh_chat_fail(p->c, EH_ENOSUP, end, "names beyond ASCII are not supported");
-    set_token(p, T_NAME, p->pos, end);
-    p->pos = end;
-    return EH_OK;
-}
-
-static int advance(parser *p)
-{
-    int rc;
-    do {
-        if (p->opening != T_END) {
-            set_token(p, p->opening, p->opening_at, p->opening_at + 2);
-            p->opening = T_END;
-            return EH_OK;
-        }
-        rc = p->mode == IN_TEXT ? lex_text(p) : p->mode == IN_RAW ? lex_raw(p) : lex_tag(p);
-    } while (rc == EH_OK && p->now.kind == T_DATA && p->now.s.n == 0);
-    return rc;
-}
-
-/* The token after this one; the parser stays where it is. */
-static int look(parser *p, token *next)
-{
-    const token now = p->now;
-    const int64_t pos = p->pos;
-    const mode m = p->mode;
-    const bool line_start = p->line_start;
-    const int n_open = p->n_open;
-    const char top = n_open > 0 ? p->open[n_open - 1] : '\0';
-    const int rc = advance(p);
-    *next = p->now;
-    p->now = now;
-    p->pos = pos;
-    p->mode = m;
-    p->line_start = line_start;
-    p->n_open = n_open;
-    if (n_open > 0)
-        p->open[n_open - 1] = top;
-    return rc;
+    const eh_str s = p->now.kind == EH_JT_NAME || p->now.kind == EH_JT_OP ? p->now.s : EH_STR("");
+    return eh_jinja_fail(p->c, EH_EFORMAT, p->now.at, "%s%s%.*s found, %s wanted", name[p->now.kind],
+                         s.n > 0 ? " " : "", (int)s.n, s.p, wanted);
 }
 
 static bool is_op(const parser *p, int op)
 {
-    return p->now.kind == T_OP && p->now.op == op;
+    return p->now.kind == EH_JT_OP && p->now.op == op;
 }
 
 static bool is_name(const parser *p, const char *name)
 {
-    return p->now.kind == T_NAME && eh_str_eq(p->now.s, eh_str_of(name));
+    return p->now.kind == EH_JT_NAME && eh_str_eq(p->now.s, eh_str_of(name));
 }
 
 static int expect_op(parser *p, char op)
 {
     const char wanted[] = {'\'', op, '\'', '\0'};
-    return is_op(p, (unsigned char)op) ? advance(p) : unexpected(p, wanted);
+    return is_op(p, (unsigned char)op) ? eh_jinja_advance(p) : unexpected(p, wanted);
 }
 
-static int expect(parser *p, token_kind kind, const char *wanted)
+static int expect(parser *p, eh_jinja_token_kind kind, const char *wanted)
 {
-    return p->now.kind == kind ? advance(p) : unexpected(p, wanted);
+    return p->now.kind == kind ? eh_jinja_advance(p) : unexpected(p, wanted);
 }
 
-/* ---- Expressions ------------------------------------------------------------------------------- */
+/* ---- Expressions ----------------------------------------------------------------------------- */
 
-typedef eh_chat_node node;
+typedef eh_jinja_node node;
 
-static int make(parser *p, eh_chat_kind kind, int64_t at, node **out)
+static int make(parser *p, eh_jinja_node_kind kind, int64_t at, node **out)
 {
-    node *n = eh_chat_new(p->c, at, 1, (int64_t)sizeof *n);
+    node *n = eh_jinja_new(p->c, at, 1, (int64_t)sizeof *n);
     if (n == NULL)
         return p->c->err->code;
     n->kind = kind;
@@ -496,7 +61,7 @@ static int make(parser *p, eh_chat_kind kind, int64_t at, node **out)
     return EH_OK;
 }
 
-static int make_two(parser *p, eh_chat_kind kind, int64_t at, int op, node *a, node *b, node **out)
+static int make_two(parser *p, eh_jinja_node_kind kind, int64_t at, int op, node *a, node *b, node **out)
 {
     const int rc = make(p, kind, at, out);
     if (rc == EH_OK) {
@@ -509,8 +74,9 @@ static int make_two(parser *p, eh_chat_kind kind, int64_t at, int op, node *a, n
 
 static int deeper(parser *p)
 {
-    if (p->depth >= EH_CHAT_PARSE_DEPTH)
-        return eh_chat_fail(p->c, EH_ERANGE, p->now.at, "the template is nested more than %d deep", EH_CHAT_PARSE_DEPTH);
+    if (p->depth >= EH_JINJA_PARSE_DEPTH)
+        return eh_jinja_fail(p->c, EH_ERANGE, p->now.at, "the template is nested more than %d deep",
+                             EH_JINJA_PARSE_DEPTH);
     p->depth++;
     return EH_OK;
 }
@@ -526,7 +92,8 @@ static int parse_tuple(parser *p, bool with_cond, bool empty_is_fine, const char
     node *first = NULL, **end = &first;
     bool comma = false;
     for (;;) {
-        if (p->now.kind == T_PRINT_END || p->now.kind == T_BLOCK_END || is_op(p, ')') || (stop != NULL && is_name(p, stop)))
+        if (p->now.kind == EH_JT_PRINT_END || p->now.kind == EH_JT_BLOCK_END || is_op(p, ')') ||
+            (stop != NULL && is_name(p, stop)))
             break;
         int rc = with_cond ? parse_expr(p, end) : parse_or(p, end);
         if (rc < 0)
@@ -535,7 +102,7 @@ static int parse_tuple(parser *p, bool with_cond, bool empty_is_fine, const char
         if (!is_op(p, ','))
             break;
         comma = true;
-        if ((rc = advance(p)) < 0)
+        if ((rc = eh_jinja_advance(p)) < 0)
             return rc;
     }
     if (!comma && first != NULL) {
@@ -544,7 +111,7 @@ static int parse_tuple(parser *p, bool with_cond, bool empty_is_fine, const char
     }
     if (!comma && !empty_is_fine)
         return unexpected(p, "an expression");
-    const int rc = make(p, EH_CN_TUPLE, at, out);
+    const int rc = make(p, EH_JN_TUPLE, at, out);
     if (rc == EH_OK)
         (*out)->list = first;
     return rc;
@@ -553,9 +120,9 @@ static int parse_tuple(parser *p, bool with_cond, bool empty_is_fine, const char
 static int parse_list(parser *p, node **out)
 {
     node *n = NULL;
-    int rc = make(p, EH_CN_LIST, p->now.at, &n);
+    int rc = make(p, EH_JN_LIST, p->now.at, &n);
     if (rc == EH_OK)
-        rc = advance(p);
+        rc = eh_jinja_advance(p);
     for (node **end = &n->list; rc == EH_OK && !is_op(p, ']'); end = &(*end)->next) {
         if ((rc = parse_expr(p, end)) < 0)
             return rc;
@@ -563,7 +130,7 @@ static int parse_list(parser *p, node **out)
             rc = expect_op(p, ',');
     }
     *out = n;
-    return rc == EH_OK ? advance(p) : rc;
+    return rc == EH_OK ? eh_jinja_advance(p) : rc;
 }
 
 static int parse_pair(parser *p, node **out)
@@ -575,15 +142,15 @@ static int parse_pair(parser *p, node **out)
         rc = expect_op(p, ':');
     if (rc == EH_OK)
         rc = parse_expr(p, &value);
-    return rc == EH_OK ? make_two(p, EH_CN_PAIR, at, 0, key, value, out) : rc;
+    return rc == EH_OK ? make_two(p, EH_JN_PAIR, at, 0, key, value, out) : rc;
 }
 
 static int parse_dict(parser *p, node **out)
 {
     node *n = NULL;
-    int rc = make(p, EH_CN_DICT, p->now.at, &n);
+    int rc = make(p, EH_JN_DICT, p->now.at, &n);
     if (rc == EH_OK)
-        rc = advance(p);
+        rc = eh_jinja_advance(p);
     for (node **end = &n->list; rc == EH_OK && !is_op(p, '}'); end = &(*end)->next) {
         if ((rc = parse_pair(p, end)) < 0)
             return rc;
@@ -591,21 +158,21 @@ static int parse_dict(parser *p, node **out)
             rc = expect_op(p, ',');
     }
     *out = n;
-    return rc == EH_OK ? advance(p) : rc;
+    return rc == EH_OK ? eh_jinja_advance(p) : rc;
 }
 
 /* "one" "after another" is one string. */
-static int parse_strings(parser *p, eh_cv *out)
+static int parse_strings(parser *p, eh_jv *out)
 {
-    *out = eh_cv_str(p->now.s);
-    int rc = advance(p);
-    while (rc == EH_OK && p->now.kind == T_STR) {
-        eh_buf b = {.limit = EH_CHAT_TEMPLATE_MAX};
+    *out = eh_jv_str(p->now.s);
+    int rc = eh_jinja_advance(p);
+    while (rc == EH_OK && p->now.kind == EH_JT_STR) {
+        eh_buf b = {.limit = EH_JINJA_TEMPLATE_MAX};
         eh_buf_str(&b, out->s);
         eh_buf_str(&b, p->now.s);
-        rc = eh_chat_take(p->c, p->now.at, &b, EH_OK, out);
+        rc = eh_jinja_take(p->c, p->now.at, &b, EH_OK, out);
         if (rc == EH_OK)
-            rc = advance(p);
+            rc = eh_jinja_advance(p);
     }
     return rc;
 }
@@ -613,16 +180,16 @@ static int parse_strings(parser *p, eh_cv *out)
 static int parse_name(parser *p, node *n)
 {
     if (is_name(p, "true") || is_name(p, "True"))
-        n->value = eh_cv_bool(true);
+        n->value = eh_jv_bool(true);
     else if (is_name(p, "false") || is_name(p, "False"))
-        n->value = eh_cv_bool(false);
+        n->value = eh_jv_bool(false);
     else if (is_name(p, "none") || is_name(p, "None"))
-        n->value = eh_cv_none();
+        n->value = eh_jv_none();
     else {
-        n->kind = EH_CN_NAME;
+        n->kind = EH_JN_NAME;
         n->name = p->now.s;
     }
-    return advance(p);
+    return eh_jinja_advance(p);
 }
 
 static int parse_primary(parser *p, node **out)
@@ -630,19 +197,19 @@ static int parse_primary(parser *p, node **out)
     if (is_op(p, '[') || is_op(p, '{'))
         return is_op(p, '[') ? parse_list(p, out) : parse_dict(p, out);
     if (is_op(p, '(')) {
-        int rc = advance(p);
+        int rc = eh_jinja_advance(p);
         if (rc == EH_OK)
             rc = parse_tuple(p, true, true, NULL, out);
         return rc == EH_OK ? expect_op(p, ')') : rc;
     }
-    int rc = make(p, EH_CN_CONST, p->now.at, out);
+    int rc = make(p, EH_JN_CONST, p->now.at, out);
     if (rc < 0)
         return rc;
     switch (p->now.kind) {
-    case T_NAME: return parse_name(p, *out);
-    case T_STR: return parse_strings(p, &(*out)->value);
-    case T_INT: (*out)->value = eh_cv_int(p->now.i); return advance(p);
-    case T_FLOAT: (*out)->value = eh_cv_float(p->now.f); return advance(p);
+    case EH_JT_NAME: return parse_name(p, *out);
+    case EH_JT_STR: return parse_strings(p, &(*out)->value);
+    case EH_JT_INT: (*out)->value = eh_jv_int(p->now.i); return eh_jinja_advance(p);
+    case EH_JT_FLOAT: (*out)->value = eh_jv_float(p->now.f); return eh_jinja_advance(p);
     default: return unexpected(p, "an expression");
     }
 }
@@ -657,11 +224,11 @@ static int parse_subscript(parser *p, node **out)
     while (rc == EH_OK && !is_op(p, ']')) {
         if (is_op(p, ':') && n_colon < 2) {
             n_colon++;
-            rc = advance(p);
+            rc = eh_jinja_advance(p);
         } else if (part[n_colon] == NULL) {
             rc = parse_expr(p, &part[n_colon]);
         } else {
-            return is_op(p, ',') ? eh_chat_fail(p->c, EH_ENOSUP, p->now.at, "a tuple as an index is not supported")
+            return is_op(p, ',') ? eh_jinja_fail(p->c, EH_ENOSUP, p->now.at, "a tuple as an index is not supported")
                                  : unexpected(p, "']'");
         }
     }
@@ -671,7 +238,7 @@ static int parse_subscript(parser *p, node **out)
         *out = part[0];
         return part[0] != NULL ? EH_OK : unexpected(p, "an index");
     }
-    rc = make_two(p, EH_CN_SLICE, at, 0, part[0], part[1], out);
+    rc = make_two(p, EH_JN_SLICE, at, 0, part[0], part[1], out);
     if (rc == EH_OK)
         (*out)->c = part[2];
     return rc;
@@ -679,25 +246,25 @@ static int parse_subscript(parser *p, node **out)
 
 static int parse_argument(parser *p, node **out)
 {
-    if (is_op(p, '*') || is_op(p, EH_OP_POW))
-        return eh_chat_fail(p->c, EH_ENOSUP, p->now.at, "arguments by * and ** are not supported");
+    if (is_op(p, '*') || is_op(p, EH_JO_POW))
+        return eh_jinja_fail(p->c, EH_ENOSUP, p->now.at, "arguments by * and ** are not supported");
     token next = {0};
-    if (p->now.kind == T_NAME) {
-        const int rc = look(p, &next);
+    if (p->now.kind == EH_JT_NAME) {
+        const int rc = eh_jinja_look(p, &next);
         if (rc < 0)
             return rc;
     }
-    if (next.kind != T_OP || next.op != '=')
+    if (next.kind != EH_JT_OP || next.op != '=')
         return parse_expr(p, out);
     const token name = p->now;
     node *value;
-    int rc = advance(p);
+    int rc = eh_jinja_advance(p);
     if (rc == EH_OK)
-        rc = advance(p);
+        rc = eh_jinja_advance(p);
     if (rc == EH_OK)
         rc = parse_expr(p, &value);
     if (rc == EH_OK)
-        rc = make_two(p, EH_CN_KEYWORD, name.at, 0, value, NULL, out);
+        rc = make_two(p, EH_JN_KEYWORD, name.at, 0, value, NULL, out);
     if (rc == EH_OK)
         (*out)->name = name.s;
     return rc;
@@ -707,46 +274,46 @@ static int parse_argument(parser *p, node **out)
 static int parse_arguments(parser *p, node **list)
 {
     bool keywords = false;
-    int rc = advance(p);
+    int rc = eh_jinja_advance(p);
     for (node **end = list; rc == EH_OK && !is_op(p, ')'); end = &(*end)->next) {
         if ((rc = parse_argument(p, end)) < 0)
             return rc;
-        if (keywords && (*end)->kind != EH_CN_KEYWORD)
-            return eh_chat_fail(p->c, EH_EFORMAT, (*end)->at, "an argument without a name after one with a name");
-        keywords = (*end)->kind == EH_CN_KEYWORD;
+        if (keywords && (*end)->kind != EH_JN_KEYWORD)
+            return eh_jinja_fail(p->c, EH_EFORMAT, (*end)->at, "an argument without a name after one with a name");
+        keywords = (*end)->kind == EH_JN_KEYWORD;
         if (!is_op(p, ')'))
             rc = expect_op(p, ',');
     }
-    return rc == EH_OK ? advance(p) : rc;
+    return rc == EH_OK ? eh_jinja_advance(p) : rc;
 }
 
 static int parse_call(parser *p, node **out)
 {
     node *callee = *out;
-    int rc = make_two(p, EH_CN_CALL, p->now.at, 0, callee, NULL, out);
+    int rc = make_two(p, EH_JN_CALL, p->now.at, 0, callee, NULL, out);
     return rc == EH_OK ? parse_arguments(p, &(*out)->list) : rc;
 }
 
 static int parse_attribute(parser *p, node **out)
 {
-    int rc = advance(p);
+    int rc = eh_jinja_advance(p);
     if (rc < 0)
         return rc;
     node *n = NULL, *index = NULL;
-    if (p->now.kind == T_INT) {
-        rc = make(p, EH_CN_CONST, p->now.at, &index);
+    if (p->now.kind == EH_JT_INT) {
+        rc = make(p, EH_JN_CONST, p->now.at, &index);
         if (rc == EH_OK)
-            index->value = eh_cv_int(p->now.i);
-    } else if (p->now.kind != T_NAME) {
+            index->value = eh_jv_int(p->now.i);
+    } else if (p->now.kind != EH_JT_NAME) {
         return unexpected(p, "a name");
     }
     if (rc == EH_OK)
-        rc = make_two(p, index != NULL ? EH_CN_ITEM : EH_CN_ATTR, p->now.at, 0, *out, index, &n);
+        rc = make_two(p, index != NULL ? EH_JN_ITEM : EH_JN_ATTR, p->now.at, 0, *out, index, &n);
     if (rc < 0)
         return rc;
     n->name = p->now.s;
     *out = n;
-    return advance(p);
+    return eh_jinja_advance(p);
 }
 
 /* Everything after a value that takes it apart or calls it. */
@@ -761,8 +328,8 @@ static int parse_postfix(parser *p, node **out)
         } else if (is_op(p, '[')) {
             node *index = NULL;
             const int64_t at = p->now.at;
-            if ((rc = advance(p)) == EH_OK && (rc = parse_subscript(p, &index)) == EH_OK)
-                rc = make_two(p, EH_CN_ITEM, at, 0, *out, index, out);
+            if ((rc = eh_jinja_advance(p)) == EH_OK && (rc = parse_subscript(p, &index)) == EH_OK)
+                rc = make_two(p, EH_JN_ITEM, at, 0, *out, index, out);
             if (rc == EH_OK)
                 rc = expect_op(p, ']');
         } else {
@@ -775,21 +342,21 @@ static int parse_postfix(parser *p, node **out)
 /* The name of a filter or test, with dots in it as Jinja allows: none of those is known. */
 static int parse_filter_name(parser *p, node *n)
 {
-    if (p->now.kind != T_NAME)
+    if (p->now.kind != EH_JT_NAME)
         return unexpected(p, "a name");
     n->at = p->now.at;
     n->name = p->now.s;
-    int rc = advance(p);
+    int rc = eh_jinja_advance(p);
     if (rc == EH_OK && is_op(p, '.'))
-        return eh_chat_fail(p->c, EH_ENOSUP, p->now.at, "filters and tests with dots in their name are not supported");
+        return eh_jinja_fail(p->c, EH_ENOSUP, p->now.at, "filters and tests with dots in their name are not supported");
     return rc;
 }
 
 static int parse_filter(parser *p, node **out)
 {
     node *n = NULL;
-    int rc = make_two(p, EH_CN_FILTER, p->now.at, 0, *out, NULL, &n);
-    if (rc == EH_OK && (rc = advance(p)) == EH_OK)
+    int rc = make_two(p, EH_JN_FILTER, p->now.at, 0, *out, NULL, &n);
+    if (rc == EH_OK && (rc = eh_jinja_advance(p)) == EH_OK)
         rc = parse_filter_name(p, n);
     if (rc == EH_OK && is_op(p, '('))
         rc = parse_arguments(p, &n->list);
@@ -800,12 +367,12 @@ static int parse_filter(parser *p, node **out)
 static int parse_test(parser *p, node **out)
 {
     node *n = NULL;
-    int rc = make_two(p, EH_CN_TEST, p->now.at, 0, *out, NULL, &n);
+    int rc = make_two(p, EH_JN_TEST, p->now.at, 0, *out, NULL, &n);
     if (rc == EH_OK)
-        rc = advance(p);
+        rc = eh_jinja_advance(p);
     const bool negated = is_name(p, "not");
     if (rc == EH_OK && negated)
-        rc = advance(p);
+        rc = eh_jinja_advance(p);
     if (rc == EH_OK)
         rc = parse_filter_name(p, n);
     if (rc < 0)
@@ -813,16 +380,17 @@ static int parse_test(parser *p, node **out)
     if (is_op(p, '(')) {
         rc = parse_arguments(p, &n->list);
     } else if (is_name(p, "is")) {
-        return eh_chat_fail(p->c, EH_EFORMAT, p->now.at, "tests with `is` cannot follow one another");
-    } else if ((p->now.kind == T_NAME && !is_name(p, "else") && !is_name(p, "or") && !is_name(p, "and")) ||
-               p->now.kind == T_STR || p->now.kind == T_INT || p->now.kind == T_FLOAT || is_op(p, '[') || is_op(p, '{')) {
+        return eh_jinja_fail(p->c, EH_EFORMAT, p->now.at, "tests with `is` cannot follow one another");
+    } else if ((p->now.kind == EH_JT_NAME && !is_name(p, "else") && !is_name(p, "or") && !is_name(p, "and")) ||
+               p->now.kind == EH_JT_STR || p->now.kind == EH_JT_INT || p->now.kind == EH_JT_FLOAT || is_op(p, '[') ||
+               is_op(p, '{')) {
         if ((rc = parse_primary(p, &n->list)) == EH_OK)
             rc = parse_postfix(p, &n->list);
     }
     if (rc < 0)
         return rc;
     *out = n;
-    return negated ? make_two(p, EH_CN_NOT, n->at, 0, n, NULL, out) : EH_OK;
+    return negated ? make_two(p, EH_JN_NOT, n->at, 0, n, NULL, out) : EH_OK;
 }
 
 static int parse_unary_inner(parser *p, bool with_filter, node **out)
@@ -831,9 +399,9 @@ static int parse_unary_inner(parser *p, bool with_filter, node **out)
     if (is_op(p, '-') || is_op(p, '+')) {
         const token sign = p->now;
         node *n = NULL;
-        if ((rc = advance(p)) < 0 || (rc = parse_unary(p, false, &n)) < 0)
+        if ((rc = eh_jinja_advance(p)) < 0 || (rc = parse_unary(p, false, &n)) < 0)
             return rc;
-        rc = make_two(p, EH_CN_SIGN, sign.at, sign.op, n, NULL, out);
+        rc = make_two(p, EH_JN_SIGN, sign.at, sign.op, n, NULL, out);
     } else {
         rc = parse_primary(p, out);
     }
@@ -866,8 +434,8 @@ static int parse_unary(parser *p, bool with_filter, node **out)
 static bool op_of_level(const parser *p, int level)
 {
     if (level == 0)
-        return is_op(p, EH_OP_POW);
-    return is_op(p, '*') || is_op(p, '/') || is_op(p, EH_OP_FLOORDIV) || is_op(p, '%');
+        return is_op(p, EH_JO_POW);
+    return is_op(p, '*') || is_op(p, '/') || is_op(p, EH_JO_FLOORDIV) || is_op(p, '%');
 }
 
 static int parse_math(parser *p, int level, node **out)
@@ -876,10 +444,10 @@ static int parse_math(parser *p, int level, node **out)
     while (rc == EH_OK && op_of_level(p, level)) {
         const token op = p->now;
         node *right;
-        if ((rc = advance(p)) == EH_OK)
+        if ((rc = eh_jinja_advance(p)) == EH_OK)
             rc = level == 0 ? parse_unary(p, true, &right) : parse_math(p, level - 1, &right);
         if (rc == EH_OK)
-            rc = make_two(p, EH_CN_MATH, op.at, op.op, *out, right, out);
+            rc = make_two(p, EH_JN_MATH, op.at, op.op, *out, right, out);
     }
     return rc;
 }
@@ -891,12 +459,12 @@ static int parse_concat(parser *p, node **out)
     *out = first;
     if (rc < 0 || !is_op(p, '~'))
         return rc;
-    if ((rc = make(p, EH_CN_CONCAT, p->now.at, out)) < 0)
+    if ((rc = make(p, EH_JN_CONCAT, p->now.at, out)) < 0)
         return rc;
     (*out)->list = first;
     node **end = &first->next;
     while (rc == EH_OK && is_op(p, '~')) {
-        if ((rc = advance(p)) == EH_OK && (rc = parse_math(p, 1, end)) == EH_OK)
+        if ((rc = eh_jinja_advance(p)) == EH_OK && (rc = parse_math(p, 1, end)) == EH_OK)
             end = &(*end)->next;
     }
     return rc;
@@ -908,8 +476,8 @@ static int parse_sum(parser *p, node **out)
     while (rc == EH_OK && (is_op(p, '+') || is_op(p, '-'))) {
         const token op = p->now;
         node *right;
-        if ((rc = advance(p)) == EH_OK && (rc = parse_concat(p, &right)) == EH_OK)
-            rc = make_two(p, EH_CN_MATH, op.at, op.op, *out, right, out);
+        if ((rc = eh_jinja_advance(p)) == EH_OK && (rc = parse_concat(p, &right)) == EH_OK)
+            rc = make_two(p, EH_JN_MATH, op.at, op.op, *out, right, out);
     }
     return rc;
 }
@@ -918,18 +486,19 @@ static int parse_sum(parser *p, node **out)
 static int comparison(parser *p, int *op)
 {
     *op = 0;
-    if (is_op(p, EH_OP_EQ) || is_op(p, EH_OP_NE) || is_op(p, EH_OP_LE) || is_op(p, EH_OP_GE) || is_op(p, '<') || is_op(p, '>')) {
+    if (is_op(p, EH_JO_EQ) || is_op(p, EH_JO_NE) || is_op(p, EH_JO_LE) || is_op(p, EH_JO_GE) || is_op(p, '<') ||
+        is_op(p, '>')) {
         *op = p->now.op;
     } else if (is_name(p, "in")) {
-        *op = EH_OP_IN;
+        *op = EH_JO_IN;
     } else if (is_name(p, "not")) {
         token next;
-        const int rc = look(p, &next);
+        const int rc = eh_jinja_look(p, &next);
         if (rc < 0)
             return rc;
-        if (next.kind == T_NAME && eh_str_eq(next.s, EH_STR("in"))) {
-            *op = EH_OP_NOTIN;
-            return advance(p);
+        if (next.kind == EH_JT_NAME && eh_str_eq(next.s, EH_STR("in"))) {
+            *op = EH_JO_NOTIN;
+            return eh_jinja_advance(p);
         }
     }
     return EH_OK;
@@ -948,13 +517,13 @@ static int parse_compare(parser *p, node **out)
         if ((rc = comparison(p, &op)) < 0 || op == 0)
             break;
         if (end == NULL) {
-            if ((rc = make_two(p, EH_CN_COMPARE, at, 0, first, NULL, out)) < 0)
+            if ((rc = make_two(p, EH_JN_COMPARE, at, 0, first, NULL, out)) < 0)
                 break;
             end = &(*out)->list;
         }
-        if ((rc = advance(p)) < 0 || (rc = parse_sum(p, &right)) < 0)
+        if ((rc = eh_jinja_advance(p)) < 0 || (rc = parse_sum(p, &right)) < 0)
             break;
-        if ((rc = make_two(p, EH_CN_OPERAND, at, op, right, NULL, end)) == EH_OK)
+        if ((rc = make_two(p, EH_JN_OPERAND, at, op, right, NULL, end)) == EH_OK)
             end = &(*end)->next;
     }
     return rc;
@@ -969,8 +538,8 @@ static int parse_not(parser *p, node **out)
     int rc = deeper(p);
     if (rc < 0)
         return rc;
-    if ((rc = advance(p)) == EH_OK && (rc = parse_not(p, &n)) == EH_OK)
-        rc = make_two(p, EH_CN_NOT, at, 0, n, NULL, out);
+    if ((rc = eh_jinja_advance(p)) == EH_OK && (rc = parse_not(p, &n)) == EH_OK)
+        rc = make_two(p, EH_JN_NOT, at, 0, n, NULL, out);
     p->depth--;
     return rc;
 }
@@ -981,8 +550,8 @@ static int parse_and(parser *p, node **out)
     while (rc == EH_OK && is_name(p, "and")) {
         const int64_t at = p->now.at;
         node *right;
-        if ((rc = advance(p)) == EH_OK && (rc = parse_not(p, &right)) == EH_OK)
-            rc = make_two(p, EH_CN_AND, at, 0, *out, right, out);
+        if ((rc = eh_jinja_advance(p)) == EH_OK && (rc = parse_not(p, &right)) == EH_OK)
+            rc = make_two(p, EH_JN_AND, at, 0, *out, right, out);
     }
     return rc;
 }
@@ -993,8 +562,8 @@ static int parse_or(parser *p, node **out)
     while (rc == EH_OK && is_name(p, "or")) {
         const int64_t at = p->now.at;
         node *right;
-        if ((rc = advance(p)) == EH_OK && (rc = parse_and(p, &right)) == EH_OK)
-            rc = make_two(p, EH_CN_OR, at, 0, *out, right, out);
+        if ((rc = eh_jinja_advance(p)) == EH_OK && (rc = parse_and(p, &right)) == EH_OK)
+            rc = make_two(p, EH_JN_OR, at, 0, *out, right, out);
     }
     return rc;
 }
@@ -1005,11 +574,11 @@ static int parse_expr_inner(parser *p, node **out)
     while (rc == EH_OK && is_name(p, "if")) {
         node *test, *other = NULL;
         const int64_t at = p->now.at;
-        if ((rc = advance(p)) < 0 || (rc = parse_or(p, &test)) < 0)
+        if ((rc = eh_jinja_advance(p)) < 0 || (rc = parse_or(p, &test)) < 0)
             break;
-        if (is_name(p, "else") && ((rc = advance(p)) < 0 || (rc = parse_expr(p, &other)) < 0))
+        if (is_name(p, "else") && ((rc = eh_jinja_advance(p)) < 0 || (rc = parse_expr(p, &other)) < 0))
             break;
-        if ((rc = make_two(p, EH_CN_COND, at, 0, *out, test, out)) == EH_OK)
+        if ((rc = make_two(p, EH_JN_COND, at, 0, *out, test, out)) == EH_OK)
             (*out)->c = other;
     }
     return rc;
@@ -1025,16 +594,16 @@ static int parse_expr(parser *p, node **out)
     return rc;
 }
 
-/* ---- Statements ---------------------------------------------------------------------------------- */
+/* ---- Statements ------------------------------------------------------------------------------ */
 
 static int parse_body(parser *p, const char *const *stop, node **list);
 
 /* The rest of a tag, then its body up to one of the tags in `stop`, whose name is then at hand. */
 static int parse_block(parser *p, const char *const *stop, node **list)
 {
-    int rc = is_op(p, ':') ? advance(p) : EH_OK;
+    int rc = is_op(p, ':') ? eh_jinja_advance(p) : EH_OK;
     if (rc == EH_OK)
-        rc = expect(p, T_BLOCK_END, "'%}'");
+        rc = expect(p, EH_JT_BLOCK_END, "'%}'");
     return rc == EH_OK ? parse_body(p, stop, list) : rc;
 }
 
@@ -1043,30 +612,30 @@ static int parse_last_block(parser *p, const char *end, node **list)
 {
     const char *const stop[] = {end, NULL};
     const int rc = parse_block(p, stop, list);
-    return rc == EH_OK ? advance(p) : rc;
+    return rc == EH_OK ? eh_jinja_advance(p) : rc;
 }
 
 static int parse_target_name(parser *p, bool with_member, node **out)
 {
-    if (p->now.kind != T_NAME)
+    if (p->now.kind != EH_JT_NAME)
         return unexpected(p, "a name to assign to");
     static const char *const fixed[] = {"true", "false", "none", "True", "False", "None"};
     for (size_t k = 0; k < sizeof fixed / sizeof *fixed; k++)
         if (is_name(p, fixed[k]))
             return fail(p, EH_EFORMAT, "cannot assign to", p->now.s);
-    int rc = make(p, EH_CN_NAME, p->now.at, out);
+    int rc = make(p, EH_JN_NAME, p->now.at, out);
     if (rc < 0)
         return rc;
     (*out)->name = p->now.s;
-    if ((rc = advance(p)) < 0 || !with_member || !is_op(p, '.'))
+    if ((rc = eh_jinja_advance(p)) < 0 || !with_member || !is_op(p, '.'))
         return rc;
-    if ((rc = advance(p)) < 0)
+    if ((rc = eh_jinja_advance(p)) < 0)
         return rc;
-    if (p->now.kind != T_NAME)
+    if (p->now.kind != EH_JT_NAME)
         return unexpected(p, "a name");
-    (*out)->kind = EH_CN_MEMBER;
-    (*out)->value = eh_cv_str(p->now.s);
-    return advance(p);
+    (*out)->kind = EH_JN_MEMBER;
+    (*out)->value = eh_jv_str(p->now.s);
+    return eh_jinja_advance(p);
 }
 
 /* One name or several between commas, in parentheses or not. */
@@ -1074,7 +643,7 @@ static int parse_target(parser *p, bool with_member, node **out)
 {
     const bool parenthesis = is_op(p, '(');
     const int64_t at = p->now.at;
-    int rc = parenthesis ? advance(p) : EH_OK;
+    int rc = parenthesis ? eh_jinja_advance(p) : EH_OK;
     node *first = NULL, **end = &first;
     bool comma = false;
     while (rc == EH_OK) {
@@ -1084,8 +653,8 @@ static int parse_target(parser *p, bool with_member, node **out)
         if (!is_op(p, ','))
             break;
         comma = true;
-        rc = advance(p);
-        if (p->now.kind != T_NAME || is_name(p, "in"))
+        rc = eh_jinja_advance(p);
+        if (p->now.kind != EH_JT_NAME || is_name(p, "in"))
             break; /* a comma may end the names */
     }
     if (rc == EH_OK && parenthesis)
@@ -1093,7 +662,7 @@ static int parse_target(parser *p, bool with_member, node **out)
     *out = first;
     if (rc < 0 || !comma)
         return rc;
-    rc = make(p, EH_CN_TUPLE, at, out);
+    rc = make(p, EH_JN_TUPLE, at, out);
     if (rc == EH_OK)
         (*out)->list = first;
     return rc;
@@ -1102,13 +671,13 @@ static int parse_target(parser *p, bool with_member, node **out)
 static int parse_for(parser *p, node *n)
 {
     static const char *const stop[] = {"endfor", "else", NULL};
-    n->kind = EH_CN_FOR;
+    n->kind = EH_JN_FOR;
     int rc = parse_target(p, false, &n->a);
     if (rc == EH_OK && !is_name(p, "in"))
         rc = unexpected(p, "'in'");
-    if (rc == EH_OK && (rc = advance(p)) == EH_OK)
+    if (rc == EH_OK && (rc = eh_jinja_advance(p)) == EH_OK)
         rc = parse_tuple(p, false, false, "recursive", &n->b);
-    if (rc == EH_OK && is_name(p, "if") && (rc = advance(p)) == EH_OK)
+    if (rc == EH_OK && is_name(p, "if") && (rc = eh_jinja_advance(p)) == EH_OK)
         rc = parse_expr(p, &n->c);
     if (rc == EH_OK && is_name(p, "recursive"))
         rc = fail(p, EH_ENOSUP, "not supported: for ...", p->now.s);
@@ -1120,7 +689,7 @@ static int parse_for(parser *p, node *n)
     if (rc < 0)
         return rc;
     const bool has_else = is_name(p, "else");
-    if ((rc = advance(p)) == EH_OK && has_else)
+    if ((rc = eh_jinja_advance(p)) == EH_OK && has_else)
         rc = parse_last_block(p, "endfor", &n->more);
     return rc;
 }
@@ -1129,7 +698,7 @@ static int parse_if(parser *p, node *n)
 {
     static const char *const stop[] = {"elif", "else", "endif", NULL};
     for (;;) {
-        n->kind = EH_CN_IF;
+        n->kind = EH_JN_IF;
         int rc = parse_tuple(p, false, false, NULL, &n->a);
         if (rc == EH_OK)
             rc = parse_block(p, stop, &n->list);
@@ -1137,13 +706,13 @@ static int parse_if(parser *p, node *n)
             return rc;
         const bool is_elif = is_name(p, "elif"), is_else = is_name(p, "else");
         const int64_t at = p->now.at;
-        if ((rc = advance(p)) < 0)
+        if ((rc = eh_jinja_advance(p)) < 0)
             return rc;
         if (is_else)
             return parse_last_block(p, "endif", &n->more);
         if (!is_elif)
             return EH_OK;
-        if ((rc = make(p, EH_CN_IF, at, &n->more)) < 0)
+        if ((rc = make(p, EH_JN_IF, at, &n->more)) < 0)
             return rc;
         n = n->more;
     }
@@ -1151,17 +720,17 @@ static int parse_if(parser *p, node *n)
 
 static int parse_set(parser *p, node *n)
 {
-    n->kind = EH_CN_SET;
+    n->kind = EH_JN_SET;
     int rc = parse_target(p, true, &n->a);
     if (rc < 0)
         return rc;
     if (is_op(p, '=')) {
-        rc = advance(p);
+        rc = eh_jinja_advance(p);
         return rc == EH_OK ? parse_tuple(p, true, false, NULL, &n->b) : rc;
     }
     if (is_op(p, '|'))
-        return eh_chat_fail(p->c, EH_ENOSUP, p->now.at, "a filter on a set block is not supported");
-    n->kind = EH_CN_SETBLOCK;
+        return eh_jinja_fail(p->c, EH_ENOSUP, p->now.at, "a filter on a set block is not supported");
+    n->kind = EH_JN_SETBLOCK;
     return parse_last_block(p, "endset", &n->list);
 }
 
@@ -1172,7 +741,7 @@ static int parse_parameter(parser *p, bool *defaults, node **out)
         return rc;
     if (is_op(p, '=')) {
         *defaults = true;
-        rc = advance(p);
+        rc = eh_jinja_advance(p);
         return rc == EH_OK ? parse_expr(p, &(*out)->a) : rc;
     }
     return *defaults ? unexpected(p, "a default, as the parameter before it has one") : EH_OK;
@@ -1180,10 +749,10 @@ static int parse_parameter(parser *p, bool *defaults, node **out)
 
 static int parse_macro(parser *p, node *n)
 {
-    n->kind = EH_CN_MACRO;
+    n->kind = EH_JN_MACRO;
     n->name = p->now.s;
     bool defaults = false;
-    int rc = expect(p, T_NAME, "the macro's name");
+    int rc = expect(p, EH_JT_NAME, "the macro's name");
     if (rc == EH_OK)
         rc = expect_op(p, '(');
     for (node **end = &n->more; rc == EH_OK && !is_op(p, ')'); end = &(*end)->next) {
@@ -1193,7 +762,7 @@ static int parse_macro(parser *p, node *n)
             rc = expect_op(p, ',');
     }
     if (rc == EH_OK)
-        rc = advance(p);
+        rc = eh_jinja_advance(p);
     if (rc < 0)
         return rc;
     const int n_loop = p->n_loop;
@@ -1205,13 +774,13 @@ static int parse_macro(parser *p, node *n)
 
 static int parse_with(parser *p, node *n)
 {
-    n->kind = EH_CN_WITH;
+    n->kind = EH_JN_WITH;
     int rc = EH_OK;
-    for (node **end = &n->more; rc == EH_OK && p->now.kind != T_BLOCK_END; end = &(*end)->next) {
-        if ((rc = make(p, EH_CN_SET, p->now.at, end)) < 0 || (rc = parse_target_name(p, false, &(*end)->a)) < 0 ||
+    for (node **end = &n->more; rc == EH_OK && p->now.kind != EH_JT_BLOCK_END; end = &(*end)->next) {
+        if ((rc = make(p, EH_JN_SET, p->now.at, end)) < 0 || (rc = parse_target_name(p, false, &(*end)->a)) < 0 ||
             (rc = expect_op(p, '=')) < 0 || (rc = parse_expr(p, &(*end)->b)) < 0)
             return rc;
-        if (p->now.kind != T_BLOCK_END)
+        if (p->now.kind != EH_JT_BLOCK_END)
             rc = expect_op(p, ',');
     }
     return rc == EH_OK ? parse_last_block(p, "endwith", &n->list) : rc;
@@ -1219,7 +788,7 @@ static int parse_with(parser *p, node *n)
 
 static int parse_generation(parser *p, node *n)
 {
-    n->kind = EH_CN_SCOPE;
+    n->kind = EH_JN_SCOPE;
     const int n_loop = p->n_loop;
     p->n_loop = 0; /* the block is a function to Jinja, so a break in it has no loop */
     const int rc = parse_last_block(p, "endgeneration", &n->list);
@@ -1229,18 +798,18 @@ static int parse_generation(parser *p, node *n)
 
 static int parse_jump(parser *p, node *n)
 {
-    return p->n_loop > 0 ? EH_OK : eh_chat_fail(p->c, EH_EFORMAT, n->at, "break or continue outside of a loop");
+    return p->n_loop > 0 ? EH_OK : eh_jinja_fail(p->c, EH_EFORMAT, n->at, "break or continue outside of a loop");
 }
 
 static int parse_break(parser *p, node *n)
 {
-    n->kind = EH_CN_BREAK;
+    n->kind = EH_JN_BREAK;
     return parse_jump(p, n);
 }
 
 static int parse_continue(parser *p, node *n)
 {
-    n->kind = EH_CN_CONTINUE;
+    n->kind = EH_JN_CONTINUE;
     return parse_jump(p, n);
 }
 
@@ -1258,16 +827,16 @@ static const struct {
 
 static int parse_statement_inner(parser *p, node **out)
 {
-    if (p->now.kind != T_NAME)
+    if (p->now.kind != EH_JT_NAME)
         return unexpected(p, "a statement");
     for (size_t k = 0; k < sizeof statements / sizeof *statements; k++) {
         if (!is_name(p, statements[k].name))
             continue;
         if (statements[k].parse == NULL)
             return fail(p, EH_ENOSUP, "not supported: the statement", p->now.s);
-        int rc = make(p, EH_CN_SCOPE, p->now.at, out);
+        int rc = make(p, EH_JN_SCOPE, p->now.at, out);
         if (rc == EH_OK)
-            rc = advance(p);
+            rc = eh_jinja_advance(p);
         return rc == EH_OK ? statements[k].parse(p, *out) : rc;
     }
     return fail(p, EH_EFORMAT, "no statement, or none that can stand here, is called", p->now.s);
@@ -1293,30 +862,30 @@ static bool at_stop(const parser *p, const char *const *stop)
 
 static int parse_piece(parser *p, node **out)
 {
-    if (p->now.kind == T_DATA) {
-        const int rc = make(p, EH_CN_DATA, p->now.at, out);
+    if (p->now.kind == EH_JT_DATA) {
+        const int rc = make(p, EH_JN_DATA, p->now.at, out);
         if (rc < 0)
             return rc;
         (*out)->name = p->now.s;
-        return advance(p);
+        return eh_jinja_advance(p);
     }
-    int rc = make(p, EH_CN_PRINT, p->now.at, out);
-    if (rc == EH_OK && (rc = advance(p)) == EH_OK)
+    int rc = make(p, EH_JN_PRINT, p->now.at, out);
+    if (rc == EH_OK && (rc = eh_jinja_advance(p)) == EH_OK)
         rc = parse_tuple(p, true, false, NULL, &(*out)->a);
-    return rc == EH_OK ? expect(p, T_PRINT_END, "'}}'") : rc;
+    return rc == EH_OK ? expect(p, EH_JT_PRINT_END, "'}}'") : rc;
 }
 
 static int parse_body(parser *p, const char *const *stop, node **list)
 {
     int rc = EH_OK;
     for (node **end = list; rc == EH_OK; end = &(*end)->next) {
-        if (p->now.kind == T_END)
+        if (p->now.kind == EH_JT_END)
             break;
-        if (p->now.kind == T_BLOCK) {
-            if ((rc = advance(p)) < 0 || at_stop(p, stop))
+        if (p->now.kind == EH_JT_BLOCK) {
+            if ((rc = eh_jinja_advance(p)) < 0 || at_stop(p, stop))
                 return rc;
             if ((rc = parse_statement(p, end)) == EH_OK)
-                rc = expect(p, T_BLOCK_END, "'%}'");
+                rc = expect(p, EH_JT_BLOCK_END, "'%}'");
         } else {
             rc = parse_piece(p, end);
         }
@@ -1328,15 +897,15 @@ static int parse_body(parser *p, const char *const *stop, node **list)
     return rc;
 }
 
-int eh_chat_parse(eh_chat *c, eh_chat_node **body)
+int eh_jinja_parse(eh_jinja *c, eh_jinja_node **body)
 {
-    parser *p = eh_chat_new(c, 0, 1, (int64_t)sizeof *p);
+    parser *p = eh_jinja_new(c, 0, 1, (int64_t)sizeof *p);
     if (p == NULL)
         return c->err->code;
     p->c = c;
     p->s = c->src;
     p->line_start = true;
     *body = NULL;
-    const int rc = advance(p);
+    const int rc = eh_jinja_advance(p);
     return rc == EH_OK ? parse_body(p, NULL, body) : rc;
 }

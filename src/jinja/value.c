@@ -1,18 +1,14 @@
-/* Values of a chat template: Python's, as far as templates meet them. */
+/* Values of a template: Python's, as far as templates meet them. */
 #include "jinja/engine.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <utf8proc.h>
 
 /* ---- Errors and bounds ----------------------------------------------------------------------- */
 
-int eh_chat_fail(eh_chat *c, int code, int64_t at, const char *format, ...)
+int eh_jinja_fail(eh_jinja *c, int code, int64_t at, const char *format, ...)
 {
     char text[700];
     va_list args;
@@ -29,81 +25,82 @@ int eh_chat_fail(eh_chat *c, int code, int64_t at, const char *format, ...)
             column++;
         }
     }
-    return eh_fail(c->err, code, "chat template, line %lld, column %lld: %s", (long long)line, (long long)column, text);
+    return eh_fail(c->err, code, "%s, line %lld, column %lld: %s", c->what, (long long)line, (long long)column,
+                   text);
 }
 
-int eh_chat_step(eh_chat *c, int64_t at, int64_t n_step, int64_t n_byte)
+int eh_jinja_step(eh_jinja *c, int64_t at, int64_t n_step, int64_t n_byte)
 {
     c->n_step += n_step;
     c->n_byte += n_byte;
-    if (c->n_step > EH_CHAT_STEPS_MAX)
-        return eh_chat_fail(c, EH_ERANGE, at, "the template takes more than %d steps", EH_CHAT_STEPS_MAX);
-    if (c->n_byte > EH_CHAT_BYTES_MAX)
-        return eh_chat_fail(c, EH_ERANGE, at, "the template compares and copies more than %lld bytes",
-                            (long long)EH_CHAT_BYTES_MAX);
+    if (c->n_step > EH_JINJA_STEPS_MAX)
+        return eh_jinja_fail(c, EH_ERANGE, at, "the template takes more than %d steps", EH_JINJA_STEPS_MAX);
+    if (c->n_byte > EH_JINJA_BYTES_MAX)
+        return eh_jinja_fail(c, EH_ERANGE, at, "the template compares and copies more than %lld bytes",
+                             (long long)EH_JINJA_BYTES_MAX);
     return EH_OK;
 }
 
-int eh_chat_deeper(eh_chat *c, int64_t at)
+int eh_jinja_deeper(eh_jinja *c, int64_t at)
 {
-    if (c->depth >= EH_CHAT_DEPTH)
-        return eh_chat_fail(c, EH_ERANGE, at, "evaluation is nested more than %d deep", EH_CHAT_DEPTH);
+    if (c->depth >= EH_JINJA_DEPTH)
+        return eh_jinja_fail(c, EH_ERANGE, at, "evaluation is nested more than %d deep", EH_JINJA_DEPTH);
     c->depth++;
     return EH_OK;
 }
 
-void *eh_chat_new(eh_chat *c, int64_t at, int64_t n, int64_t size)
+void *eh_jinja_new(eh_jinja *c, int64_t at, int64_t n, int64_t size)
 {
     void *p = eh_arena_zeroed(&c->arena, n, size);
     if (p != NULL)
         return p;
-    if (n > (EH_CHAT_ARENA_MAX - c->arena.used - 64) / size)
-        eh_chat_fail(c, EH_ERANGE, at, "the template needs more than %lld bytes of memory",
-                     (long long)EH_CHAT_ARENA_MAX);
+    if (n > (EH_JINJA_ARENA_MAX - c->arena.used - 64) / size)
+        eh_jinja_fail(c, EH_ERANGE, at, "the template needs more than %lld bytes of memory",
+                      (long long)EH_JINJA_ARENA_MAX);
     else
-        eh_chat_fail(c, EH_ENOMEM, at, "no memory for %lld bytes", (long long)(n * size));
+        eh_jinja_fail(c, EH_ENOMEM, at, "no memory for %lld bytes", (long long)(n * size));
     return NULL;
 }
 
-int eh_chat_text(eh_chat *c, int64_t at, const char *p, int64_t n, eh_cv *out)
+int eh_jinja_text(eh_jinja *c, int64_t at, const char *p, int64_t n, eh_jv *out)
 {
-    int rc = eh_chat_step(c, at, 1, n);
+    int rc = eh_jinja_step(c, at, 1, n);
     if (rc < 0)
         return rc;
-    char *copy = eh_chat_new(c, at, n + 1, 1);
+    char *copy = eh_jinja_new(c, at, n + 1, 1);
     if (copy == NULL)
         return c->err->code;
     if (n > 0)
         memcpy(copy, p, (size_t)n);
-    *out = eh_cv_str((eh_str){copy, n});
+    *out = eh_jv_str((eh_str){copy, n});
     return EH_OK;
 }
 
-int eh_chat_seq(eh_chat *c, int64_t at, eh_cv_kind kind, int64_t n, eh_cv *out)
+int eh_jinja_seq(eh_jinja *c, int64_t at, eh_jv_kind kind, int64_t n, eh_jv *out)
 {
-    int rc = eh_chat_step(c, at, n, 0);
+    int rc = eh_jinja_step(c, at, n, 0);
     if (rc < 0)
         return rc;
-    eh_cv_seq *seq = eh_chat_new(c, at, 1, (int64_t)sizeof *seq);
+    eh_jv_seq *seq = eh_jinja_new(c, at, 1, (int64_t)sizeof *seq);
     if (seq == NULL)
         return c->err->code;
-    seq->v = eh_chat_new(c, at, n, (int64_t)sizeof *seq->v);
+    seq->v = eh_jinja_new(c, at, n, (int64_t)sizeof *seq->v);
     if (seq->v == NULL)
         return c->err->code;
     seq->n = n;
-    *out = (eh_cv){.kind = kind, .seq = seq};
+    *out = (eh_jv){.kind = kind, .seq = seq};
     return EH_OK;
 }
 
-int eh_chat_take(eh_chat *c, int64_t at, eh_buf *b, int rc, eh_cv *out)
+int eh_jinja_take(eh_jinja *c, int64_t at, eh_buf *b, int rc, eh_jv *out)
 {
     if (rc == EH_OK && b->fault == EH_ENOMEM)
-        rc = eh_chat_fail(c, EH_ENOMEM, at, "no memory for a string beyond %lld bytes", (long long)b->n);
+        rc = eh_jinja_fail(c, EH_ENOMEM, at, "no memory for a string beyond %lld bytes", (long long)b->n);
     else if (rc == EH_OK && b->fault != 0)
-        rc = eh_chat_fail(c, EH_ERANGE, at, "a string grows beyond %lld bytes", (long long)b->limit);
+        rc = eh_jinja_fail(c, EH_ERANGE, at, "a string grows beyond %lld bytes", (long long)b->limit);
     if (rc == EH_OK) {
         const eh_str s = eh_buf_get(b);
-        rc = eh_chat_text(c, at, s.p, s.n, out);
+        rc = eh_jinja_text(c, at, s.p, s.n, out);
     }
     eh_buf_clear(b);
     return rc;
@@ -111,7 +108,7 @@ int eh_chat_take(eh_chat *c, int64_t at, eh_buf *b, int rc, eh_cv *out)
 
 /* ---- Characters ------------------------------------------------------------------------------ */
 
-int eh_chat_char(eh_str s, int64_t i, int32_t *code)
+int eh_jinja_char(eh_str s, int64_t i, int32_t *code)
 {
     const int len = eh_utf8_next(s, i, code);
     if (len > 0)
@@ -121,22 +118,15 @@ int eh_chat_char(eh_str s, int64_t i, int32_t *code)
     return 1;
 }
 
-int64_t eh_chat_chars(eh_str s)
+int64_t eh_jinja_chars(eh_str s)
 {
     int64_t n = 0;
     for (int64_t i = 0; i < s.n; n++)
-        i += eh_chat_char(s, i, NULL);
+        i += eh_jinja_char(s, i, NULL);
     return n;
 }
 
-bool eh_chat_is_space(int32_t code)
-{
-    return (code >= 9 && code <= 13) || (code >= 0x1C && code <= 0x20) || code == 0x85 || code == 0xA0 ||
-           code == 0x1680 || (code >= 0x2000 && code <= 0x200A) || code == 0x2028 || code == 0x2029 ||
-           code == 0x202F || code == 0x205F || code == 0x3000;
-}
-
-int64_t eh_chat_find(eh_str s, eh_str what, int64_t from, int64_t *n_byte)
+int64_t eh_jinja_find(eh_str s, eh_str what, int64_t from, int64_t *n_byte)
 {
     for (int64_t i = from; what.n <= s.n - i; i++) {
         int64_t k = 0;
@@ -145,7 +135,7 @@ int64_t eh_chat_find(eh_str s, eh_str what, int64_t from, int64_t *n_byte)
         *n_byte += k + 1;
         if (k == what.n)
             return i;
-        if (*n_byte > EH_CHAT_BYTES_MAX)
+        if (*n_byte > EH_JINJA_BYTES_MAX)
             break; /* the caller's next step refuses; looking on would only take time */
     }
     return -1;
@@ -153,124 +143,124 @@ int64_t eh_chat_find(eh_str s, eh_str what, int64_t from, int64_t *n_byte)
 
 /* ---- What a value is ------------------------------------------------------------------------- */
 
-const char *eh_cv_type(const eh_cv *v)
+const char *eh_jv_type(const eh_jv *v)
 {
     static const char *const name[] = {
-        [EH_CV_UNDEF] = "an undefined value", [EH_CV_NONE] = "none",          [EH_CV_BOOL] = "a boolean",
-        [EH_CV_INT] = "an integer",           [EH_CV_FLOAT] = "a float",      [EH_CV_STR] = "a string",
-        [EH_CV_LIST] = "a list",              [EH_CV_TUPLE] = "a tuple",      [EH_CV_RANGE] = "a range",
-        [EH_CV_VIEW] = "a view of a mapping", [EH_CV_ITER] = "a generator",   [EH_CV_DICT] = "a mapping",
-        [EH_CV_SPACE] = "a namespace",        [EH_CV_MACRO] = "a macro",      [EH_CV_FUNC] = "a function",
-        [EH_CV_METHOD] = "a method",          [EH_CV_LOOP] = "a loop",
+        [EH_JV_UNDEF] = "an undefined value", [EH_JV_NONE] = "none",          [EH_JV_BOOL] = "a boolean",
+        [EH_JV_INT] = "an integer",           [EH_JV_FLOAT] = "a float",      [EH_JV_STR] = "a string",
+        [EH_JV_LIST] = "a list",              [EH_JV_TUPLE] = "a tuple",      [EH_JV_RANGE] = "a range",
+        [EH_JV_VIEW] = "a view of a mapping", [EH_JV_ITER] = "a generator",   [EH_JV_DICT] = "a mapping",
+        [EH_JV_SPACE] = "a namespace",        [EH_JV_MACRO] = "a macro",      [EH_JV_FUNC] = "a function",
+        [EH_JV_METHOD] = "a method",          [EH_JV_LOOP] = "a loop",
     };
     return name[v->kind];
 }
 
-bool eh_cv_true(const eh_cv *v)
+bool eh_jv_true(const eh_jv *v)
 {
     switch (v->kind) {
-    case EH_CV_UNDEF:
-    case EH_CV_NONE: return false;
-    case EH_CV_BOOL: return v->b;
-    case EH_CV_INT: return v->i != 0;
-    case EH_CV_FLOAT: return v->f != 0.0;
-    case EH_CV_STR: return v->s.n > 0;
-    case EH_CV_LIST:
-    case EH_CV_TUPLE:
-    case EH_CV_RANGE:
-    case EH_CV_VIEW: return v->seq->n > 0;
-    case EH_CV_DICT: return v->dict->n > 0;
+    case EH_JV_UNDEF:
+    case EH_JV_NONE: return false;
+    case EH_JV_BOOL: return v->b;
+    case EH_JV_INT: return v->i != 0;
+    case EH_JV_FLOAT: return v->f != 0.0;
+    case EH_JV_STR: return v->s.n > 0;
+    case EH_JV_LIST:
+    case EH_JV_TUPLE:
+    case EH_JV_RANGE:
+    case EH_JV_VIEW: return v->seq->n > 0;
+    case EH_JV_DICT: return v->dict->n > 0;
     default: return true;
     }
 }
 
-bool eh_cv_is_number(const eh_cv *v)
+bool eh_jv_is_number(const eh_jv *v)
 {
-    return v->kind == EH_CV_BOOL || v->kind == EH_CV_INT || v->kind == EH_CV_FLOAT;
+    return v->kind == EH_JV_BOOL || v->kind == EH_JV_INT || v->kind == EH_JV_FLOAT;
 }
 
-static bool is_whole(const eh_cv *v)
+static bool is_whole(const eh_jv *v)
 {
-    return v->kind == EH_CV_BOOL || v->kind == EH_CV_INT;
+    return v->kind == EH_JV_BOOL || v->kind == EH_JV_INT;
 }
 
-static int64_t whole(const eh_cv *v)
+static int64_t whole(const eh_jv *v)
 {
-    return v->kind == EH_CV_BOOL ? v->b : v->i;
+    return v->kind == EH_JV_BOOL ? v->b : v->i;
 }
 
-static double real(const eh_cv *v)
+static double real(const eh_jv *v)
 {
-    return v->kind == EH_CV_FLOAT ? v->f : (double)whole(v);
+    return v->kind == EH_JV_FLOAT ? v->f : (double)whole(v);
 }
 
-static bool is_seq(const eh_cv *v)
+static bool is_seq(const eh_jv *v)
 {
-    return v->kind == EH_CV_LIST || v->kind == EH_CV_TUPLE || v->kind == EH_CV_RANGE;
+    return v->kind == EH_JV_LIST || v->kind == EH_JV_TUPLE || v->kind == EH_JV_RANGE;
 }
 
-/* ---- Equality, order, membership --------------------------------------------------------------- */
+/* ---- Equality, order, membership ------------------------------------------------------------- */
 
-static int equal_inner(eh_chat *c, int64_t at, const eh_cv *a, const eh_cv *b, bool *out)
+static int equal_inner(eh_jinja *c, int64_t at, const eh_jv *a, const eh_jv *b, bool *out)
 {
     *out = false;
     if (is_whole(a) && is_whole(b)) {
         *out = whole(a) == whole(b);
         return EH_OK;
     }
-    if (eh_cv_is_number(a) && eh_cv_is_number(b)) {
+    if (eh_jv_is_number(a) && eh_jv_is_number(b)) {
         *out = real(a) == real(b);
         return EH_OK;
     }
     if (a->kind != b->kind)
         return EH_OK;
     switch (a->kind) {
-    case EH_CV_UNDEF:
-    case EH_CV_NONE: *out = true; return EH_OK;
-    case EH_CV_STR:
+    case EH_JV_UNDEF:
+    case EH_JV_NONE: *out = true; return EH_OK;
+    case EH_JV_STR:
         *out = eh_str_eq(a->s, b->s);
-        return eh_chat_step(c, at, 0, a->s.n == b->s.n ? a->s.n : 0);
-    case EH_CV_LIST:
-    case EH_CV_TUPLE:
-    case EH_CV_RANGE: {
+        return eh_jinja_step(c, at, 0, a->s.n == b->s.n ? a->s.n : 0);
+    case EH_JV_LIST:
+    case EH_JV_TUPLE:
+    case EH_JV_RANGE: {
         if (a->seq->n != b->seq->n)
             return EH_OK;
         bool same = true;
         for (int64_t i = 0; i < a->seq->n && same; i++) {
-            const int rc = eh_cv_equal(c, at, &a->seq->v[i], &b->seq->v[i], &same);
+            const int rc = eh_jv_equal(c, at, &a->seq->v[i], &b->seq->v[i], &same);
             if (rc < 0)
                 return rc;
         }
         *out = same;
         return EH_OK;
     }
-    case EH_CV_DICT: {
+    case EH_JV_DICT: {
         if (a->dict->n != b->dict->n)
             return EH_OK;
         bool same = true;
         for (int64_t i = 0; i < a->dict->n && same; i++) {
             int rc = EH_OK;
-            const eh_cv *other = eh_cv_dict_get(c, at, b->dict, &a->dict->pair[i].key, &rc);
+            const eh_jv *other = eh_jv_dict_get(c, at, b->dict, &a->dict->pair[i].key, &rc);
             same = false;
             if (rc == EH_OK && other != NULL)
-                rc = eh_cv_equal(c, at, &a->dict->pair[i].value, other, &same);
+                rc = eh_jv_equal(c, at, &a->dict->pair[i].value, other, &same);
             if (rc < 0)
                 return rc;
         }
         *out = same;
         return EH_OK;
     }
-    case EH_CV_SPACE: *out = a->dict == b->dict; return EH_OK;
+    case EH_JV_SPACE: *out = a->dict == b->dict; return EH_OK;
     default:
-        return eh_chat_fail(c, EH_ENOSUP, at, "comparing %s with another is not supported", eh_cv_type(a));
+        return eh_jinja_fail(c, EH_ENOSUP, at, "comparing %s with another is not supported", eh_jv_type(a));
     }
 }
 
-int eh_cv_equal(eh_chat *c, int64_t at, const eh_cv *a, const eh_cv *b, bool *out)
+int eh_jv_equal(eh_jinja *c, int64_t at, const eh_jv *a, const eh_jv *b, bool *out)
 {
-    int rc = eh_chat_step(c, at, 1, 0);
+    int rc = eh_jinja_step(c, at, 1, 0);
     if (rc == EH_OK)
-        rc = eh_chat_deeper(c, at);
+        rc = eh_jinja_deeper(c, at);
     if (rc < 0)
         return rc;
     rc = equal_inner(c, at, a, b, out);
@@ -283,48 +273,48 @@ static int sign_of(int64_t a, int64_t b)
     return (a > b) - (a < b);
 }
 
-static int order_inner(eh_chat *c, int64_t at, const eh_cv *a, const eh_cv *b, int *out)
+static int order_inner(eh_jinja *c, int64_t at, const eh_jv *a, const eh_jv *b, int *out)
 {
     if (is_whole(a) && is_whole(b)) {
         *out = sign_of(whole(a), whole(b));
         return EH_OK;
     }
-    if (eh_cv_is_number(a) && eh_cv_is_number(b)) {
+    if (eh_jv_is_number(a) && eh_jv_is_number(b)) {
         const double x = real(a), y = real(b);
         *out = isnan(x) || isnan(y) ? 2 : (x > y) - (x < y);
         return EH_OK;
     }
-    if (a->kind == EH_CV_STR && b->kind == EH_CV_STR) {
+    if (a->kind == EH_JV_STR && b->kind == EH_JV_STR) {
         /* UTF-8 sorts as its code points do */
         const int64_t n = a->s.n < b->s.n ? a->s.n : b->s.n;
         const int by_bytes = n > 0 ? memcmp(a->s.p, b->s.p, (size_t)n) : 0;
         *out = by_bytes != 0 ? (by_bytes > 0) - (by_bytes < 0) : sign_of(a->s.n, b->s.n);
-        return eh_chat_step(c, at, 0, n);
+        return eh_jinja_step(c, at, 0, n);
     }
-    if (a->kind == b->kind && (a->kind == EH_CV_LIST || a->kind == EH_CV_TUPLE)) {
+    if (a->kind == b->kind && (a->kind == EH_JV_LIST || a->kind == EH_JV_TUPLE)) {
         for (int64_t i = 0; i < a->seq->n && i < b->seq->n; i++) {
             bool same;
-            const int rc = eh_cv_equal(c, at, &a->seq->v[i], &b->seq->v[i], &same);
+            const int rc = eh_jv_equal(c, at, &a->seq->v[i], &b->seq->v[i], &same);
             if (rc < 0)
                 return rc;
             if (!same)
-                return eh_cv_order(c, at, &a->seq->v[i], &b->seq->v[i], out);
+                return eh_jv_order(c, at, &a->seq->v[i], &b->seq->v[i], out);
         }
         *out = sign_of(a->seq->n, b->seq->n);
         return EH_OK;
     }
-    if (a->kind == EH_CV_UNDEF || b->kind == EH_CV_UNDEF) {
-        const eh_str name = a->kind == EH_CV_UNDEF ? a->s : b->s;
-        return eh_chat_fail(c, EH_EFORMAT, at, "'%.*s' is undefined", (int)name.n, name.p);
+    if (a->kind == EH_JV_UNDEF || b->kind == EH_JV_UNDEF) {
+        const eh_str name = a->kind == EH_JV_UNDEF ? a->s : b->s;
+        return eh_jinja_fail(c, EH_EFORMAT, at, "'%.*s' is undefined", (int)name.n, name.p);
     }
-    return eh_chat_fail(c, EH_EFORMAT, at, "%s and %s have no order", eh_cv_type(a), eh_cv_type(b));
+    return eh_jinja_fail(c, EH_EFORMAT, at, "%s and %s have no order", eh_jv_type(a), eh_jv_type(b));
 }
 
-int eh_cv_order(eh_chat *c, int64_t at, const eh_cv *a, const eh_cv *b, int *out)
+int eh_jv_order(eh_jinja *c, int64_t at, const eh_jv *a, const eh_jv *b, int *out)
 {
-    int rc = eh_chat_step(c, at, 1, 0);
+    int rc = eh_jinja_step(c, at, 1, 0);
     if (rc == EH_OK)
-        rc = eh_chat_deeper(c, at);
+        rc = eh_jinja_deeper(c, at);
     if (rc < 0)
         return rc;
     rc = order_inner(c, at, a, b, out);
@@ -332,65 +322,65 @@ int eh_cv_order(eh_chat *c, int64_t at, const eh_cv *a, const eh_cv *b, int *out
     return rc;
 }
 
-int eh_cv_in(eh_chat *c, int64_t at, const eh_cv *what, const eh_cv *where, bool *out)
+int eh_jv_in(eh_jinja *c, int64_t at, const eh_jv *what, const eh_jv *where, bool *out)
 {
     *out = false;
-    if (where->kind == EH_CV_STR) {
-        if (what->kind != EH_CV_STR)
-            return eh_chat_fail(c, EH_EFORMAT, at, "only a string can be in a string, not %s", eh_cv_type(what));
+    if (where->kind == EH_JV_STR) {
+        if (what->kind != EH_JV_STR)
+            return eh_jinja_fail(c, EH_EFORMAT, at, "only a string can be in a string, not %s", eh_jv_type(what));
         int64_t n_byte = 0;
-        *out = eh_chat_find(where->s, what->s, 0, &n_byte) >= 0;
-        return eh_chat_step(c, at, 1, n_byte);
+        *out = eh_jinja_find(where->s, what->s, 0, &n_byte) >= 0;
+        return eh_jinja_step(c, at, 1, n_byte);
     }
-    if (where->kind == EH_CV_DICT) {
+    if (where->kind == EH_JV_DICT) {
         int rc = EH_OK;
-        *out = eh_cv_dict_get(c, at, where->dict, what, &rc) != NULL;
+        *out = eh_jv_dict_get(c, at, where->dict, what, &rc) != NULL;
         return rc;
     }
-    eh_cv_seq items;
-    if (where->kind == EH_CV_ITER) {
+    eh_jv_seq items;
+    if (where->kind == EH_JV_ITER) {
         /* looking into a generator uses it up to the place where the item was found */
-        eh_cv_seq *seq = where->seq;
+        eh_jv_seq *seq = where->seq;
         while (seq->next < seq->n && !*out) {
-            const int rc = eh_cv_equal(c, at, what, &seq->v[seq->next++], out);
+            const int rc = eh_jv_equal(c, at, what, &seq->v[seq->next++], out);
             if (rc < 0)
                 return rc;
         }
         return EH_OK;
     }
-    int rc = eh_cv_items(c, at, where, &items);
+    int rc = eh_jv_items(c, at, where, &items);
     for (int64_t i = 0; rc == EH_OK && i < items.n && !*out; i++)
-        rc = eh_cv_equal(c, at, what, &items.v[i], out);
+        rc = eh_jv_equal(c, at, what, &items.v[i], out);
     return rc;
 }
 
-/* ---- Mappings ---------------------------------------------------------------------------------- */
+/* ---- Mappings -------------------------------------------------------------------------------- */
 
-static int check_key(eh_chat *c, int64_t at, const eh_cv *key)
+static int check_key(eh_jinja *c, int64_t at, const eh_jv *key)
 {
-    if (key->kind == EH_CV_LIST || key->kind == EH_CV_DICT)
-        return eh_chat_fail(c, EH_EFORMAT, at, "%s cannot be a key of a mapping", eh_cv_type(key));
+    if (key->kind == EH_JV_LIST || key->kind == EH_JV_DICT)
+        return eh_jinja_fail(c, EH_EFORMAT, at, "%s cannot be a key of a mapping", eh_jv_type(key));
     return EH_OK;
 }
 
 /* Mappings of templates have a handful of keys, so they are lists of pairs; a hostile large one
  * spends its steps. */
-eh_cv *eh_cv_dict_get(eh_chat *c, int64_t at, const eh_cv_dict *d, const eh_cv *key, int *rc)
+eh_jv *eh_jv_dict_get(eh_jinja *c, int64_t at, const eh_jv_dict *d, const eh_jv *key, int *rc)
 {
     *rc = check_key(c, at, key);
     for (int64_t i = 0; *rc == EH_OK && i < d->n; i++) {
         bool same;
-        *rc = eh_cv_equal(c, at, &d->pair[i].key, key, &same);
+        *rc = eh_jv_equal(c, at, &d->pair[i].key, key, &same);
         if (*rc == EH_OK && same)
             return &d->pair[i].value;
     }
     return NULL;
 }
 
-int eh_cv_dict_set(eh_chat *c, int64_t at, eh_cv_dict *d, const eh_cv *key, const eh_cv *value)
+int eh_jv_dict_set(eh_jinja *c, int64_t at, eh_jv_dict *d, const eh_jv *key, const eh_jv *value)
 {
     int rc;
-    eh_cv *there = eh_cv_dict_get(c, at, d, key, &rc);
+    eh_jv *there = eh_jv_dict_get(c, at, d, key, &rc);
     if (rc < 0)
         return rc;
     if (there != NULL) {
@@ -399,7 +389,7 @@ int eh_cv_dict_set(eh_chat *c, int64_t at, eh_cv_dict *d, const eh_cv *key, cons
     }
     if (d->n == d->room) {
         const int64_t room = d->room < 4 ? 4 : 2 * d->room;
-        eh_cv_pair *pair = eh_chat_new(c, at, room, (int64_t)sizeof *pair);
+        eh_jv_pair *pair = eh_jinja_new(c, at, room, (int64_t)sizeof *pair);
         if (pair == NULL)
             return c->err->code;
         if (d->n > 0)
@@ -407,44 +397,44 @@ int eh_cv_dict_set(eh_chat *c, int64_t at, eh_cv_dict *d, const eh_cv *key, cons
         d->pair = pair;
         d->room = room;
     }
-    d->pair[d->n++] = (eh_cv_pair){*key, *value};
+    d->pair[d->n++] = (eh_jv_pair){*key, *value};
     return EH_OK;
 }
 
-/* ---- Walking and counting ------------------------------------------------------------------------ */
+/* ---- Walking and counting -------------------------------------------------------------------- */
 
-static int string_items(eh_chat *c, int64_t at, eh_str s, eh_cv_seq *out)
+static int string_items(eh_jinja *c, int64_t at, eh_str s, eh_jv_seq *out)
 {
-    eh_cv list;
-    int rc = eh_chat_seq(c, at, EH_CV_LIST, eh_chat_chars(s), &list);
+    eh_jv list;
+    int rc = eh_jinja_seq(c, at, EH_JV_LIST, eh_jinja_chars(s), &list);
     if (rc < 0)
         return rc;
     int64_t n = 0;
     for (int64_t i = 0; i < s.n;) {
-        const int len = eh_chat_char(s, i, NULL);
-        list.seq->v[n++] = eh_cv_str((eh_str){s.p + i, len});
+        const int len = eh_jinja_char(s, i, NULL);
+        list.seq->v[n++] = eh_jv_str((eh_str){s.p + i, len});
         i += len;
     }
     *out = *list.seq;
     return EH_OK;
 }
 
-int eh_cv_items(eh_chat *c, int64_t at, const eh_cv *v, eh_cv_seq *out)
+int eh_jv_items(eh_jinja *c, int64_t at, const eh_jv *v, eh_jv_seq *out)
 {
     switch (v->kind) {
-    case EH_CV_LIST:
-    case EH_CV_TUPLE:
-    case EH_CV_RANGE:
-    case EH_CV_VIEW: *out = *v->seq; return EH_OK;
-    case EH_CV_UNDEF: *out = (eh_cv_seq){0}; return EH_OK;
-    case EH_CV_STR: return string_items(c, at, v->s, out);
-    case EH_CV_ITER:
-        *out = (eh_cv_seq){.v = v->seq->v + v->seq->next, .n = v->seq->n - v->seq->next};
+    case EH_JV_LIST:
+    case EH_JV_TUPLE:
+    case EH_JV_RANGE:
+    case EH_JV_VIEW: *out = *v->seq; return EH_OK;
+    case EH_JV_UNDEF: *out = (eh_jv_seq){0}; return EH_OK;
+    case EH_JV_STR: return string_items(c, at, v->s, out);
+    case EH_JV_ITER:
+        *out = (eh_jv_seq){.v = v->seq->v + v->seq->next, .n = v->seq->n - v->seq->next};
         v->seq->next = v->seq->n;
         return EH_OK;
-    case EH_CV_DICT: {
-        eh_cv list;
-        const int rc = eh_chat_seq(c, at, EH_CV_LIST, v->dict->n, &list);
+    case EH_JV_DICT: {
+        eh_jv list;
+        const int rc = eh_jinja_seq(c, at, EH_JV_LIST, v->dict->n, &list);
         if (rc < 0)
             return rc;
         for (int64_t i = 0; i < v->dict->n; i++)
@@ -452,93 +442,93 @@ int eh_cv_items(eh_chat *c, int64_t at, const eh_cv *v, eh_cv_seq *out)
         *out = *list.seq;
         return EH_OK;
     }
-    case EH_CV_LOOP: return eh_chat_fail(c, EH_ENOSUP, at, "walking over a loop variable is not supported");
-    default: return eh_chat_fail(c, EH_EFORMAT, at, "%s cannot be walked over", eh_cv_type(v));
+    case EH_JV_LOOP: return eh_jinja_fail(c, EH_ENOSUP, at, "walking over a loop variable is not supported");
+    default: return eh_jinja_fail(c, EH_EFORMAT, at, "%s cannot be walked over", eh_jv_type(v));
     }
 }
 
-int eh_cv_length(eh_chat *c, int64_t at, const eh_cv *v, int64_t *out)
+int eh_jv_length(eh_jinja *c, int64_t at, const eh_jv *v, int64_t *out)
 {
     switch (v->kind) {
-    case EH_CV_UNDEF: *out = 0; return EH_OK;
-    case EH_CV_STR: *out = eh_chat_chars(v->s); return eh_chat_step(c, at, 0, v->s.n);
-    case EH_CV_LIST:
-    case EH_CV_TUPLE:
-    case EH_CV_RANGE:
-    case EH_CV_VIEW: *out = v->seq->n; return EH_OK;
-    case EH_CV_DICT: *out = v->dict->n; return EH_OK;
-    case EH_CV_LOOP: {
-        const int rc = eh_chat_loop_length(c, at, v->loop);
+    case EH_JV_UNDEF: *out = 0; return EH_OK;
+    case EH_JV_STR: *out = eh_jinja_chars(v->s); return eh_jinja_step(c, at, 0, v->s.n);
+    case EH_JV_LIST:
+    case EH_JV_TUPLE:
+    case EH_JV_RANGE:
+    case EH_JV_VIEW: *out = v->seq->n; return EH_OK;
+    case EH_JV_DICT: *out = v->dict->n; return EH_OK;
+    case EH_JV_LOOP: {
+        const int rc = eh_jinja_loop_length(c, at, v->loop);
         *out = v->loop->length;
         return rc;
     }
-    default: return eh_chat_fail(c, EH_EFORMAT, at, "%s has no length", eh_cv_type(v));
+    default: return eh_jinja_fail(c, EH_EFORMAT, at, "%s has no length", eh_jv_type(v));
     }
 }
 
-/* ---- Attributes, items, slices ------------------------------------------------------------------- */
+/* ---- Attributes, items, slices --------------------------------------------------------------- */
 
-static int loop_attr(eh_chat *c, int64_t at, eh_cv_loop *loop, eh_str name, eh_cv *out)
+static int loop_attr(eh_jinja *c, int64_t at, eh_jv_loop *loop, eh_str name, eh_jv *out)
 {
     int rc = EH_OK;
     if (eh_str_eq(name, EH_STR("index"))) {
-        *out = eh_cv_int(loop->index0 + 1);
+        *out = eh_jv_int(loop->index0 + 1);
     } else if (eh_str_eq(name, EH_STR("index0"))) {
-        *out = eh_cv_int(loop->index0);
+        *out = eh_jv_int(loop->index0);
     } else if (eh_str_eq(name, EH_STR("first"))) {
-        *out = eh_cv_bool(loop->index0 == 0);
+        *out = eh_jv_bool(loop->index0 == 0);
     } else if (eh_str_eq(name, EH_STR("last"))) {
-        rc = eh_chat_loop_peek(c, at, loop);
-        *out = eh_cv_bool(!loop->has_after);
+        rc = eh_jinja_loop_peek(c, at, loop);
+        *out = eh_jv_bool(!loop->has_after);
     } else if (eh_str_eq(name, EH_STR("length"))) {
-        rc = eh_chat_loop_length(c, at, loop);
-        *out = eh_cv_int(loop->length);
+        rc = eh_jinja_loop_length(c, at, loop);
+        *out = eh_jv_int(loop->length);
     } else if (eh_str_eq(name, EH_STR("revindex"))) {
-        rc = eh_chat_loop_length(c, at, loop);
-        *out = eh_cv_int(loop->length - loop->index0);
+        rc = eh_jinja_loop_length(c, at, loop);
+        *out = eh_jv_int(loop->length - loop->index0);
     } else if (eh_str_eq(name, EH_STR("revindex0"))) {
-        rc = eh_chat_loop_length(c, at, loop);
-        *out = eh_cv_int(loop->length - loop->index0 - 1);
+        rc = eh_jinja_loop_length(c, at, loop);
+        *out = eh_jv_int(loop->length - loop->index0 - 1);
     } else if (eh_str_eq(name, EH_STR("previtem"))) {
-        *out = loop->index0 == 0 ? eh_cv_undef(name) : loop->before;
+        *out = loop->index0 == 0 ? eh_jv_undef(name) : loop->before;
     } else if (eh_str_eq(name, EH_STR("nextitem"))) {
-        rc = eh_chat_loop_peek(c, at, loop);
-        *out = loop->has_after ? loop->after : eh_cv_undef(name);
+        rc = eh_jinja_loop_peek(c, at, loop);
+        *out = loop->has_after ? loop->after : eh_jv_undef(name);
     } else if (eh_str_eq(name, EH_STR("depth"))) {
-        *out = eh_cv_int(1); /* only recursive loops go deeper */
+        *out = eh_jv_int(1); /* only recursive loops go deeper */
     } else if (eh_str_eq(name, EH_STR("depth0"))) {
-        *out = eh_cv_int(0);
+        *out = eh_jv_int(0);
     } else {
-        *out = eh_cv_undef(name);
+        *out = eh_jv_undef(name);
     }
     return rc;
 }
 
 /* An attribute that is one of Python's: a method, or what a loop knows. False: not one. */
-static int own_attr(eh_chat *c, int64_t at, const eh_cv *v, eh_str name, eh_cv *out, bool *found)
+static int own_attr(eh_jinja *c, int64_t at, const eh_jv *v, eh_str name, eh_jv *out, bool *found)
 {
     *found = false;
-    const eh_chat_row *row = eh_chat_method(v, name);
-    if (row != NULL && v->kind == EH_CV_STR && v->safe)
-        return eh_chat_fail(c, EH_ENOSUP, at, "'%s' of a string marked safe is not supported", row->name);
+    const eh_jinja_row *row = eh_jinja_method(v, name);
+    if (row != NULL && v->kind == EH_JV_STR && v->safe)
+        return eh_jinja_fail(c, EH_ENOSUP, at, "'%s' of a string marked safe is not supported", row->name);
     if (row != NULL) {
-        eh_cv_method *m = eh_chat_new(c, at, 1, (int64_t)sizeof *m);
+        eh_jv_method *m = eh_jinja_new(c, at, 1, (int64_t)sizeof *m);
         if (m == NULL)
             return c->err->code;
-        *m = (eh_cv_method){*v, row};
-        *out = (eh_cv){.kind = EH_CV_METHOD, .method = m};
+        *m = (eh_jv_method){*v, row};
+        *out = (eh_jv){.kind = EH_JV_METHOD, .method = m};
         *found = true;
         return EH_OK;
     }
-    if (v->kind == EH_CV_LOOP) {
+    if (v->kind == EH_JV_LOOP) {
         const int rc = loop_attr(c, at, v->loop, name, out);
-        *found = rc == EH_OK && out->kind != EH_CV_UNDEF;
+        *found = rc == EH_OK && out->kind != EH_JV_UNDEF;
         return rc;
     }
-    if (v->kind == EH_CV_SPACE) {
+    if (v->kind == EH_JV_SPACE) {
         int rc;
-        const eh_cv key = eh_cv_str(name);
-        const eh_cv *there = eh_cv_dict_get(c, at, v->dict, &key, &rc);
+        const eh_jv key = eh_jv_str(name);
+        const eh_jv *there = eh_jv_dict_get(c, at, v->dict, &key, &rc);
         if (there != NULL) {
             *out = *there;
             *found = true;
@@ -546,74 +536,74 @@ static int own_attr(eh_chat *c, int64_t at, const eh_cv *v, eh_str name, eh_cv *
         return rc;
     }
     switch (v->kind) {
-    case EH_CV_NONE:
-    case EH_CV_STR:
-    case EH_CV_LIST:
-    case EH_CV_TUPLE:
-    case EH_CV_DICT: return EH_OK;
+    case EH_JV_NONE:
+    case EH_JV_STR:
+    case EH_JV_LIST:
+    case EH_JV_TUPLE:
+    case EH_JV_DICT: return EH_OK;
     default:
-        return eh_chat_fail(c, EH_ENOSUP, at, "attribute '%.*s' of %s is not supported", (int)name.n, name.p,
-                            eh_cv_type(v));
+        return eh_jinja_fail(c, EH_ENOSUP, at, "attribute '%.*s' of %s is not supported", (int)name.n, name.p,
+                             eh_jv_type(v));
     }
 }
 
-static int undefined_error(eh_chat *c, int64_t at, const eh_cv *v)
+static int undefined_error(eh_jinja *c, int64_t at, const eh_jv *v)
 {
-    return eh_chat_fail(c, EH_EFORMAT, at, "'%.*s' is undefined", (int)v->s.n, v->s.p);
+    return eh_jinja_fail(c, EH_EFORMAT, at, "'%.*s' is undefined", (int)v->s.n, v->s.p);
 }
 
-int eh_cv_attr(eh_chat *c, int64_t at, const eh_cv *v, eh_str name, eh_cv *out)
+int eh_jv_attr(eh_jinja *c, int64_t at, const eh_jv *v, eh_str name, eh_jv *out)
 {
-    if (v->kind == EH_CV_UNDEF)
+    if (v->kind == EH_JV_UNDEF)
         return undefined_error(c, at, v);
-    *out = eh_cv_undef(name);
-    if (eh_str_starts(name, EH_STR("_")) && v->kind != EH_CV_SPACE && v->kind != EH_CV_DICT)
+    *out = eh_jv_undef(name);
+    if (eh_str_starts(name, EH_STR("_")) && v->kind != EH_JV_SPACE && v->kind != EH_JV_DICT)
         return EH_OK; /* Python's inner attributes are closed off in a sandbox */
     bool found;
     int rc = own_attr(c, at, v, name, out, &found);
-    if (rc < 0 || found || v->kind != EH_CV_DICT)
+    if (rc < 0 || found || v->kind != EH_JV_DICT)
         return rc;
-    const eh_cv key = eh_cv_str(name);
-    const eh_cv *there = eh_cv_dict_get(c, at, v->dict, &key, &rc);
+    const eh_jv key = eh_jv_str(name);
+    const eh_jv *there = eh_jv_dict_get(c, at, v->dict, &key, &rc);
     if (there != NULL)
         *out = *there;
     return rc;
 }
 
-static int char_at(eh_chat *c, int64_t at, const eh_cv *v, int64_t index, eh_cv *out)
+static int char_at(eh_jinja *c, int64_t at, const eh_jv *v, int64_t index, eh_jv *out)
 {
     const eh_str s = v->s;
     if (index < 0)
-        index += eh_chat_chars(s);
+        index += eh_jinja_chars(s);
     if (index < 0)
         return EH_OK;
     int64_t i = 0;
     for (int64_t k = 0; k < index && i < s.n; k++)
-        i += eh_chat_char(s, i, NULL);
+        i += eh_jinja_char(s, i, NULL);
     if (i < s.n) {
-        *out = eh_cv_str((eh_str){s.p + i, eh_chat_char(s, i, NULL)});
+        *out = eh_jv_str((eh_str){s.p + i, eh_jinja_char(s, i, NULL)});
         out->safe = v->safe;
     }
-    return eh_chat_step(c, at, 1, s.n);
+    return eh_jinja_step(c, at, 1, s.n);
 }
 
-int eh_cv_item(eh_chat *c, int64_t at, const eh_cv *v, const eh_cv *key, eh_cv *out)
+int eh_jv_item(eh_jinja *c, int64_t at, const eh_jv *v, const eh_jv *key, eh_jv *out)
 {
-    if (v->kind == EH_CV_UNDEF)
+    if (v->kind == EH_JV_UNDEF)
         return undefined_error(c, at, v);
-    *out = eh_cv_undef(key->kind == EH_CV_STR ? key->s : EH_STR("[...]"));
-    if (v->kind == EH_CV_DICT) {
-        if (key->kind == EH_CV_LIST || key->kind == EH_CV_DICT)
+    *out = eh_jv_undef(key->kind == EH_JV_STR ? key->s : EH_STR("[...]"));
+    if (v->kind == EH_JV_DICT) {
+        if (key->kind == EH_JV_LIST || key->kind == EH_JV_DICT)
             return EH_OK; /* Python's TypeError becomes undefined in Jinja */
         int rc;
-        const eh_cv *there = eh_cv_dict_get(c, at, v->dict, key, &rc);
+        const eh_jv *there = eh_jv_dict_get(c, at, v->dict, key, &rc);
         if (there != NULL)
             *out = *there;
         if (rc < 0 || there != NULL)
             return rc;
     } else if (is_whole(key)) {
         int64_t i = whole(key);
-        if (v->kind == EH_CV_STR)
+        if (v->kind == EH_JV_STR)
             return char_at(c, at, v, i, out);
         if (is_seq(v)) {
             i += i < 0 ? v->seq->n : 0;
@@ -622,10 +612,10 @@ int eh_cv_item(eh_chat *c, int64_t at, const eh_cv *v, const eh_cv *key, eh_cv *
         }
         return EH_OK;
     }
-    if (key->kind != EH_CV_STR || eh_str_starts(key->s, EH_STR("_")))
+    if (key->kind != EH_JV_STR || eh_str_starts(key->s, EH_STR("_")))
         return EH_OK;
     bool found;
-    const eh_cv undefined = *out;
+    const eh_jv undefined = *out;
     const int rc = own_attr(c, at, v, key->s, out, &found);
     if (rc == EH_OK && !found)
         *out = undefined;
@@ -633,13 +623,13 @@ int eh_cv_item(eh_chat *c, int64_t at, const eh_cv *v, const eh_cv *key, eh_cv *
 }
 
 /* Python's slice.indices(): clamps the bounds to a sequence of n; *count items from *from by *by. */
-static void slice_bounds(int64_t n, const eh_cv bound[3], int64_t *from, int64_t *by, int64_t *count)
+static void slice_bounds(int64_t n, const eh_jv bound[3], int64_t *from, int64_t *by, int64_t *count)
 {
-    const int64_t step = bound[2].kind == EH_CV_NONE ? 1 : whole(&bound[2]);
+    const int64_t step = bound[2].kind == EH_JV_NONE ? 1 : whole(&bound[2]);
     const int64_t least = step < 0 ? -1 : 0, most = step < 0 ? n - 1 : n;
     int64_t start = step < 0 ? most : least, stop = step < 0 ? least : most;
     for (int k = 0; k < 2; k++) {
-        if (bound[k].kind == EH_CV_NONE)
+        if (bound[k].kind == EH_JV_NONE)
             continue;
         int64_t i = whole(&bound[k]);
         if (i < 0)
@@ -656,348 +646,44 @@ static void slice_bounds(int64_t n, const eh_cv bound[3], int64_t *from, int64_t
         *count = step == INT64_MIN ? 1 : (start - stop - 1) / -step + 1;
 }
 
-int eh_cv_slice(eh_chat *c, int64_t at, const eh_cv *v, const eh_cv bound[3], eh_cv *out)
+int eh_jv_slice(eh_jinja *c, int64_t at, const eh_jv *v, const eh_jv bound[3], eh_jv *out)
 {
-    if (v->kind == EH_CV_UNDEF)
+    if (v->kind == EH_JV_UNDEF)
         return undefined_error(c, at, v);
-    *out = eh_cv_undef(EH_STR("[:]"));
-    if (v->kind != EH_CV_STR && !is_seq(v))
+    *out = eh_jv_undef(EH_STR("[:]"));
+    if (v->kind != EH_JV_STR && !is_seq(v))
         return EH_OK;
     for (int k = 0; k < 3; k++)
-        if (bound[k].kind != EH_CV_NONE && !is_whole(&bound[k]))
+        if (bound[k].kind != EH_JV_NONE && !is_whole(&bound[k]))
             return EH_OK; /* a TypeError in Python, undefined in Jinja */
-    if (bound[2].kind != EH_CV_NONE && whole(&bound[2]) == 0)
-        return eh_chat_fail(c, EH_EFORMAT, at, "a slice cannot go in steps of 0");
+    if (bound[2].kind != EH_JV_NONE && whole(&bound[2]) == 0)
+        return eh_jinja_fail(c, EH_EFORMAT, at, "a slice cannot go in steps of 0");
     int rc;
-    eh_cv_seq items;
-    if ((rc = eh_cv_items(c, at, v, &items)) < 0)
+    eh_jv_seq items;
+    if ((rc = eh_jv_items(c, at, v, &items)) < 0)
         return rc;
     int64_t from, by, count;
     slice_bounds(items.n, bound, &from, &by, &count);
-    if (v->kind == EH_CV_STR && by == 1) {
+    if (v->kind == EH_JV_STR && by == 1) {
         const char *p = count > 0 ? items.v[from].s.p : "";
         const char *end = count > 0 ? items.v[from + count - 1].s.p + items.v[from + count - 1].s.n : p;
-        *out = eh_cv_str((eh_str){p, end - p});
+        *out = eh_jv_str((eh_str){p, end - p});
         out->safe = v->safe;
         return EH_OK;
     }
-    if (v->kind == EH_CV_STR) {
-        eh_buf b = {.limit = EH_CHAT_OUTPUT_MAX};
+    if (v->kind == EH_JV_STR) {
+        eh_buf b = {.limit = EH_JINJA_OUTPUT_MAX};
         for (int64_t k = 0; k < count; k++)
             eh_buf_str(&b, items.v[from + k * by].s);
-        rc = eh_chat_take(c, at, &b, EH_OK, out);
+        rc = eh_jinja_take(c, at, &b, EH_OK, out);
         out->safe = v->safe;
         return rc;
     }
-    eh_cv made;
-    if ((rc = eh_chat_seq(c, at, v->kind, count, &made)) < 0)
+    eh_jv made;
+    if ((rc = eh_jinja_seq(c, at, v->kind, count, &made)) < 0)
         return rc;
     for (int64_t k = 0; k < count; k++)
         made.seq->v[k] = items.v[from + k * by];
     *out = made;
     return EH_OK;
-}
-
-/* ---- Text of a value ----------------------------------------------------------------------------- */
-
-/* Python's repr of a float: the fewest digits that read back, as 0.1, 1e-05, 1e+16. */
-static void put_float(eh_buf *b, double x)
-{
-    if (!isfinite(x)) {
-        eh_buf_str(b, isnan(x) ? EH_STR("nan") : x > 0 ? EH_STR("inf") : EH_STR("-inf"));
-        return;
-    }
-    char text[40];
-    int digits = 1;
-    for (; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*e", digits - 1, x);
-        if (strtod(text, NULL) == x)
-            break;
-    }
-    const int exponent = atoi(strchr(text, 'e') + 1);
-    if (exponent >= -4 && exponent < 16) {
-        const int after_point = digits - 1 - exponent;
-        eh_buf_printf(b, "%.*f", after_point > 1 ? after_point : 1, x);
-        return;
-    }
-    *strchr(text, 'e') = '\0';
-    eh_buf_printf(b, "%se%c%02d", text, exponent < 0 ? '-' : '+', abs(exponent));
-}
-
-/* str.isprintable() for one character */
-static bool printable(int32_t code)
-{
-    switch (utf8proc_category(code)) {
-    case UTF8PROC_CATEGORY_CN:
-    case UTF8PROC_CATEGORY_CC:
-    case UTF8PROC_CATEGORY_CF:
-    case UTF8PROC_CATEGORY_CS:
-    case UTF8PROC_CATEGORY_CO:
-    case UTF8PROC_CATEGORY_ZL:
-    case UTF8PROC_CATEGORY_ZP: return false;
-    case UTF8PROC_CATEGORY_ZS: return code == ' ';
-    default: return true;
-    }
-}
-
-static void put_quoted(eh_buf *b, eh_str s)
-{
-    const bool has_single = s.n > 0 && memchr(s.p, '\'', (size_t)s.n) != NULL;
-    const bool has_double = s.n > 0 && memchr(s.p, '"', (size_t)s.n) != NULL;
-    const char quote = has_single && !has_double ? '"' : '\'';
-    eh_buf_char(b, quote);
-    for (int64_t i = 0; i < s.n;) {
-        int32_t code;
-        const int len = eh_chat_char(s, i, &code);
-        if (code == quote || code == '\\')
-            eh_buf_printf(b, "\\%c", (char)code);
-        else if (code == '\n' || code == '\r' || code == '\t')
-            eh_buf_printf(b, "\\%c", code == '\n' ? 'n' : code == '\r' ? 'r' : 't');
-        else if (code < 0 || printable(code))
-            eh_buf_bytes(b, s.p + i, len);
-        else
-            eh_buf_printf(b, code > 0xFFFF ? "\\U%08x" : code > 0xFF ? "\\u%04x" : "\\x%02x", (unsigned)code);
-        i += len;
-    }
-    eh_buf_char(b, quote);
-}
-
-static int put_repr(eh_chat *c, int64_t at, const eh_cv *v, eh_buf *b);
-
-static int put_list(eh_chat *c, int64_t at, const eh_cv *v, eh_buf *b)
-{
-    const bool tuple = v->kind == EH_CV_TUPLE;
-    eh_buf_char(b, tuple ? '(' : '[');
-    for (int64_t i = 0; i < v->seq->n; i++) {
-        if (i > 0)
-            eh_buf_str(b, EH_STR(", "));
-        const int rc = put_repr(c, at, &v->seq->v[i], b);
-        if (rc < 0)
-            return rc;
-    }
-    if (tuple && v->seq->n == 1)
-        eh_buf_char(b, ',');
-    eh_buf_char(b, tuple ? ')' : ']');
-    return EH_OK;
-}
-
-static int put_dict(eh_chat *c, int64_t at, const eh_cv *v, eh_buf *b)
-{
-    eh_buf_char(b, '{');
-    for (int64_t i = 0; i < v->dict->n; i++) {
-        if (i > 0)
-            eh_buf_str(b, EH_STR(", "));
-        int rc = put_repr(c, at, &v->dict->pair[i].key, b);
-        eh_buf_str(b, EH_STR(": "));
-        if (rc == EH_OK)
-            rc = put_repr(c, at, &v->dict->pair[i].value, b);
-        if (rc < 0)
-            return rc;
-    }
-    eh_buf_char(b, '}');
-    return EH_OK;
-}
-
-static int put_plain(eh_chat *c, int64_t at, const eh_cv *v, bool quoted, eh_buf *b)
-{
-    switch (v->kind) {
-    case EH_CV_UNDEF: eh_buf_str(b, quoted ? EH_STR("Undefined") : EH_STR("")); return EH_OK;
-    case EH_CV_NONE: eh_buf_str(b, EH_STR("None")); return EH_OK;
-    case EH_CV_BOOL: eh_buf_str(b, v->b ? EH_STR("True") : EH_STR("False")); return EH_OK;
-    case EH_CV_INT: eh_buf_printf(b, "%" PRId64, v->i); return EH_OK;
-    case EH_CV_FLOAT: put_float(b, v->f); return EH_OK;
-    case EH_CV_STR:
-        if (quoted && v->safe)
-            return eh_chat_fail(c, EH_ENOSUP, at, "a string marked safe inside a printed list is not supported");
-        if (quoted)
-            put_quoted(b, v->s);
-        else
-            eh_buf_str(b, v->s);
-        return eh_chat_step(c, at, 0, v->s.n);
-    case EH_CV_LIST:
-    case EH_CV_TUPLE: return put_list(c, at, v, b);
-    case EH_CV_DICT: return put_dict(c, at, v, b);
-    default: return eh_chat_fail(c, EH_ENOSUP, at, "printing %s is not supported", eh_cv_type(v));
-    }
-}
-
-/* Stops early where the buffer has failed already: the caller asks it, and time is not wasted. */
-static int put_counted(eh_chat *c, int64_t at, const eh_cv *v, bool quoted, eh_buf *b)
-{
-    int rc = eh_chat_step(c, at, 1, 0);
-    if (rc == EH_OK && b->fault == 0)
-        rc = eh_chat_deeper(c, at);
-    if (rc < 0 || b->fault != 0)
-        return rc;
-    rc = put_plain(c, at, v, quoted, b);
-    c->depth--;
-    return rc;
-}
-
-static int put_repr(eh_chat *c, int64_t at, const eh_cv *v, eh_buf *b)
-{
-    return put_counted(c, at, v, true, b);
-}
-
-int eh_cv_put(eh_chat *c, int64_t at, const eh_cv *v, eh_buf *b)
-{
-    return put_counted(c, at, v, false, b);
-}
-
-int eh_cv_to_str(eh_chat *c, int64_t at, const eh_cv *v, eh_str *out)
-{
-    if (v->kind == EH_CV_STR) {
-        *out = v->s;
-        return EH_OK;
-    }
-    eh_buf b = {.limit = EH_CHAT_OUTPUT_MAX};
-    eh_cv text;
-    int rc = eh_cv_put(c, at, v, &b);
-    rc = eh_chat_take(c, at, &b, rc, &text);
-    if (rc == EH_OK)
-        *out = text.s;
-    return rc;
-}
-
-/* ---- JSON as Python's json.dumps writes it --------------------------------------------------------- */
-
-static void json_string(eh_buf *b, eh_str s, bool ascii)
-{
-    eh_buf_char(b, '"');
-    for (int64_t i = 0; i < s.n;) {
-        int32_t code;
-        const int len = eh_chat_char(s, i, &code);
-        static const char from[] = "\"\\\n\r\t\b\f", to[] = "\"\\nrtbf";
-        const char *special = code > 0 && code < 0x80 ? strchr(from, (int)code) : NULL;
-        if (special != NULL)
-            eh_buf_printf(b, "\\%c", to[special - from]);
-        else if (code >= 0 && code < 0x20)
-            eh_buf_printf(b, "\\u%04x", (unsigned)code);
-        else if (ascii && code > 0xFFFF)
-            eh_buf_printf(b, "\\u%04x\\u%04x", 0xD800 + (unsigned)((code - 0x10000) >> 10),
-                          0xDC00 + (unsigned)((code - 0x10000) & 0x3FF));
-        else if (ascii && code >= 0x7F)
-            eh_buf_printf(b, "\\u%04x", (unsigned)code);
-        else
-            eh_buf_bytes(b, s.p + i, len);
-        i += len;
-    }
-    eh_buf_char(b, '"');
-}
-
-typedef struct json_style {
-    bool ascii, sorted;
-    const eh_str *indent; /* NULL: all on one line */
-    eh_str comma, colon;
-    int level;
-} json_style;
-
-static int json_value(eh_chat *c, int64_t at, const eh_cv *v, const json_style *style, eh_buf *b);
-
-static void json_break(const json_style *style, int level, eh_buf *b)
-{
-    if (style->indent == NULL)
-        return;
-    eh_buf_char(b, '\n');
-    for (int k = 0; k < level; k++)
-        eh_buf_str(b, *style->indent);
-}
-
-static int json_key(eh_chat *c, int64_t at, const eh_cv *key, const json_style *style, eh_buf *b)
-{
-    switch (key->kind) {
-    case EH_CV_STR: json_string(b, key->s, style->ascii); return eh_chat_step(c, at, 1, key->s.n);
-    case EH_CV_NONE:
-    case EH_CV_BOOL:
-    case EH_CV_INT:
-    case EH_CV_FLOAT: {
-        eh_buf_char(b, '"');
-        const int rc = json_value(c, at, key, style, b);
-        eh_buf_char(b, '"');
-        return rc;
-    }
-    default: return eh_chat_fail(c, EH_EFORMAT, at, "%s cannot be a key in JSON", eh_cv_type(key));
-    }
-}
-
-static int json_list(eh_chat *c, int64_t at, const eh_cv *v, const json_style *style, eh_buf *b)
-{
-    json_style inner = *style;
-    inner.level++;
-    eh_buf_char(b, '[');
-    for (int64_t i = 0; i < v->seq->n; i++) {
-        if (i > 0)
-            eh_buf_str(b, style->comma);
-        json_break(style, inner.level, b);
-        const int rc = json_value(c, at, &v->seq->v[i], &inner, b);
-        if (rc < 0)
-            return rc;
-    }
-    if (v->seq->n > 0)
-        json_break(style, style->level, b);
-    eh_buf_char(b, ']');
-    return EH_OK;
-}
-
-static int json_dict(eh_chat *c, int64_t at, const eh_cv *v, const json_style *style, eh_buf *b)
-{
-    if (style->sorted && v->dict->n > 1)
-        return eh_chat_fail(c, EH_ENOSUP, at, "tojson with sort_keys is not supported");
-    json_style inner = *style;
-    inner.level++;
-    eh_buf_char(b, '{');
-    for (int64_t i = 0; i < v->dict->n; i++) {
-        if (i > 0)
-            eh_buf_str(b, style->comma);
-        json_break(style, inner.level, b);
-        int rc = json_key(c, at, &v->dict->pair[i].key, style, b);
-        eh_buf_str(b, style->colon);
-        if (rc == EH_OK)
-            rc = json_value(c, at, &v->dict->pair[i].value, &inner, b);
-        if (rc < 0)
-            return rc;
-    }
-    if (v->dict->n > 0)
-        json_break(style, style->level, b);
-    eh_buf_char(b, '}');
-    return EH_OK;
-}
-
-static int json_inner(eh_chat *c, int64_t at, const eh_cv *v, const json_style *style, eh_buf *b)
-{
-    switch (v->kind) {
-    case EH_CV_NONE: eh_buf_str(b, EH_STR("null")); return EH_OK;
-    case EH_CV_BOOL: eh_buf_str(b, v->b ? EH_STR("true") : EH_STR("false")); return EH_OK;
-    case EH_CV_INT: eh_buf_printf(b, "%" PRId64, v->i); return EH_OK;
-    case EH_CV_FLOAT:
-        if (isfinite(v->f))
-            put_float(b, v->f);
-        else
-            eh_buf_str(b, isnan(v->f) ? EH_STR("NaN") : v->f > 0 ? EH_STR("Infinity") : EH_STR("-Infinity"));
-        return EH_OK;
-    case EH_CV_STR: json_string(b, v->s, style->ascii); return eh_chat_step(c, at, 0, v->s.n);
-    case EH_CV_LIST:
-    case EH_CV_TUPLE: return json_list(c, at, v, style, b);
-    case EH_CV_DICT: return json_dict(c, at, v, style, b);
-    default: return eh_chat_fail(c, EH_EFORMAT, at, "%s cannot be written as JSON", eh_cv_type(v));
-    }
-}
-
-static int json_value(eh_chat *c, int64_t at, const eh_cv *v, const json_style *style, eh_buf *b)
-{
-    int rc = eh_chat_step(c, at, 1 + style->level, 0);
-    if (rc == EH_OK && b->fault == 0)
-        rc = eh_chat_deeper(c, at);
-    if (rc < 0 || b->fault != 0)
-        return rc;
-    rc = json_inner(c, at, v, style, b);
-    c->depth--;
-    return rc;
-}
-
-int eh_cv_json(eh_chat *c, int64_t at, const eh_cv *v, bool ascii, const eh_str *indent, eh_str comma, eh_str colon,
-               bool sorted, eh_buf *b)
-{
-    const json_style style = {.ascii = ascii, .sorted = sorted, .indent = indent, .comma = comma, .colon = colon};
-    return json_value(c, at, v, &style, b);
 }

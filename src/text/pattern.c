@@ -57,61 +57,120 @@ static bool looking_at(const reader *r, const char *s)
     return eh_str_starts((eh_str){r->in.p + r->at, r->in.n - r->at}, eh_str_of(s));
 }
 
-/* After the backslash at r->at. */
+static char char_at(const reader *r, int64_t at)
+{
+    return at < r->in.n ? r->in.p[at] : '\0';
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static int hex_digit(char c)
+{
+    return is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* \p{Name} and \P{Name}, copied; whether there is such a property PCRE2 will say. */
+static int property(reader *r, int64_t start)
+{
+    const int64_t open = start + 2;
+    int64_t close = open;
+    if (char_at(r, open) == '{')
+        while (close < r->in.n && r->in.p[close] != '}')
+            close++;
+    if (close < open + 2 || close == r->in.n)
+        return refuse(r, start, 2, "a property without its name in braces");
+    for (int64_t i = open + 1; i < close; i++)
+        if (!is_letter(r->in.p[i]) && (r->in.p[i] != '_' || i == open + 1))
+            return refuse(r, start, close + 1 - start, "a property whose name is not letters");
+    eh_buf_bytes(r->out, r->in.p + start, close + 1 - start);
+    r->at = close + 1;
+    return EH_OK;
+}
+
+/* The number of a character: `least` to `most` hexadecimal digits at `from`, with `end` behind them ('\0': nothing). */
+static int code_point(reader *r, int64_t start, int64_t from, int least, int most, char end)
+{
+    int n = 0;
+    int32_t code = 0;
+    for (; n < most && hex_digit(char_at(r, from + n)) >= 0; n++)
+        code = code * 16 + hex_digit(char_at(r, from + n));
+    if (n < least || code > 0x10FFFF || (end != '\0' && char_at(r, from + n) != end))
+        return refuse(r, start, 2, "wanted \\uHHHH or \\x{H..}");
+    eh_buf_printf(r->out, "\\x{%x}", (unsigned)code);
+    r->at = from + n + (end != '\0');
+    return EH_OK;
+}
+
+/* \uHHHH */
+static int code_point_of_four(reader *r, int64_t start)
+{
+    return code_point(r, start, start + 2, 4, 4, '\0');
+}
+
+/* \x{H..} */
+static int code_point_in_braces(reader *r, int64_t start)
+{
+    if (char_at(r, start + 2) != '{')
+        return refuse(r, start, 2, "wanted \\uHHHH or \\x{H..}");
+    return code_point(r, start, start + 3, 1, 6, '}');
+}
+
+#define WORD "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{200c}\\x{200d}"
+
+/* What may follow a backslash, besides the ASCII characters that are neither letter nor digit: those
+ * stand for themselves. Each is told as PCRE2 gets it, or read by a function. */
+static const struct escape {
+    char key;
+    const char *out;
+    const char *in_class; /* NULL: refused there */
+    int (*read)(reader *r, int64_t start);
+} escapes[] = {
+    {.key = 'r', .out = "\\r", .in_class = "\\r"},
+    {.key = 'n', .out = "\\n", .in_class = "\\n"},
+    {.key = 't', .out = "\\t", .in_class = "\\t"},
+    {.key = 'f', .out = "\\f", .in_class = "\\f"},
+    {.key = 'v', .out = "\\x{0b}", .in_class = "\\x{0b}"}, /* vertical tab to Oniguruma, a class to PCRE2 */
+    {.key = 'd', .out = "\\d", .in_class = "\\d"},
+    {.key = 'D', .out = "\\D", .in_class = "\\D"},
+    {.key = 's', .out = "\\p{White_Space}", .in_class = "\\p{White_Space}"},
+    {.key = 'S', .out = "\\P{White_Space}", .in_class = "\\P{White_Space}"},
+    {.key = 'w', .out = "[" WORD "]", .in_class = WORD},
+    {.key = 'W', .out = "[^" WORD "]"}, /* the opposite of several classes is not a list of classes */
+    {.key = 'p', .read = property},
+    {.key = 'P', .read = property},
+    {.key = 'u', .read = code_point_of_four},
+    {.key = 'x', .read = code_point_in_braces},
+};
+
+/* The escape whose backslash is at r->at. */
 static int escape(reader *r, bool in_class)
 {
     const int64_t start = r->at;
     if (start + 1 >= r->in.n)
         return refuse(r, start, 1, "a backslash with nothing behind it");
-    const char c = r->in.p[start + 1];
-    r->at += 2;
-    if (strchr("rntfdDv", c) != NULL && c != '\0') {
-        /* \v is vertical tab to Oniguruma, a class to PCRE2 */
-        eh_buf_str(r->out, c == 'v' ? EH_STR("\\x{0b}") : (eh_str){r->in.p + start, 2});
-    } else if (c == 's' || c == 'S') {
-        eh_buf_str(r->out, c == 's' ? EH_STR("\\p{White_Space}") : EH_STR("\\P{White_Space}"));
-    } else if (c == 'w') {
-        eh_buf_str(r->out, in_class ? EH_STR("\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{200c}\\x{200d}")
-                                    : EH_STR("[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{200c}\\x{200d}]"));
-    } else if (c == 'W' && !in_class) {
-        eh_buf_str(r->out, EH_STR("[^\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{200c}\\x{200d}]"));
-    } else if (c == 'p' || c == 'P') {
-        int64_t n = 0;
-        if (r->at < r->in.n && r->in.p[r->at] == '{')
-            while (r->at + n < r->in.n && r->in.p[r->at + n] != '}')
-                n++;
-        if (n < 2 || r->at + n >= r->in.n)
-            return refuse(r, start, 2, "a property without its name in braces");
-        for (int64_t i = 1; i < n; i++) {
-            const char k = r->in.p[r->at + i];
-            if (!((k >= 'a' && k <= 'z') || (k >= 'A' && k <= 'Z') || (i > 1 && k == '_')))
-                return refuse(r, start, n + 3, "a property whose name is not letters");
-        }
-        eh_buf_bytes(r->out, r->in.p + start, n + 3);
-        r->at += n + 1;
-    } else if (c == 'u' || c == 'x') {
-        /* \uHHHH and \x{H..} */
-        const bool braces = c == 'x' && r->at < r->in.n && r->in.p[r->at] == '{';
-        int64_t at = r->at + braces, n = 0;
-        int32_t code = 0;
-        for (; at + n < r->in.n && n < 6; n++) {
-            const char k = r->in.p[at + n];
-            const int digit = k >= '0' && k <= '9' ? k - '0' : k >= 'a' && k <= 'f' ? k - 'a' + 10
-                            : k >= 'A' && k <= 'F' ? k - 'A' + 10 : -1;
-            if (digit < 0 || (!braces && n == 4))
-                break;
-            code = code * 16 + digit;
-        }
-        if ((braces ? n == 0 || at + n >= r->in.n || r->in.p[at + n] != '}' : c != 'u' || n != 4) || code > 0x10FFFF)
-            return refuse(r, start, 2, "wanted \\uHHHH or \\x{H..}");
-        eh_buf_printf(r->out, "\\x{%x}", (unsigned)code);
-        r->at = at + n + braces;
-    } else if ((unsigned char)c < 0x80 &&
-               !((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))) {
-        eh_buf_bytes(r->out, r->in.p + start, 2); /* the character itself */
-    } else {
+    const char key = r->in.p[start + 1];
+    const struct escape *e = NULL;
+    for (size_t i = 0; i < sizeof escapes / sizeof escapes[0] && e == NULL; i++)
+        if (escapes[i].key == key)
+            e = &escapes[i];
+    if (e != NULL && e->read != NULL)
+        return e->read(r, start);
+    const char *out = e == NULL ? NULL : in_class ? e->in_class : e->out;
+    if (out != NULL)
+        eh_buf_str(r->out, eh_str_of(out));
+    else if (e == NULL && (unsigned char)key < 0x80 && !is_letter(key) && !is_digit(key))
+        eh_buf_bytes(r->out, r->in.p + start, 2);
+    else
         return refuse(r, start, 2, "not an escape that is supported here");
-    }
+    r->at += 2;
     return EH_OK;
 }
 
@@ -155,37 +214,45 @@ static int class(reader *r)
     return refuse(r, start, 20, "a class that is not closed");
 }
 
+/* {n}, {n,} or {n,m} at r->at: its length, and whether it has no upper limit. */
+static int repeat_in_braces(const reader *r, int64_t *length, bool *unlimited)
+{
+    static const char *const no_repeat = "not a repeat; a brace that stands for itself is written \\{";
+    const int64_t start = r->at;
+    int64_t n = 1;
+    int commas = 0, digits = 0;
+    for (; start + n < r->in.n && r->in.p[start + n] != '}'; n++) {
+        const char c = r->in.p[start + n];
+        const bool fine = (is_digit(c) && ++digits <= 8) || (c == ',' && digits > 0 && commas++ == 0);
+        if (!fine)
+            return refuse(r, start, n + 1, no_repeat);
+    }
+    if (start + n == r->in.n || digits == 0)
+        return refuse(r, start, n, no_repeat);
+    *unlimited = r->in.p[start + n - 1] == ',';
+    *length = n + 1;
+    if (char_at(r, start + n + 1) == '+')
+        return refuse(r, start, n + 2, "possessive to PCRE2 but not to Oniguruma");
+    return EH_OK;
+}
+
 /* The repeat at r->at, if there is one: * + ? {n,m}, each with ? or (not behind braces) + behind it. */
 static int repeat(reader *r, bool of_group)
 {
-    if (r->at >= r->in.n)
-        return EH_OK;
     const int64_t start = r->at;
-    const char c = r->in.p[start];
+    const char c = char_at(r, start);
     bool unlimited = c == '*' || c == '+';
     int64_t n = 1;
     if (c == '{') {
-        int commas = 0, digits = 0;
-        for (; start + n < r->in.n && r->in.p[start + n] != '}'; n++) {
-            const char k = r->in.p[start + n];
-            if (k >= '0' && k <= '9' && ++digits <= 8)
-                continue;
-            if (k == ',' && digits > 0 && commas++ == 0)
-                continue;
-            return refuse(r, start, n + 1, "not a repeat; a brace that stands for itself is written \\{");
-        }
-        if (start + n == r->in.n || digits == 0)
-            return refuse(r, start, n, "not a repeat; a brace that stands for itself is written \\{");
-        unlimited = r->in.p[start + n - 1] == ',';
-        n++;
-        if (start + n < r->in.n && r->in.p[start + n] == '+')
-            return refuse(r, start, n + 1, "possessive to PCRE2 but not to Oniguruma");
+        const int rc = repeat_in_braces(r, &n, &unlimited);
+        if (rc < 0)
+            return rc;
     } else if (c != '*' && c != '+' && c != '?') {
         return EH_OK;
     }
     if (unlimited && of_group)
         return refuse(r, start, n, "a group repeated without limit is not supported");
-    if (start + n < r->in.n && (r->in.p[start + n] == '?' || r->in.p[start + n] == '+'))
+    if (char_at(r, start + n) == '?' || char_at(r, start + n) == '+')
         n++;
     eh_buf_bytes(r->out, r->in.p + start, n);
     r->at = start + n;
@@ -194,9 +261,61 @@ static int repeat(reader *r, bool of_group)
     return EH_OK;
 }
 
-int eh_pattern_translate(eh_str expression, const char *where, eh_buf *out, eh_err *err)
+/* The opening of a group. A plain one becomes one that captures nothing: nobody asks what it held. */
+static int group(reader *r, int *depth)
 {
     static const char *const opening[] = {"(?:", "(?i:", "(?=", "(?!", "(?<=", "(?<!", "(?>"};
+    if (++*depth > 100)
+        return refuse(r, r->at, 1, "groups nested more than 100 deep");
+    for (size_t i = 0; i < sizeof opening / sizeof opening[0]; i++)
+        if (looking_at(r, opening[i])) {
+            eh_buf_str(r->out, eh_str_of(opening[i]));
+            r->at += (int64_t)strlen(opening[i]);
+            return EH_OK;
+        }
+    if (looking_at(r, "(?") || looking_at(r, "(*"))
+        return refuse(r, r->at, 3, "not a group that is supported here");
+    eh_buf_str(r->out, EH_STR("(?:"));
+    r->at++;
+    return EH_OK;
+}
+
+static int character(reader *r)
+{
+    const int len = eh_utf8_next(r->in, r->at, NULL);
+    eh_buf_bytes(r->out, r->in.p + r->at, len);
+    r->at += len;
+    return EH_OK;
+}
+
+/* One construct at r->at, with the repeat behind it. */
+static int construct(reader *r, int *depth)
+{
+    const char c = r->in.p[r->at];
+    int rc;
+    switch (c) {
+    case '(': return group(r, depth); /* a repeat may not follow */
+    case '|': return character(r);    /* nor here */
+    case ')':
+        --*depth;
+        rc = character(r);
+        break;
+    case '\\': rc = escape(r, false); break;
+    case '[': rc = class(r); break;
+    case '^':
+    case '$':
+    case '\0': return refuse(r, r->at, 1, "not supported here");
+    case '*':
+    case '+':
+    case '?':
+    case '{': return refuse(r, r->at, 1, "a repeat of nothing");
+    default: rc = character(r); break;
+    }
+    return rc == EH_OK ? repeat(r, c == ')') : rc;
+}
+
+int eh_pattern_translate(eh_str expression, const char *where, eh_buf *out, eh_err *err)
+{
     reader r = {expression, 0, where, out, err};
     if (expression.n == 0 || expression.n > EXPRESSION_BYTES_MAX)
         return eh_fail(err, EH_ENOSUP, "%s: expression of %lld bytes; 1 to %d are supported", where,
@@ -209,49 +328,7 @@ int eh_pattern_translate(eh_str expression, const char *where, eh_buf *out, eh_e
     }
     int depth = 0;
     while (r.at < r.in.n) {
-        const char c = r.in.p[r.at];
-        bool group_ends = false;
-        int rc = EH_OK;
-        if (c == '\\') {
-            rc = escape(&r, false);
-        } else if (c == '[') {
-            rc = class(&r);
-        } else if (c == '(') {
-            if (++depth > 100)
-                return refuse(&r, r.at, 1, "groups nested more than 100 deep");
-            size_t i = 0;
-            while (i < sizeof opening / sizeof opening[0] && !looking_at(&r, opening[i]))
-                i++;
-            if (i < sizeof opening / sizeof opening[0]) {
-                eh_buf_str(out, eh_str_of(opening[i]));
-                r.at += (int64_t)strlen(opening[i]);
-            } else if (looking_at(&r, "(?") || looking_at(&r, "(*")) {
-                return refuse(&r, r.at, 3, "not a group that is supported here");
-            } else {
-                eh_buf_str(out, EH_STR("(?:")); /* nobody asks what a group held */
-                r.at++;
-            }
-            continue; /* a repeat may not follow */
-        } else if (c == ')') {
-            depth--;
-            eh_buf_char(out, ')');
-            r.at++;
-            group_ends = true;
-        } else if (c == '|') {
-            eh_buf_char(out, '|');
-            r.at++;
-            continue;
-        } else if (c == '^' || c == '$' || c == '\0') {
-            rc = refuse(&r, r.at, 1, "not supported here");
-        } else if (strchr("*+?{", c) != NULL) {
-            rc = refuse(&r, r.at, 1, "a repeat of nothing");
-        } else {
-            const int len = eh_utf8_next(r.in, r.at, NULL);
-            eh_buf_bytes(out, r.in.p + r.at, len);
-            r.at += len;
-        }
-        if (rc == EH_OK)
-            rc = repeat(&r, group_ends);
+        const int rc = construct(&r, &depth);
         if (rc < 0)
             return rc;
     }

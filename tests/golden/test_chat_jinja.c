@@ -4,7 +4,7 @@
 
 #include "base/json.h"
 #include "check.h"
-#include "jinja/chat.h"
+#include "text/chat.h"
 
 static const struct tm day = {.tm_year = 126, .tm_mon = 10, .tm_mday = 23, .tm_hour = 13, .tm_min = 5, .tm_sec = 9,
                               .tm_wday = 1, .tm_yday = 326};

@@ -3,9 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "check.h"
-#include "jinja/chat.h"
+#include "text/chat.h"
 
 #define S(text) eh_str_of(text)
 
@@ -173,6 +174,67 @@ TEST(what_is_not_supported_is_refused_by_name_and_place)
 TEST(what_is_not_reached_is_not_refused)
 {
     renders("{% if tools %}{{ tools | dictsort }}{{ '%s' % 1 }}{% else %}fine{% endif %}", "fine");
+}
+
+/* Whether the engine knows a name of docs/chat.md's table; `use` is a template with %s for the name. */
+static bool is_known(const char *use, eh_str name)
+{
+    char plain[64], tmpl[160], quoted[80];
+    eh_buf out = {0};
+    eh_err err = {0};
+    snprintf(plain, sizeof plain, "%.*s", (int)name.n, name.p);
+    snprintf(tmpl, sizeof tmpl, use, plain);
+    snprintf(quoted, sizeof quoted, "'%s'", plain);
+    const int rc = render_str(S(tmpl), &out, &err);
+    eh_buf_clear(&out);
+    if (rc == EH_OK || strstr(err.text, quoted) == NULL)
+        return true;
+    return strstr(err.text, "not supported") == NULL && strstr(err.text, "is undefined, and called") == NULL &&
+           strstr(err.text, "no statement") == NULL;
+}
+
+/* The names in backticks of one cell, which ends at its bar. */
+static int check_cell(const char *use, const char **cell, bool known)
+{
+    const char *end = strstr(*cell, " |");
+    int n = 0;
+    CHECK(end != NULL);
+    for (const char *p = *cell; (p = memchr(p, '`', (size_t)(end - p))) != NULL; n++) {
+        const char *close = memchr(p + 1, '`', (size_t)(end - p - 1));
+        CHECK(close != NULL);
+        const eh_str name = {p + 1, close - p - 1};
+        if (is_known(use, name) != known)
+            fail_msg("docs/chat.md says that '%.*s' is %s", (int)name.n, name.p, known ? "understood" : "refused");
+        p = close + 1;
+    }
+    *cell = end + 2;
+    return n;
+}
+
+TEST(the_page_tells_what_is_understood_and_what_is_refused)
+{
+    static const struct { const char *row, *use; int understood, refused; } rows[] = {
+        {"\n| statements |", "{%% %s %%}", 9, 12},
+        {"\n| filters |", "{{ messages | %s }}", 27, 27},
+        {"\n| tests |", "{{ [1] | select('%s') | list }}", 33, 6},
+        {"\n| functions |", "{{ %s() }}", 5, 3},
+        {"\n| methods of strings |", "{{ 'a'.%s() }}", 17, 30},
+        {"\n| methods of mappings |", "{{ {}.%s() }}", 4, 7},
+        {"\n| methods of lists |", "{{ [].%s() }}", 0, 11},
+    };
+    eh_buf page = {0};
+    eh_err err = {0};
+    CHECK_OK(eh_file_read(repo_path("docs/chat.md"), 1 << 20, &page, &err));
+    CHECK(!is_known("{{ 1 | %s }}", EH_STR("nope")) && !is_known("{{ %s() }}", EH_STR("nope")) &&
+          !is_known("{{ [].%s() }}", EH_STR("nope")) && !is_known("{%% %s %%}", EH_STR("nope")));
+    for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
+        const char *cell = strstr(page.p, rows[k].row);
+        CHECK(cell != NULL);
+        cell += strlen(rows[k].row);
+        CHECK_INT(check_cell(rows[k].use, &cell, true), rows[k].understood);
+        CHECK_INT(check_cell(rows[k].use, &cell, false), rows[k].refused);
+    }
+    eh_buf_clear(&page);
 }
 
 /* ---- Bounds -------------------------------------------------------------------------------------- */

@@ -121,12 +121,52 @@ TEST(utf8_takes_what_the_rfc_takes)
         {EH_STR("\xe2(\xa1"), 0, -1},        /* broken in the middle */
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        int32_t code = -1;
+        int32_t code = -7; /* left alone where there is no character */
         CHECK_INT(eh_utf8_next(rows[i].bytes, 0, &code), rows[i].len);
-        CHECK_INT(code, rows[i].code);
+        CHECK_INT(code, rows[i].len > 0 ? rows[i].code : -7);
     }
     CHECK_INT(eh_utf8_next(EH_STR("a"), -1, NULL), 0);
     CHECK_INT(eh_utf8_next(EH_STR("a"), 1, NULL), 0);
+}
+
+/* The length of the character that n bytes begin with, by the grammar of RFC 3629, section 4. */
+static int rfc_length(const unsigned char *p, int n)
+{
+    static const struct {
+        unsigned char first, last, second_from, second_to;
+        int len;
+    } rule[] = {
+        {0x00, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
+    };
+    for (size_t i = 0; i < sizeof rule / sizeof rule[0]; i++) {
+        if (p[0] < rule[i].first || p[0] > rule[i].last)
+            continue;
+        bool fine = rule[i].len <= n;
+        fine = fine && (rule[i].len < 2 || (p[1] >= rule[i].second_from && p[1] <= rule[i].second_to));
+        for (int k = 2; k < rule[i].len; k++)
+            fine = fine && p[k] >= 0x80 && p[k] <= 0xbf;
+        return fine ? rule[i].len : 0;
+    }
+    return 0;
+}
+
+/* Every pair of bytes, with what may follow it, whole and cut off. */
+TEST(utf8_agrees_with_the_grammar_of_the_rfc)
+{
+    static const unsigned char tail[] = {0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xff};
+    const int n_tail = (int)sizeof tail;
+    for (int pair = 0; pair < 0x10000; pair++)
+        for (int more = 0; more < n_tail * n_tail; more++)
+            for (int n = 1; n <= 4; n++) {
+                const unsigned char p[4] = {(unsigned char)(pair >> 8), (unsigned char)(pair & 0xff),
+                                            tail[more / n_tail], tail[more % n_tail]};
+                const int got = eh_utf8_next((eh_str){(const char *)p, n}, 0, NULL), want = rfc_length(p, n);
+                if (got != want)
+                    fail_msg("%02x %02x %02x %02x cut to %d: length %d, wanted %d", p[0], p[1], p[2], p[3], n, got,
+                             want);
+            }
 }
 
 TEST(utf8_reads_back_every_code_point_it_writes)

@@ -264,12 +264,30 @@ TEST(a_million_marks_are_put_in_order)
 
 /* ---- Expressions -------------------------------------------------------------------------- */
 
+typedef struct pattern_row {
+    const char *in, *out; /* NULL: refused, with the words of `why` */
+    const char *why;
+} pattern_row;
+
+static void check_expressions(const pattern_row *row, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        eh_buf b = {0};
+        const int rc = eh_pattern_translate(eh_str_of(row[i].in), "test", &b, &err);
+        if (row[i].out != NULL) {
+            CHECK_OK(rc);
+            CHECK_STR(b.p, row[i].out);
+        } else {
+            CHECK(rc == EH_ENOSUP || rc == EH_EFORMAT);
+            CHECK_FAILS(rc, rc, row[i].why);
+        }
+        eh_buf_clear(&b);
+    }
+}
+
 TEST(expressions_are_taken_over_or_refused_by_name)
 {
-    static const struct {
-        const char *in, *out; /* NULL: refused, with the words of `why` */
-        const char *why;
-    } row[] = {
+    static const pattern_row row[] = {
         {"a|b", "a|b", ""},
         {"\\s+(?!\\S)", "\\p{White_Space}+(?!\\P{White_Space})", ""},
         {"[^\\s\\p{L}]?", "[^\\p{White_Space}\\p{L}]?", ""},
@@ -304,23 +322,111 @@ TEST(expressions_are_taken_over_or_refused_by_name)
         {"a\\", NULL, "a backslash with nothing behind it"},
         {"a\xff", NULL, "is not UTF-8"},
     };
-    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
-        eh_buf b = {0};
-        if (row[i].out != NULL) {
-            CHECK_OK(eh_pattern_translate(eh_str_of(row[i].in), "test", &b, &err));
-            CHECK_STR(b.p, row[i].out);
-        } else {
-            const int rc = eh_pattern_translate(eh_str_of(row[i].in), "test", &b, &err);
-            CHECK(rc == EH_ENOSUP || rc == EH_EFORMAT);
-            CHECK_FAILS(rc, rc, row[i].why);
-        }
-        eh_buf_clear(&b);
-    }
+    check_expressions(row, sizeof row / sizeof row[0]);
     eh_pattern *p = NULL;
     CHECK_FAILS(eh_pattern_open(EH_STR("a*"), "test", &p, &err), EH_ENOSUP, "may match nothing at all");
     CHECK_FAILS(eh_pattern_open(EH_STR("a)"), "test", &p, &err), EH_ENOSUP, "PCRE2 says");
     CHECK_FAILS(eh_pattern_open(EH_STR("\\p{Nonesuch}"), "test", &p, &err), EH_ENOSUP, "PCRE2 says");
     CHECK(p == NULL);
+}
+
+#define WORD "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{200c}\\x{200d}"
+#define NO_ESCAPE "not an escape that is supported"
+#define NO_NUMBER "wanted \\uHHHH or \\x{H..}"
+
+/* Each escape that there is, by itself and in a class. */
+TEST(escapes_one_by_one)
+{
+    static const pattern_row row[] = {
+        {"\\r\\n\\t\\f\\v", "\\r\\n\\t\\f\\x{0b}", ""},
+        {"[\\r\\n\\t\\f\\v]", "[\\r\\n\\t\\f\\x{0b}]", ""},
+        {"\\d\\D", "\\d\\D", ""},
+        {"[\\d][\\D]", "[\\d][\\D]", ""},
+        {"\\s\\S", "\\p{White_Space}\\P{White_Space}", ""},
+        {"[\\s][\\S]", "[\\p{White_Space}][\\P{White_Space}]", ""},
+        {"\\w", "[" WORD "]", ""},
+        {"[^-\\w]", "[^-" WORD "]", ""},
+        {"\\W", "[^" WORD "]", ""},
+        {"[\\W]", NULL, NO_ESCAPE},
+        {"\\p{L}\\P{Lu}[\\p{White_Space}]", "\\p{L}\\P{Lu}[\\p{White_Space}]", ""},
+        {"\\pL", NULL, "a property without its name in braces"},
+        {"\\P", NULL, "a property without its name in braces"},
+        {"\\p{}", NULL, "a property without its name in braces"},
+        {"\\p{_L}", NULL, "a property whose name is not letters"},
+        {"\\p{L1}", NULL, "at byte 0: \"\\p{L1}\": a property whose name is not letters"},
+        {"\\u00e9[\\u00E9]", "\\x{e9}[\\x{e9}]", ""},
+        {"\\u00e90", "\\x{e9}0", ""}, /* four digits and no more */
+        {"\\u00e", NULL, NO_NUMBER},
+        {"\\u00eg", NULL, NO_NUMBER},
+        {"\\u{e9}", NULL, NO_NUMBER},
+        {"\\x{9}[\\x{10FFFF}]", "\\x{9}[\\x{10ffff}]", ""},
+        {"\\x41", NULL, NO_NUMBER},
+        {"\\x", NULL, NO_NUMBER},
+        {"\\x{}", NULL, NO_NUMBER},
+        {"\\x{41", NULL, NO_NUMBER},
+        {"\\x{4g}", NULL, NO_NUMBER},
+        {"\\x{110000}", NULL, NO_NUMBER},
+        {"\\x{0000041}", NULL, NO_NUMBER}, /* seven digits */
+        {"\\.\\*\\\\\\^\\ [\\]\\-]", "\\.\\*\\\\\\^\\ [\\]\\-]", ""},
+        {"\\0", NULL, NO_ESCAPE},
+        {"\\A", NULL, NO_ESCAPE},
+        {"[\\b]", NULL, NO_ESCAPE},
+        {"\\\u00e9", NULL, NO_ESCAPE},
+        {"a[\\", NULL, "a backslash with nothing behind it"},
+    };
+    check_expressions(row, sizeof row / sizeof row[0]);
+    for (int c = 1; c < 128; c++) { /* a letter or digit has a meaning or is refused; the rest is itself */
+        const char in[] = {'\\', (char)c, '\0'};
+        const bool other = !((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'));
+        const bool known = c != '\0' && strchr("rntfvdDsSwW", c) != NULL;
+        eh_buf b = {0};
+        CHECK_INT(eh_pattern_translate(eh_str_of(in), "test", &b, &err), other || known ? EH_OK : EH_ENOSUP);
+        CHECK(!other || strcmp(b.p, in) == 0);
+        eh_buf_clear(&b);
+    }
+}
+
+TEST(groups_repeats_and_classes_one_by_one)
+{
+    static const pattern_row row[] = {
+        {"(a)(?:b)(?i:c)(?>d)", "(?:a)(?:b)(?i:c)(?>d)", ""},
+        {"(?=a)(?!b)(?<=c)(?<!d)e", "(?=a)(?!b)(?<=c)(?<!d)e", ""},
+        {"(?i)a", NULL, "not a group that is supported"},
+        {"(?#a)b", NULL, "not a group that is supported"},
+        {"(+a)", NULL, "a repeat of nothing"},
+        {"a|*b", NULL, "a repeat of nothing"},
+        {"a*b+c?d{2}e{2,}f{2,3}", "a*b+c?d{2}e{2,}f{2,3}", ""},
+        {"a*?b+?c??d{2}?e*+", "a*?b+?c??d{2}?e*+", ""},
+        {"[ab]+\\s{2}(c)?(d){2}(e){1,2}", "[ab]+\\p{White_Space}{2}(?:c)?(?:d){2}(?:e){1,2}", ""},
+        {"(a)*", NULL, "a group repeated without limit"},
+        {"a{2}{3}", NULL, "a repeat of a repeat"},
+        {"a{}", NULL, "not a repeat"},
+        {"a{,3}", NULL, "not a repeat"},
+        {"a{1,2,3}", NULL, "not a repeat"},
+        {"a{123456789}", NULL, "not a repeat"},
+        {"a{2", NULL, "not a repeat"},
+        {"a{2}+", NULL, "possessive to PCRE2 but not to Oniguruma"},
+        {"[a-z^.*+?{}()|$]", "[a-z^.*+?{}()|$]", ""},
+        {"[^]a]", NULL, "an empty class"},
+        {"[a[^b]]", NULL, "not supported inside a class"},
+        {"[a[]b]]", NULL, "not supported inside a class"},
+        {"[a[b]", NULL, "a class that is not closed"},
+        {".\u4e00", ".\u4e00", ""},
+    };
+    check_expressions(row, sizeof row / sizeof row[0]);
+
+    char deep[300] = "";
+    for (int i = 0; i < 100; i++)
+        strcat(deep, "(");
+    strcat(deep, "a");
+    eh_buf b = {0};
+    CHECK_OK(eh_pattern_translate(eh_str_of(deep), "test", &b, &err));
+    eh_buf_clear(&b);
+    deep[100] = '(';
+    CHECK_FAILS(eh_pattern_translate(eh_str_of(deep), "test", &b, &err), EH_ENOSUP, "nested more than 100 deep");
+    eh_buf_clear(&b);
+    CHECK_FAILS(eh_pattern_translate((eh_str){"a\0b", 3}, "test", &b, &err), EH_ENOSUP, "not supported here");
+    eh_buf_clear(&b);
 }
 
 static int64_t first_match(const char *expression, const char *text, int64_t *end)

@@ -1,16 +1,16 @@
 /*
- * Chat templates: a model's own Jinja template, rendered as the transformers library renders it.
+ * Chat templates: the text that a model was trained to see for a conversation, made by the Jinja
+ * template that comes with its tokenizer, as the transformers library makes it.
  *
  *     eh_chat_message talk[] = {{EH_STR("user"), EH_STR("Hello!")}};
  *     eh_buf text = {0};
  *     rc = eh_chat_render(template, talk, 1, true, EH_STR("<s>"), EH_STR("</s>"), &text, err);
  *     eh_buf_clear(&text);
  *
- * docs/chat.md lists what of Jinja is understood. The rest is refused by name, with line and
- * column, when the rendering comes to it; nothing is skipped over.
+ * docs/chat.md says what a template may do, and what it sees.
  */
-#ifndef EH_JINJA_CHAT_H
-#define EH_JINJA_CHAT_H
+#ifndef EH_TEXT_CHAT_H
+#define EH_TEXT_CHAT_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,15 +33,11 @@ typedef struct eh_chat_message {
  *                             the template finds the name undefined
  * out  out                    the text is appended, on success only; at most 1 MiB of it
  *
- * The template sees `tools` and `documents` as none, and no other variable than these.
+ * The template sees `tools` and `documents` as none, and no other variable than these. The names of
+ * the other special tokens (pad_token, ...) are refused, since they are not known here.
  * Errors   EH_EINVAL  the template itself refuses the messages (raise_exception): its own words
- *          EH_EFORMAT the template is malformed, or does what Python would raise an error for
- *          EH_ENOSUP  it uses a part of Jinja that is not supported; the message names it
- *          EH_ERANGE  it goes beyond a bound: depth, steps, memory, output
- *          EH_ENOMEM
- *          All but the last give line and column.
- * Cost     at most 1e6 steps, 256 MiB of memory and 256 MiB of bytes compared or copied.
- * Source   the Jinja 3.1 template documentation; transformers, "Templates for chat models".
+ *          else as eh_jinja_render
+ * Cost     bounded as a template is (jinja/jinja.h): 1e6 steps, 256 MiB of memory
  */
 int eh_chat_render(eh_str tmpl, const eh_chat_message *msg, int64_t n, bool add_generation_prompt,
                    eh_str bos_token, eh_str eos_token, eh_buf *out, eh_err *err);
