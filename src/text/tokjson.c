@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "text/parts.h"
+#include "text/tokenizer.h"
 
 #define JSON_BYTES_MAX ((int64_t)256 << 20)
 #define CONFIG_BYTES_MAX ((int64_t)16 << 20)

@@ -12,6 +12,7 @@
 #include "base/rng.h"
 #include "text/chars.h"
 #include "text/parts.h"
+#include "text/tokenizer.h"
 
 static eh_err err;
 

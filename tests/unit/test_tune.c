@@ -9,6 +9,7 @@
 #include "check.h"
 #include "session.h"
 #include "train/checkpoint.h"
+#include "train/train.h"
 
 static eh_err err;
 
