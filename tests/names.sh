@@ -171,7 +171,7 @@ END
     (cd "$1" && EH_KNOWN=$2 awk -f "$here/c_text.awk" -f "$work/names.awk" "$work/files")
 }
 
-[ $# = 1 ] || {
+[ $# = 1 ] || [ "${1:-}" = --selftest ] || {
     sed -n '9,10s/^# *//p' "$0" >&2
     exit 2
 }

@@ -65,7 +65,7 @@ END
     (cd "$1" && awk -v window=16 -f "$here/c_text.awk" -f "$work/repeats.awk" "$work/files")
 }
 
-[ $# = 1 ] || {
+[ $# = 1 ] || [ "${1:-}" = --selftest ] || {
     sed -n '5,6s/^# *//p' "$0" >&2
     exit 2
 }

@@ -327,10 +327,12 @@ TEST(a_model_that_answers_by_place_is_called_that)
 /* Asked by text, such a model's scores may be read; that letters would not do is said. */
 TEST(by_text_places_do_not_matter)
 {
-    judge("\"answer\":\"text_pmi\",\"rows\":[" BETTER_ROW "]," MANY_DRAWS ",\"position\":{\"before\":{\"effect\":0.83}}");
+    judge("\"answer\":\"text_pmi\",\"rows\":[" BETTER_ROW "]," MANY_DRAWS
+          ",\"position\":{\"before\":{\"effect\":0.83}}");
     HAS(found.headline, "came down");
     HAS(said(EH_SAID_CAUTION), "By letters this model answers by place (83\xC2\xA0%");
-    judge("\"answer\":\"letters\",\"rows\":[" BETTER_ROW "]," MANY_DRAWS ",\"position\":{\"before\":{\"effect\":0.83}}");
+    judge("\"answer\":\"letters\",\"rows\":[" BETTER_ROW "]," MANY_DRAWS
+          ",\"position\":{\"before\":{\"effect\":0.83}}");
     LACKS(found.headline, "came down");
 }
 
