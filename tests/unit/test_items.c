@@ -1,5 +1,6 @@
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -144,14 +145,21 @@ static void put(const char *name, const char *text)
     CHECK_OK(eh_file_write(path, eh_str_of(text), &err));
 }
 
+static void forget(void)
+{
+    session_close(on);
+}
+
 static eh_audit_task *open_five(void)
 {
     eh_audit_task *t;
     snprintf(dir, sizeof dir, "%s", temp_dir());
     put("mine.jsonl", five);
     snprintf(file, sizeof file, "%s/mine.jsonl", dir);
-    if (on == NULL)
+    if (on == NULL) {
         CHECK_OK(session_open(repo_path("tests/golden/tiny/llama"), &(eh_session_options){.threads = 1}, &on, &err));
+        atexit(forget);
+    }
     CHECK_OK(eh_audit_plan_make(on, &(eh_audit_options){.items = file, .out = dir}, &plan, &err));
     CHECK_STR(plan.o.tasks, "items");
     CHECK_OK(eh_audit_task_open(on, &plan, "items", &t, &err));
@@ -270,5 +278,4 @@ TEST(items_need_their_file_and_their_task)
     CHECK_FAILS(eh_audit_plan_make(on, &o, &plan, &err), EH_EINVAL, "do not hold \"items\"");
     o.tasks = "probes,items";
     CHECK_OK(eh_audit_plan_make(on, &o, &plan, &err));
-    session_close(on);
 }
