@@ -169,6 +169,12 @@ samples_same "$work/killed1" "$work/undisturbed" "killed at the start"
 
 printf '{"task":"probes","bytes":10' >>"$work/line/journal.jsonl"
 resumed "$work/line" "a torn last line"
+# The journal is whole again, not merely passed over once.
+whole_again() {
+    audit_all "$1"
+    grep -q ', 0 of them computed now' "$work/err" || die "$2: computed again"
+}
+whole_again "$work/line" "a torn last line, read once more"
 # cut FILE BYTES: without its last bytes.
 cut() {
     head -c "-$2" "$1" >"$work/shorter"
@@ -176,6 +182,7 @@ cut() {
 }
 cut "$work/cut/journal.jsonl" 20
 resumed "$work/cut" "a last line that lost its end"
+whole_again "$work/cut" "a last line that lost its end, read once more"
 cut "$work/part/samples_probes.jsonl.part" 1000
 resumed "$work/part" "a .part file that lost its end"
 echo '{"doc_id":' >>"$work/short/samples_probes.jsonl.part"

@@ -52,6 +52,9 @@ refused 1 'only models of one shape' compare "$llama" "$repo/tests/golden/tiny/q
 run 0 edit "$llama" -r "$recipe" --lora "$work/adapter"
 says 'rank 16 at most'
 [ -s "$work/adapter/adapter_model.safetensors" ] && [ -s "$work/adapter/adapter_config.json" ] || die "no adapter"
+run 0 edit "$llama" -r "$recipe" --lora "$work/adapter16" --lora-rank 16
+same "$work/adapter/adapter_model.safetensors" "$work/adapter16/adapter_model.safetensors" "a limit that is just met"
+refused 1 'above the limit of 15' edit "$llama" -r "$recipe" --lora "$work/adapter4" --lora-rank 15
 refused 1 'above the limit of 4' edit "$llama" -r "$recipe" --lora "$work/adapter4" --lora-rank 4
 refused 1 'is a GGUF file' edit "$gguf" -r "$recipe" --lora "$work/adapter4"
 

@@ -120,6 +120,9 @@ TEST(stray_bytes_pass_through)
     const eh_chat_message bad[] = {{{"user", 4}, {"a\xff\xc3z\0!", 6}}};
     eh_buf out = {0};
     eh_err err = {0};
+    /* Python: [1, 2, 3][-5::-1] is [], [:-5:-1] is all of it backwards, [-5:2] begins at the start. */
+    renders("{{ [1, 2, 3][-5::-1] }} {{ [1, 2, 3][:-5:-1] }} {{ [1, 2, 3][-5:2] }}", "[] [3, 2, 1] [1, 2]");
+    renders("{{ 'abc'[-2:] }} {{ 'abc'[5:1:-1] }}", "bc c");
     CHECK_OK(eh_chat_render(S("{{ messages[0].content | length }}{{ messages[0].content[::-1] }}"), bad, 1, false,
                             (eh_str){0}, (eh_str){0}, &out, &err));
     CHECK_INT(out.n, 7);

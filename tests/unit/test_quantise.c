@@ -325,6 +325,33 @@ TEST(neighbours_of_a_changed_number_stay)
     }
 }
 
+/* A block keeps its scales at up to twice the error (four times its square) of the best other choice. By hand in Q8_0:
+ * scale 1, the largest number falls from 127 to 10.1, n others are 1. On the old grid the error is 0.1, squared 0.01.
+ * A new scale of 10.1 / 127 makes of each 1 a 13 * 0.07953 = 1.0339, squared error 0.00115: five of them 0.0057, more
+ * than a quarter of 0.01; one of them is less. */
+TEST(a_block_keeps_its_scale_at_up_to_twice_the_error)
+{
+    for (int n = 1; n <= 5; n += 4) {
+        float x[32] = {127.0f}, got[32];
+        uint8_t p[34] = {0};
+        for (int i = 1; i <= n; i++)
+            x[i] = 1.0f;
+        from_f32(EH_DTYPE_Q8_0, x, 32, p);
+        CHECK_INT(p[0] | p[1] << 8, 0x3c00);
+        x[0] = 10.1f;
+        update(EH_DTYPE_Q8_0, x, 32, p);
+        eh_dtype_to_f32(EH_DTYPE_Q8_0, p, 32, got);
+        if (n == 5) {
+            CHECK_NEAR((double)got[0], 10.0, 0.0);
+            CHECK_NEAR((double)got[5], 1.0, 0.0);
+        } else {
+            CHECK_NEAR((double)got[0], 10.1, 0.01);
+            CHECK_NEAR((double)got[1], 1.0339, 0.001);
+        }
+        CHECK_NEAR((double)got[6], 0.0, 0.0);
+    }
+}
+
 /* A head is a run of whole sub-blocks: silenced, it is exactly zero in every type, and in the K types the
  * other sub-blocks of its super-block keep their values. */
 TEST(runs_of_32_can_be_silenced_exactly)

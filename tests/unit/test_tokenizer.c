@@ -570,6 +570,25 @@ TEST(sentencepiece_style_by_hand)
     eh_tokenizer_close(t);
 }
 
+/* As Hugging Face's Metaspace decodes: the mark is a blank, but in the first token it is nothing, unless no text gets
+ * one in front ("never"). */
+TEST(metaspace_decodes_by_hand)
+{
+    static const struct {
+        const char *scheme, *want;
+    } row[] = {{"always", "abab b"}, {"first", "abab b"}, {"never", " abab b"}};
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        char json[400];
+        snprintf(json, sizeof json,
+                 "{\"decoder\":{\"type\":\"Metaspace\",\"replacement\":\"\\u2581\",\"prepend_scheme\":\"%s\"},"
+                 "\"model\":{\"type\":\"BPE\",\"vocab\":{\"\\u2581ab\":0,\"\\u2581b\":1,\"ab\":2},\"merges\":[]}}",
+                 row[i].scheme);
+        eh_tokenizer *t = open_json(json, "");
+        CHECK_STR(decoded(t, (int32_t[]){0, 2, 1}, 3, false), row[i].want);
+        eh_tokenizer_close(t);
+    }
+}
+
 /* ---- Added tokens ------------------------------------------------------------------------- */
 
 #define WITH_ADDED(list) \

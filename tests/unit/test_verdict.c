@@ -431,3 +431,28 @@ TEST(many_rows_stay_a_short_verdict)
     eh_words_clear(&words);
     eh_record_clear(&record);
 }
+
+/* Of a group of rows ten are named, whichever scores they are of; the others are counted. */
+TEST(ten_rows_of_a_group_are_named)
+{
+    for (int n = 10; n <= 12; n += 2) {
+        eh_buf b = {0};
+        eh_buf_str(&b, EH_STR("{\"version\":1,\"model\":{},\"rows\":["));
+        for (int i = 0; i < n; i++) /* five categories of a score, then the next score: no estimate after the edit */
+            eh_buf_printf(&b,
+                          "%s{\"task\":\"t\",\"category\":\"c%d\",\"score\":\"s%d\",\"better\":\"0\",\"kind\":\"bias\","
+                          "\"before\":{\"value\":1},\"after\":{\"value\":null},\"difference\":null}",
+                          i == 0 ? "" : ",", i, i / 5);
+        eh_buf_str(&b, EH_STR("]}"));
+        eh_record_clear(&record);
+        CHECK_OK(eh_record_parse(eh_buf_get(&b), "t", &record, &err));
+        eh_verdict_of(&record, &words, &found);
+        const char *text = said(EH_SAID_UNTOLD);
+        HAS(text, "s0 (t) in c0, c1, c2, c3, c4; s1 (t) in c5, c6, c7, c8, c9");
+        LACKS(text, "s2");
+        CHECK((strstr(text, "and 2 more in the tables") != NULL) == (n == 12));
+        eh_buf_clear(&b);
+        eh_words_clear(&words);
+    }
+    eh_record_clear(&record);
+}
