@@ -56,6 +56,23 @@ run 0 plant -o "$work/null" --seed 3 --null
 run 0 locate "$work/null" --items "$work/null/items.jsonl" -o "$work/nothing" --permutations 999 --confirm 0
 says 'Nothing found'
 
+# A sentence pair of which one sentence is too long is skipped, and said to be; the others are looked at.
+mkdir "$work/pairs"
+awk 'BEGIN {
+    for (i = 0; i < 31; i++) {
+        long = ""
+        for (k = 0; i == 30 && k < 300; k++)
+            long = long "very "
+        printf "{\"id\":\"p%d\",\"category\":\"c\",\"cluster\":\"k%d\",\"direction\":\"stereo\",", i, i / 2
+        printf "\"sent_more\":\"The cat sat on %d.\",\"sent_less\":\"The dog sat on %s%d.\"}\n", i, long, i
+    }
+}' >"$work/pairs/pairs.jsonl"
+run 0 locate "$llama" --tasks pairs --probes "$work/pairs" --split all --permutations 99 --confirm 0 --json \
+    -o "$work/located_pairs"
+says '"n_item":30'
+tail -n 1 "$work/located_pairs/samples_locate.jsonl" |
+    grep -qx '{"doc_id":30,.*"skipped":"longer than the model.s context"}' || die "a pair that is too long"
+
 refused 2 'no head statistic' locate "$work/planted" --items "$items" -o "$work/bad" --statistics maximum
 refused 2 'one benchmark at a time' locate "$work/planted" --tasks probes,pairs -o "$work/bad"
 refused 2 'another' locate "$work/planted" --items "$items" -o "$work/located" --statistics head_relevance

@@ -276,6 +276,28 @@ TEST(bootstrap_of_a_mean_has_the_width_of_theory)
     CHECK_NEAR(e.high, mean + half, 0.06 * half);
 }
 
+/* Defined only where two certain clusters of ten are both drawn: in about 40 % of the draws. */
+static double of_two(const double *sum, const void *ctx)
+{
+    (void)ctx;
+    return sum[0] > 0.0 && sum[1] > 0.0 ? sum[0] / sum[1] : NAN;
+}
+
+TEST(a_statistic_that_most_draws_do_not_have_has_no_interval)
+{
+    eh_err err;
+    const double sum[2 * 10] = {1.0, 0.0, 0.0, 2.0};
+    const eh_clusters c = {sum, 10, 2};
+    const eh_statistic stat = {of_two, NULL, 10};
+    eh_estimate e;
+    CHECK_OK(eh_bootstrap(&c, &stat, 1, &(eh_bootstrap_options){.seed = 1, .n_resample = 1000}, &e, &err));
+    CHECK(e.defined);
+    CHECK_NEAR(e.value, 0.5, 0.0);
+    CHECK(e.n_undefined > 500 && e.n_undefined < 700); /* 2 * 0.9^10 - 0.8^10 = 0.590 of them */
+    CHECK_STR(e.method, "none");
+    CHECK(isnan(e.low) && isnan(e.high));
+}
+
 /* Rows of a template share its rate. Drawing templates, a 95 % interval holds the truth in about
  * 95 of 100 data sets; drawing rows as if they were independent, in far fewer. */
 TEST(bootstrap_of_clusters_covers_and_of_rows_does_not)
