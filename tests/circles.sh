@@ -31,7 +31,7 @@ jinja/value jinja/builtin: attribute look-up (eh_cv_attr) could be a file above 
 jinja/value jinja/eval: the loop object could be a file of its own
 locate/locate_check locate/locate: asking and notes could be a file below both
 locate/locate_map locate/locate: the same, and the names of the measures
-model/load model/edits: closing could be a file above both
+model/linear model/edits: what a linear does with its edits (unedit) could be in linear
 run/run_plan run/run: what all stages use (options, paths, notes, audit) could be a file below them
 run/run_search run/run: the same
 run/run_tune run/run: the same

@@ -9,19 +9,18 @@
 set -eu
 export LC_ALL=C
 
-old='arch: 3
-audit: 5
+old='arch: 5
+audit: 1
 cli: 5
 edit: 2
 jinja: 21
 job: 1
-locate: 12
-model: 7
+locate: 7
+model: 8
 op: 6
-run: 12
-task: 5
-text: 3
-train: 2'
+run: 10
+task: 4
+train: 1'
 
 # check REPOSITORY OLD
 check() {

@@ -48,9 +48,6 @@ typedef struct plan {
     int64_t n_byte;
 } plan;
 
-static const char *const marks[] = {"config.json", "adapter_config.json", NULL};
-const eh_outdir_rule eh_model_folder = {.marks = marks, .kind = "model"};
-
 /* ---- The plan ------------------------------------------------------------------------------ */
 
 static int by_place(const void *a, const void *b)

@@ -9,14 +9,10 @@
 #define EH_EDIT_SAVE_H
 
 #include "base/hash.h"
-#include "base/outdir.h"
 #include "edit/saved.h"
 #include "model/stored.h"
 
 #define EH_UNDO_NAME "edit.undo" /* in a folder; behind a GGUF file's name: ".undo" */
-
-/* What --force may replace where a model is written: a model's folder, or an adapter's. */
-extern const eh_outdir_rule eh_model_folder;
 
 /* ---- Going back (undo.c) ------------------------------------------------------------------------ */
 

@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+static const char *const marks[] = {"config.json", "adapter_config.json", NULL};
+const eh_outdir_rule eh_model_folder = {.marks = marks, .kind = "model"};
+
 int eh_saved_metadata(const eh_weights *w, int file, json_t **root, json_t **metadata, eh_err *err)
 {
     const eh_map *map = eh_weights_file_map(w, file);

@@ -1,5 +1,5 @@
 /*
- * What a model that evenhand wrote says of itself, in its files' metadata.
+ * What a model that evenhand wrote is known by: its folder, and what its files' metadata say.
  *
  *     rc = eh_saved_base(weights, &applied, base, err);
  *     if (applied) ... base is the fingerprint of the model before the edit
@@ -11,10 +11,14 @@
 
 #include "base/err.h"
 #include "base/json.h"
+#include "base/outdir.h"
 #include "format/weights.h"
 
 #define EH_KEY_BASE "evenhand.edit.base" /* metadata: the fingerprint of the model before */
 #define EH_KEY_RECIPE "evenhand.edit.recipe"
+
+/* What --force may replace where a model is written: a model's folder, or an adapter's. */
+extern const eh_outdir_rule eh_model_folder;
 
 /* Whether the weights were written by eh_session_save, and from which (by fingerprint). */
 int eh_saved_base(const eh_weights *w, bool *applied, char base[65], eh_err *err);

@@ -118,7 +118,7 @@ TEST(types_with_one_scale_give_the_bytes_told_by_hand)
     check_bytes(EH_DTYPE_Q8_0, x, q8_0);
 }
 
-/* scale[j] q - low[j], and the twelve bytes of their six bits each, packed as blocks.h tells. */
+/* scale[j] q - low[j], and the twelve bytes of their six bits each, packed as packed_scales.h tells. */
 TEST(q4_k_and_q5_k_give_the_bytes_told_by_hand)
 {
     static const int scale[8] = {63, 1, 2, 17, 33, 48, 62, 5}, low[8] = {63, 0, 1, 16, 47, 32, 31, 62};

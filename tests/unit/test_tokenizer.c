@@ -151,7 +151,8 @@ static const char *normalized(const eh_norm *step, int64_t n, const char *text, 
 TEST(normalizers_by_hand)
 {
     char r[400];
-    const eh_norm nfc = {.kind = EH_NORM_NFC}, nfd = {.kind = EH_NORM_NFD}, nfkc = {.kind = EH_NORM_NFKC};
+    const eh_norm nfc = {.kind = EH_NORMALIZE_NFC}, nfd = {.kind = EH_NORMALIZE_NFD};
+    const eh_norm nfkc = {.kind = EH_NORMALIZE_NFKC};
     CHECK_STR(normalized(&nfc, 1, "xe\u0301y", r), "x\u00e9y");
     CHECK_STR(r, "0-1 1-4 4-5");
     CHECK_STR(normalized(&nfc, 1, "plain \u00e9 \u4e2d", r), "plain \u00e9 \u4e2d");
@@ -164,24 +165,24 @@ TEST(normalizers_by_hand)
     CHECK_STR(normalized(&nfc, 1, "q\u0307\u0323", r), "q\u0323\u0307"); /* marks change places */
     CHECK_STR(r, "0-5 0-5 0-5");
 
-    const eh_norm low = {.kind = EH_NORM_LOWERCASE};
+    const eh_norm low = {.kind = EH_NORMALIZE_LOWERCASE};
     CHECK_STR(normalized(&low, 1, "A\u0130\u00c9z", r), "ai\u0307\u00e9z");
     CHECK_STR(r, "0-1 1-3 1-3 3-5 5-6");
-    const eh_norm strip = {.kind = EH_NORM_STRIP, .left = true, .right = true};
-    const eh_norm left = {.kind = EH_NORM_STRIP, .left = true};
+    const eh_norm strip = {.kind = EH_NORMALIZE_STRIP, .left = true, .right = true};
+    const eh_norm left = {.kind = EH_NORMALIZE_STRIP, .left = true};
     CHECK_STR(normalized(&strip, 1, " \u00a0a b\n", r), "a b");
     CHECK_STR(r, "3-4 4-5 5-6");
     CHECK_STR(normalized(&left, 1, "  a ", r), "a ");
     CHECK_STR(normalized(&strip, 1, " \t ", r), "");
-    const eh_norm bare[2] = {{.kind = EH_NORM_NFD}, {.kind = EH_NORM_STRIP_ACCENTS}};
+    const eh_norm bare[2] = {{.kind = EH_NORMALIZE_NFD}, {.kind = EH_NORMALIZE_STRIP_ACCENTS}};
     CHECK_STR(normalized(bare, 2, "\u00e9\u00c5", r), "eA");
     CHECK_STR(r, "0-2 2-4");
-    const eh_norm spm[2] = {{.kind = EH_NORM_PREPEND, .text = EH_STR("_")},
-                            {.kind = EH_NORM_REPLACE, .find = EH_STR(" "), .text = EH_STR("_")}};
+    const eh_norm spm[2] = {{.kind = EH_NORMALIZE_PREPEND, .text = EH_STR("_")},
+                            {.kind = EH_NORMALIZE_REPLACE, .find = EH_STR(" "), .text = EH_STR("_")}};
     CHECK_STR(normalized(spm, 2, "a b", r), "_a_b");
     CHECK_STR(r, "0-0 0-1 1-2 2-3");
     CHECK_STR(normalized(spm, 2, "", r), "");
-    const eh_norm once = {.kind = EH_NORM_PREPEND_ONCE, .text = EH_STR(" ")};
+    const eh_norm once = {.kind = EH_NORMALIZE_PREPEND_ONCE, .text = EH_STR(" ")};
     CHECK_STR(normalized(&once, 1, " a", r), " a");
     CHECK_STR(normalized(&once, 1, "a", r), " a");
 }
@@ -195,13 +196,13 @@ TEST(normal_forms_agree_with_utf8proc_on_random_text)
                                    0x94D, 0xF71, 0xF72, 0xF73, 0xFF76, 0xFF9E, 0x3099, 0x304B, 0xFB01, 0x2126, 0x212B,
                                    0x1D15E, 0x1F600, 0x200D, 0x37A, 0xFDFA, 0xFFFD, 0};
     static const struct {
-        eh_norm_kind kind;
+        eh_normalize_kind kind;
         int option;
     } form[4] = {
-        {EH_NORM_NFC, UTF8PROC_COMPOSE},
-        {EH_NORM_NFD, UTF8PROC_DECOMPOSE},
-        {EH_NORM_NFKC, UTF8PROC_COMPOSE | UTF8PROC_COMPAT},
-        {EH_NORM_NFKD, UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT},
+        {EH_NORMALIZE_NFC, UTF8PROC_COMPOSE},
+        {EH_NORMALIZE_NFD, UTF8PROC_DECOMPOSE},
+        {EH_NORMALIZE_NFKC, UTF8PROC_COMPOSE | UTF8PROC_COMPAT},
+        {EH_NORMALIZE_NFKD, UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT},
     };
     eh_rng rng = eh_rng_at(7, "normal forms", 0);
     for (int round = 0; round < 4000; round++) {
@@ -258,7 +259,7 @@ TEST(a_million_marks_are_put_in_order)
     const int64_t n = 1000000;
     eh_buf text = {0};
     eh_flow flow[2] = {{.n_span = 0}, {.n_span = 0}};
-    const eh_norm nfc = {.kind = EH_NORM_NFC};
+    const eh_norm nfc = {.kind = EH_NORMALIZE_NFC};
     int now = 0;
     eh_buf_char(&text, 'q');
     for (int64_t i = 0; i < n; i++)
