@@ -12,8 +12,13 @@ static void (*bodies[500])(void);
 static int n_test;
 static int n_skip;
 
+static const char *running = "?"; /* the name of the test that is */
+
 static void run_body(void **state)
 {
+    for (int i = 0; i < n_test; i++)
+        if (tests[i].initial_state == *state)
+            running = tests[i].name;
     (*(void (**)(void))*state)();
 }
 
@@ -28,8 +33,37 @@ void check_register(const char *name, void (*body)(void))
     n_test++;
 }
 
+/* The order of the file is no part of what a test says: with CHECK_ORDER=reverse it is turned round. */
+static void turn_round(void)
+{
+    for (int i = 0, k = n_test - 1; i < k; i++, k--) {
+        const struct CMUnitTest t = tests[i];
+        tests[i] = tests[k];
+        tests[k] = t;
+    }
+}
+
+/* Leaves only the test of this name; false when there is none. */
+static bool choose(const char *name)
+{
+    for (int i = 0; i < n_test; i++)
+        if (strcmp(tests[i].name, name) == 0) {
+            tests[0] = tests[i];
+            n_test = 1;
+            return true;
+        }
+    return false;
+}
+
 int main(void)
 {
+    const char *order = getenv("CHECK_ORDER"), *only = getenv("CHECK_ONLY");
+    if (order != NULL && strcmp(order, "reverse") == 0)
+        turn_round();
+    if (only != NULL && only[0] != '\0' && !choose(only)) {
+        fprintf(stderr, "check: no test is named %s\n", only);
+        return 2;
+    }
     const int failed = _cmocka_run_group_tests("", tests, (size_t)n_test, NULL, NULL);
     return failed > 0 ? 1 : n_skip == n_test ? 77 : 0;
 }
@@ -79,7 +113,7 @@ void check_fails(int code, int want, const char *text, const char *words, const 
 void check_skip(const char *why)
 {
     n_skip++;
-    print_message("skipped: %s\n", why);
+    print_message("skipped: %s: %s\n", running, why); /* read by skips.sh */
     skip();
 }
 

@@ -6,7 +6,9 @@
  *         CHECK_NEAR(mean(&x, 1), x, 0.0);
  *     }
  *
- * Every TEST of the file is run by the main() in check.c, in the order of the file. A test whose
+ * Every TEST of the file is run by the main() in check.c, in the order of the file, or with
+ * CHECK_ORDER=reverse in the environment from the last to the first: no test may need another one
+ * before it. CHECK_ONLY=name runs one alone. A test whose
  * data are not there calls SKIP("why") and counts as skipped, never as passed; a program all of
  * whose tests were skipped exits with 77, which CTest reports as skipped.
  */

@@ -59,7 +59,8 @@ static inline void tiny_tensor(tiny_writer *w, const char *name, int64_t rows, i
         else
             eh_buf_bytes(&w->data, w->options->dtype == EH_DTYPE_F16 ? &half : &brain, 2);
     }
-    eh_buf_printf(&w->header, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[", name, eh_dtype_get(w->options->dtype)->safetensors);
+    eh_buf_printf(&w->header, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[", name,
+                  eh_dtype_get(w->options->dtype)->safetensors);
     if (rows > 0)
         eh_buf_printf(&w->header, "%lld,", (long long)rows);
     eh_buf_printf(&w->header, "%lld],\"data_offsets\":[%lld,%lld]}", (long long)cols, (long long)from,
@@ -117,7 +118,8 @@ static inline void tiny_model_write(const char *dir, const tiny_model *options)
                          "\"tie_word_embeddings\": true%s%s\n}\n",
                   options->family != NULL ? options->family : "llama", TINY_LAYERS, TINY_WIDTH, TINY_FF, TINY_VOCAB,
                   (long long)options->n_head, (long long)options->n_kv, TINY_HEAD,
-                  options->attention_bias ? ", \"attention_bias\": true" : "", options->config != NULL ? options->config : "");
+                  options->attention_bias ? ", \"attention_bias\": true" : "",
+                  options->config != NULL ? options->config : "");
     save(dir, "config.json", &file);
     eh_buf_clear(&w.header);
     eh_buf_clear(&w.data);

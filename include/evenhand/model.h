@@ -86,8 +86,8 @@ typedef struct eh_session_info {
     int64_t packed_bytes; /* all layers and the head, packed */
     int64_t kept_bytes;   /* of which kept between batches */
     int64_t batch_bytes;  /* working memory for a full batch, about */
-    int64_t tokens_computed, tokens_asked; /* since opening: tokens that went through the layers, and those that requests
-                                              asked for; the difference is what prefix sharing saved */
+    int64_t tokens_computed, tokens_asked; /* since opening: tokens that went through the layers, and those that
+                                              requests asked for; the difference is what prefix sharing saved */
 } eh_session_info;
 
 EH_API void eh_session_describe(const eh_session *s, eh_session_info *info); /* pointers live as long as s */

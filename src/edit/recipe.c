@@ -5,7 +5,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/jsonw.h"
-#include "edit/save.h"
+#include "edit/saved.h"
 
 #define RECIPE_MAX ((int64_t)256 << 20) /* bytes */
 #define UNITS_MAX ((int64_t)1 << 24)

@@ -9,18 +9,10 @@
 #define EH_EDIT_SAVE_H
 
 #include "base/hash.h"
-#include "base/outdir.h"
+#include "edit/saved.h"
 #include "model/stored.h"
 
-#define EH_UNDO_NAME "edit.undo"         /* in a folder; behind a GGUF file's name: ".undo" */
-#define EH_KEY_BASE "evenhand.edit.base" /* metadata: the fingerprint of the model before */
-#define EH_KEY_RECIPE "evenhand.edit.recipe"
-
-/* Whether the weights were written by eh_model_save, and from which (by fingerprint). */
-int eh_saved_base(const eh_weights *w, bool *applied, char base[65], eh_err *err);
-
-/* What --force may replace where a model is written: a model's folder, or an adapter's. */
-extern const eh_outdir_rule eh_model_folder;
+#define EH_UNDO_NAME "edit.undo" /* in a folder; behind a GGUF file's name: ".undo" */
 
 /* ---- Going back (undo.c) ------------------------------------------------------------------------ */
 

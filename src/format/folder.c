@@ -155,7 +155,7 @@ static int check_map(const eh_weights *w, json_t *map, const char *const *shards
     const char *name;
     json_t *v;
     json_object_foreach(map, name, v)
-        if (eh_weights_find(w, name) == NULL)
+        if (eh_source_find(w, name) == NULL)
             return eh_fail(err, EH_EFORMAT, "%s: %.200s should lie in %.200s, but does not", where, name,
                            json_string_value(v));
     return EH_OK;

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "format/source.h"
+#include "format/weights.h"
 
 #define ALIGNMENT 32
 #define VALUE_LEAST (8 + 1 + 4 + 1)         /* a key of one byte and a value of one */

@@ -1,14 +1,19 @@
 /*
- * What a weight source is made of. Private to the room: weights.c opens, answers and closes;
- * gguf.c, safetensors.c and folder.c fill the struct in while it is being opened.
+ * What a weight source is made of, and what its readers share. Private to the room: weights.c opens, answers and
+ * closes; gguf.c, safetensors.c and folder.c fill the struct in while it is being opened.
  *
  * A reader may stop half-way with an error: eh_weights_close() copes with any half-built source.
  */
 #ifndef EH_FORMAT_SOURCE_H
 #define EH_FORMAT_SOURCE_H
 
+#include <stdbool.h>
+
+#include "base/file.h"
+#include "base/json.h"
 #include "base/mem.h"
-#include "format/weights.h"
+#include "format/kinds.h"
+#include "tensor/tensor.h"
 
 /* Names longer than this are refused: no real one comes near, and each must fit into an error sentence. */
 #define EH_NAME_MAX 512
@@ -46,8 +51,9 @@ int eh_folder_read(eh_weights *w, eh_err *err);
 int eh_source_map(eh_weights *w, int file, const char *path, eh_err *err);
 /* Room for n more tensors behind w->tensor[n_tensor - 1]; the caller counts them in. */
 int eh_source_grow(eh_weights *w, int64_t n, eh_err *err);
-/* Sorts the tensors by name for eh_weights_find(); two of one name are an error. */
+/* Sorts the tensors by name for eh_source_find(); two of one name are an error. */
 int eh_source_index(eh_weights *w, eh_err *err);
+const eh_tensor *eh_source_find(const eh_weights *w, const char *name); /* NULL: not there */
 
 /* Parses JSON that lists tensors. A JSON tree can take 75 times the room of its text ("{},{},..."), so text
  * that is denser in values than any list of tensors is refused before it is parsed. */

@@ -6,14 +6,6 @@
 
 /* ---- Arguments ------------------------------------------------------------------------------- */
 
-const eh_jinja_row *eh_jinja_find_row(const eh_jinja_row *row, int64_t n, eh_str name)
-{
-    for (int64_t k = 0; k < n; k++)
-        if (eh_str_eq(name, eh_str_of(row[k].name)))
-            return &row[k];
-    return NULL;
-}
-
 /* Puts each argument into the place of its parameter. */
 static int bind(eh_jinja *c, int64_t at, const char *what, const eh_jinja_row *row, const eh_jinja_args *args,
                 eh_jv *slot[EH_JINJA_PARAMS])

@@ -16,7 +16,14 @@
 
 #define EH_JINJA_ROWS(table) ((int64_t)(sizeof(table) / sizeof *(table)))
 
-const eh_jinja_row *eh_jinja_find_row(const eh_jinja_row *row, int64_t n, eh_str name); /* NULL: none */
+/* NULL: none */
+static inline const eh_jinja_row *eh_jinja_find_row(const eh_jinja_row *row, int64_t n, eh_str name)
+{
+    for (int64_t k = 0; k < n; k++)
+        if (eh_str_eq(name, eh_str_of(row[k].name)))
+            return &row[k];
+    return NULL;
+}
 const eh_jinja_row *eh_jinja_string_method(eh_str name);
 
 /* An argument that must be of one kind. A missing one (NULL) leaves *out as it is. */

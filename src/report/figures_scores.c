@@ -174,7 +174,8 @@ static void put_forest(eh_doc *d, const eh_record *r, const int64_t *index, int6
         draw_forest(&s, r, index, shown, id, title);
     const char *options = number == 1 ? how_to_read(d->w, r, first) : "To be read like the first figure of this part.";
     if (n > shown)
-        options = eh_say(d->w, "%s The first %s of %s rows are drawn.", options, eh_count(d->w, shown), eh_count(d->w, n));
+        options = eh_say(d->w, "%s The first %s of %s rows are drawn.", options, eh_count(d->w, shown),
+                         eh_count(d->w, n));
     const eh_table table = eh_rows_table(r, d->w, index, n, first->kind == EH_ROW_BIAS);
     eh_doc_figure_end(d, options, &table, csv);
 }

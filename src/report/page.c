@@ -326,9 +326,9 @@ static void put_method(eh_doc *d, const eh_record *r)
             eh_say(w,
                    "Changes are paired: the same questions before and after. A change is called better or worse only "
                    "when its own interval keeps away from no change and its q (p, corrected for the number of "
-                   "categories; of scores over all categories, over all of these) is at most %s; for scores that are best "
-                   "at 0 or 50 the model must also have leant before (better) or lean after (worse). Where many "
-                   "scores are looked at, a few such changes are due to chance.",
+                   "categories; of scores over all categories, over all of these) is at most %s; for scores that "
+                   "are best at 0 or 50 the model must also have leant before (better) or lean after (worse). Where "
+                   "many scores are looked at, a few such changes are due to chance.",
                    eh_fixed(w, r->fdr, r->fdr < 0.01 ? 4 : 2)));
     eh_doc_heading(d, "Works this rests on");
     const char **items = eh_new(&w->mem, const char *, eh_cited_count);

@@ -419,8 +419,8 @@ static void say_cautions(writer *x)
     if (places_matter(r) && by_text(r))
         add(x, EH_SAID_CAUTION,
             eh_say(w,
-                   "By letters this model answers by place (%s of its answers change with the order of the options), so "
-                   "everything here was asked by the options' text (%s).",
+                   "By letters this model answers by place (%s of its answers change with the order of the "
+                   "options), so everything here was asked by the options' text (%s).",
                    eh_percent(w, position_effect(r)), r->answer));
     if (r->splits.mixed)
         add(x, EH_SAID_CAUTION,
@@ -484,9 +484,9 @@ static void say_nothing_found(writer *x)
     if (is_given_up(x->r))
         add(x, EH_SAID_NOTHING,
             eh_say(x->w,
-                   "Heads that go with the bias beyond chance: %s. Edits of them that were tried: %s. None lowered it on the "
-                   "tune split within the damage allowed. This is a result: what goes with a bias need not be what causes "
-                   "it.",
+                   "Heads that go with the bias beyond chance: %s. Edits of them that were tried: %s. None lowered it "
+                   "on the tune split within the damage allowed. This is a result: what goes with a bias need not be "
+                   "what causes it.",
                    eh_count(x->w, x->r->locate.n_selected), eh_count(x->w, x->r->search.n_point)));
     if (!x->r->locate.given || x->r->locate.found)
         return;
@@ -494,8 +494,8 @@ static void say_nothing_found(writer *x)
     const bool given = why != NULL && why[0] != '\0';
     add(x, EH_SAID_NOTHING,
         eh_say(x->w,
-               "Nothing was selected%s%s%s This is a result: a bias can be spread over many heads, sit elsewhere, or be too "
-               "weak for this many items.",
+               "Nothing was selected%s%s%s This is a result: a bias can be spread over many heads, sit elsewhere, or "
+               "be too weak for this many items.",
                given ? ": " : ".", given ? why : "", given && why[strlen(why) - 1] != '.' ? "." : ""));
 }
 
@@ -713,7 +713,8 @@ void eh_verdict_of(const eh_record *r, eh_words *w, eh_findings *f)
         f->headline = edited_headline(&x);
     else if (is_given_up(r))
         f->headline =
-            "Heads were found, but no edit of them lowered the bias within the damage allowed. The model was not edited.";
+            "Heads were found, but no edit of them lowered the bias within the damage allowed. The model was not "
+            "edited.";
     else if (r->locate.given && !r->locate.found)
         f->headline =
             "Nothing was found: no head carries this bias beyond what chance gives. The model was not edited.";

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "stats/sample.h"
 
 /*
  * Pearson's r, and Spearman's rho (r of the ranks; ties get the mean of their ranks), of n pairs.
@@ -29,16 +30,6 @@
  */
 int eh_pearson(const double *x, const double *y, int64_t n, double *r, eh_err *err);
 int eh_spearman(const double *x, const double *y, int64_t n, double *rho, eh_err *err);
-
-/* What is correlated. Stratum and cluster are any numbers; equal numbers belong together. */
-typedef struct eh_sample {
-    const float *x;         /* [n_item, n_unit] a statistic of each unit on each item */
-    const double *y;        /* [n_item] the measure */
-    const int32_t *stratum; /* [n_item] y is permuted within these: question template x condition */
-    const int32_t *cluster; /* [n_item] these are drawn whole, and split whole: question templates */
-    int64_t n_item;
-    int64_t n_unit;
-} eh_sample;
 
 #define EH_CORRELATE_PERMUTATIONS 9999
 #define EH_CORRELATE_RESAMPLES 1000
@@ -51,19 +42,6 @@ typedef struct eh_correlate_options {
     bool percentile;       /* percentile intervals even where BCa can be had */
     int n_thread;          /* 0 and 1: the calling thread alone */
 } eh_correlate_options;
-
-typedef struct eh_correlation {
-    double r;              /* Pearson, all items */
-    double rho;            /* Spearman, all items */
-    double within;         /* Pearson of x and y less their strata's means: what p judges; NaN where x
-                              varies between strata only (then p = 1). Its sign may differ from r's. */
-    double p;              /* two-sided, by permutation within strata; never 0 */
-    double low, high;      /* interval of r by cluster bootstrap; NaN where method is "none" */
-    const char *method;    /* one of the EH_METHOD_ words of estimate.h */
-    int64_t n;             /* items */
-    int64_t n_permutation; /* that p rests on */
-    bool constant;         /* x does not vary: r, rho, within, low and high are NaN, and p = 1 */
-} eh_correlation;
 
 /*
  * eh_correlate - each unit's correlation with the measure, with interval and p

@@ -35,11 +35,12 @@ double eh_detectable(double se, double alpha, double power)
  * the linearised variance of a ratio of cluster sums (Cochran 1977, Sampling techniques, ch. 6); with
  * one item a cluster it is s^2 / n.
  */
-int eh_sign_flip(const double *diff, const int32_t *cluster, int64_t n, const eh_paired_options *options, eh_paired *out,
-                 eh_err *err)
+int eh_sign_flip(const double *diff, const int32_t *cluster, int64_t n, const eh_paired_options *options,
+                 eh_paired *out, eh_err *err)
 {
     const int64_t n_flip = options->n_flip == 0 ? EH_FLIPS : options->n_flip;
-    const double alpha = options->alpha == 0 ? 0.05 : options->alpha, power = options->power == 0 ? 0.8 : options->power;
+    const double alpha = options->alpha == 0 ? 0.05 : options->alpha;
+    const double power = options->power == 0 ? 0.8 : options->power;
     if (n < 1)
         return eh_fail(err, EH_EINVAL, "a test of %lld differences; at least one is needed", (long long)n);
     if (n_flip < 1 || n_flip > FLIPS_MAX)

@@ -49,8 +49,8 @@ typedef struct eh_paired {
  * in       diff [n]; cluster [n], NULL: each item is its own
  * Errors   EH_EINVAL n < 1 or a count, alpha or power that makes no sense; EH_ENUMERIC; EH_ENOMEM
  */
-int eh_sign_flip(const double *diff, const int32_t *cluster, int64_t n, const eh_paired_options *options, eh_paired *out,
-                 eh_err *err);
+int eh_sign_flip(const double *diff, const int32_t *cluster, int64_t n, const eh_paired_options *options,
+                 eh_paired *out, eh_err *err);
 
 /* The smallest true effect that a two-sided test at `alpha` finds with probability `power`, given the
  * estimate's standard error: (z(1 - alpha/2) + z(power)) se (Bloom 1995). */

@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "stats/correlation.h"
 #include "stats/groups.h"
+#include "stats/sample.h"
 
 /* Fewer than this many permutations as far out as the unit, and it is looked at again. */
 #define EH_PERMUTATION_FEW 20

@@ -81,8 +81,8 @@ static bool as_far(double drawn, double found)
     return fabs(drawn) >= fabs(found) * (1.0 - 1e-9);
 }
 
-static void swap_tests(const double *both, int64_t n, const pair_ctx *ctx, int64_t n_score, const eh_bootstrap_options *options,
-                       bool *swap, double *total, eh_difference *out)
+static void swap_tests(const double *both, int64_t n, const pair_ctx *ctx, int64_t n_score,
+                       const eh_bootstrap_options *options, bool *swap, double *total, eh_difference *out)
 {
     const int64_t width = ctx[0].width;
     const int64_t n_draw = options->n_resample > 0 ? options->n_resample : EH_BOOTSTRAP_RESAMPLES;

@@ -115,12 +115,3 @@ void eh_bbq_build_drop(eh_bbq_build *b)
     eh_arena_clear(&b->memory);
     *b = (eh_bbq_build){0};
 }
-
-void eh_bbq_clear(eh_bbq_set *set)
-{
-    if (set == NULL)
-        return;
-    eh_free(set->item);
-    eh_arena_clear(&set->memory);
-    *set = (eh_bbq_set){0};
-}

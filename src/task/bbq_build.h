@@ -12,7 +12,8 @@
 #ifndef EH_TASK_BBQ_BUILD_H
 #define EH_TASK_BBQ_BUILD_H
 
-#include "task/bbq.h"
+#include "base/err.h"
+#include "task/bbq_set.h"
 
 typedef struct eh_bbq_row {
     eh_bbq_item item; /* family, category, cluster and group are not yet filled */

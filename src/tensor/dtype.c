@@ -5,7 +5,7 @@
  */
 #include "tensor/dtype.h"
 
-#include "tensor/blocks.h"
+#include "tensor/packed_scales.h"
 
 #include <stdio.h>
 #include <string.h>

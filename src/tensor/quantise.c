@@ -11,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "tensor/blocks.h"
+#include "tensor/packed_scales.h"
 #include "tensor/dtype.h"
 
 #define BLOCK_MAX 256 /* numbers */
@@ -212,7 +212,7 @@ static float fit_signed(const float *x)
     return scale;
 }
 
-/* Eight scales and minima of 6 bits each; blocks.h tells how they are packed. */
+/* Eight scales and minima of 6 bits each; packed_scales.h tells how they are packed. */
 static void get_scales_k(const uint8_t *p, int *scale, int *low)
 {
     float s[8], m[8];

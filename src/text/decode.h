@@ -6,7 +6,7 @@
 #define EH_TEXT_DECODE_H
 
 #include "base/mem.h"
-#include "text/tokenizer.h"
+#include "text/token_stream.h"
 #include "text/vocab.h"
 
 typedef enum eh_decode_kind {

@@ -134,10 +134,10 @@ static int normal_piece(eh_str in, int64_t a, int64_t b, bool compat, bool compo
     return EH_OK;
 }
 
-static int normal_form(eh_norm_kind kind, eh_flow *in, eh_flow *out, bool *changed, eh_err *err)
+static int normal_form(eh_normalize_kind kind, eh_flow *in, eh_flow *out, bool *changed, eh_err *err)
 {
-    const bool compat = kind == EH_NORM_NFKC || kind == EH_NORM_NFKD;
-    const bool compose = kind == EH_NORM_NFC || kind == EH_NORM_NFKC;
+    const bool compat = kind == EH_NORMALIZE_NFKC || kind == EH_NORMALIZE_NFKD;
+    const bool compose = kind == EH_NORMALIZE_NFC || kind == EH_NORMALIZE_NFKC;
     const int32_t quiet = compose && !compat ? 0x300 : 0x80; /* below, no character changes by itself */
     const eh_str s = in->text;
     piece p = {0};
@@ -305,9 +305,9 @@ static int prepend(const eh_norm *step, eh_flow *in, eh_flow *out, bool *changed
 {
     if (in->text.n == 0)
         return EH_OK;
-    if (step->kind != EH_NORM_PREPEND && eh_str_starts(in->text, step->text))
+    if (step->kind != EH_NORMALIZE_PREPEND && eh_str_starts(in->text, step->text))
         return EH_OK;
-    if (step->kind == EH_NORM_PREPEND_FIRST && in->span[0].from != 0)
+    if (step->kind == EH_NORMALIZE_PREPEND_FIRST && in->span[0].from != 0)
         return EH_OK;
     *changed = true;
     eh_flow_put(out, step->text, in, 0, 0);
@@ -323,17 +323,17 @@ int eh_normalize(const eh_norm *step, int64_t n, eh_matcher *m, eh_flow flow[2],
         int rc = EH_EINVAL;
         eh_flow_begin(out);
         switch (step[i].kind) {
-        case EH_NORM_NFC:
-        case EH_NORM_NFD:
-        case EH_NORM_NFKC:
-        case EH_NORM_NFKD: rc = normal_form(step[i].kind, in, out, &changed, err); break;
-        case EH_NORM_LOWERCASE: rc = lowercase(in, out, &changed); break;
-        case EH_NORM_STRIP: rc = strip(&step[i], in, out, &changed); break;
-        case EH_NORM_STRIP_ACCENTS: rc = strip_accents(in, out, &changed); break;
-        case EH_NORM_REPLACE: rc = replace(&step[i], m, in, out, &changed, err); break;
-        case EH_NORM_PREPEND:
-        case EH_NORM_PREPEND_ONCE:
-        case EH_NORM_PREPEND_FIRST: rc = prepend(&step[i], in, out, &changed); break;
+        case EH_NORMALIZE_NFC:
+        case EH_NORMALIZE_NFD:
+        case EH_NORMALIZE_NFKC:
+        case EH_NORMALIZE_NFKD: rc = normal_form(step[i].kind, in, out, &changed, err); break;
+        case EH_NORMALIZE_LOWERCASE: rc = lowercase(in, out, &changed); break;
+        case EH_NORMALIZE_STRIP: rc = strip(&step[i], in, out, &changed); break;
+        case EH_NORMALIZE_STRIP_ACCENTS: rc = strip_accents(in, out, &changed); break;
+        case EH_NORMALIZE_REPLACE: rc = replace(&step[i], m, in, out, &changed, err); break;
+        case EH_NORMALIZE_PREPEND:
+        case EH_NORMALIZE_PREPEND_ONCE:
+        case EH_NORMALIZE_PREPEND_FIRST: rc = prepend(&step[i], in, out, &changed); break;
         }
         if (rc == EH_OK && changed) {
             rc = eh_flow_end(out, err);

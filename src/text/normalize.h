@@ -7,25 +7,25 @@
 #include "text/flow.h"
 #include "text/pattern.h"
 
-typedef enum eh_norm_kind {
-    EH_NORM_NFC,
-    EH_NORM_NFD,
-    EH_NORM_NFKC,
-    EH_NORM_NFKD,
-    EH_NORM_LOWERCASE,
-    EH_NORM_STRIP,         /* white space, at `left` and `right` */
-    EH_NORM_STRIP_ACCENTS, /* all marks */
-    EH_NORM_REPLACE,       /* find (or pattern) -> text */
-    EH_NORM_PREPEND,       /* text before anything that is not empty */
-    EH_NORM_PREPEND_ONCE,  /* the same, unless it begins with text already */
-    EH_NORM_PREPEND_FIRST, /* the same, and only at the very start of the input */
-} eh_norm_kind;
+typedef enum eh_normalize_kind {
+    EH_NORMALIZE_NFC,
+    EH_NORMALIZE_NFD,
+    EH_NORMALIZE_NFKC,
+    EH_NORMALIZE_NFKD,
+    EH_NORMALIZE_LOWERCASE,
+    EH_NORMALIZE_STRIP,         /* white space, at `left` and `right` */
+    EH_NORMALIZE_STRIP_ACCENTS, /* all marks */
+    EH_NORMALIZE_REPLACE,       /* find (or pattern) -> text */
+    EH_NORMALIZE_PREPEND,       /* text before anything that is not empty */
+    EH_NORMALIZE_PREPEND_ONCE,  /* the same, unless it begins with text already */
+    EH_NORMALIZE_PREPEND_FIRST, /* the same, and only at the very start of the input */
+} eh_normalize_kind;
 
 typedef struct eh_norm {
-    eh_norm_kind kind;
+    eh_normalize_kind kind;
     eh_str find;
     eh_str text;
-    eh_pattern *pattern; /* EH_NORM_REPLACE: instead of find */
+    eh_pattern *pattern; /* EH_NORMALIZE_REPLACE: instead of find */
     bool left, right;
 } eh_norm;
 

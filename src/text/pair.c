@@ -70,7 +70,8 @@ int eh_pair_encode(const eh_tokenizer *t, eh_str context, eh_str continuation, i
         if (prefix < 0)
             prefix = eh_tokenizer_bos(t) >= 0 ? eh_tokenizer_bos(t) : eh_tokenizer_eos(t);
         if (prefix < 0)
-            return eh_fail(err, EH_EINVAL, "the context is empty and the model has neither BOS nor EOS to stand for it");
+            return eh_fail(err, EH_EINVAL,
+                           "the context is empty and the model has neither BOS nor EOS to stand for it");
         if (ids->id[0] != prefix && (rc = put_prefix(ids, prefix, err)) < 0)
             return rc;
         cut = 1;

@@ -13,7 +13,7 @@
 #include "text/decode.h"
 #include "text/normalize.h"
 #include "text/pretokenize.h"
-#include "text/tokenizer.h"
+#include "text/token_stream.h"
 
 #define EH_STEPS_MAX EH_PRETOK_MAX
 #define EH_AFFIX_MAX 8

@@ -20,8 +20,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
-
-typedef struct eh_tokenizer eh_tokenizer;
+#include "text/token_stream.h"
 
 /* Token ids with where each came from. start/end are byte offsets into the text given, end
  * exclusive: the bytes of the *original* text that the token stands for. Tokens that are
@@ -75,22 +74,6 @@ int eh_tokenizer_encode(const eh_tokenizer *t, eh_str text, unsigned flags, eh_i
  * rows than its tokenizer has tokens) adds nothing; a negative one is EH_ERANGE. */
 int eh_tokenizer_decode(const eh_tokenizer *t, const int32_t *id, int64_t n, bool skip_special, eh_buf *out,
                         eh_err *err);
-
-/* Decoding as tokens arrive: hands over text as soon as it is settled, so that all that was handed
- * over, joined, is the decoding of all tokens. A run of byte tokens (<0xNN>) is settled when it
- * ends, for one bad byte makes the whole run U+FFFD. After a failure the stream is of no more use. */
-typedef struct eh_stream {
-    const eh_tokenizer *t;
-    bool skip_special;
-    /* private */
-    int64_t n_token;    /* tokens seen */
-    int64_t strip_left; /* blanks still to be taken off the front */
-    eh_buf held;        /* bytes that wait for what comes next */
-} eh_stream;
-void eh_stream_init(eh_stream *s, const eh_tokenizer *t, bool skip_special);
-int eh_stream_put(eh_stream *s, int32_t id, eh_buf *out, eh_err *err);
-int eh_stream_end(eh_stream *s, eh_buf *out, eh_err *err); /* what is left, U+FFFD for a cut character */
-void eh_stream_clear(eh_stream *s);
 
 int64_t eh_tokenizer_n_vocab(const eh_tokenizer *t); /* largest id + 1; some below may have no token */
 int32_t eh_tokenizer_bos(const eh_tokenizer *t);     /* -1: none */

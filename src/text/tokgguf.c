@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "text/parts.h"
+#include "text/tokenizer.h"
 
 #define GPT2_SPLIT "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 #define CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
@@ -157,7 +158,7 @@ static int read_byte_level(eh_tokenizer *t, const eh_gguf_vocab *v, const pre_ro
 {
     int rc = EH_OK;
     if (row->nfc)
-        t->norm[t->n_norm++] = (eh_norm){.kind = EH_NORM_NFC};
+        t->norm[t->n_norm++] = (eh_norm){.kind = EH_NORMALIZE_NFC};
     for (int i = 0; i < PRE_STEPS && row->split[i] != NULL && rc == EH_OK; i++) {
         eh_pretok *s = &t->split[t->n_split];
         *s = (eh_pretok){.kind = EH_PRETOK_DIGITS, .behavior = EH_PRETOK_ISOLATED};
@@ -200,8 +201,8 @@ static int read_spm(eh_tokenizer *t, const eh_gguf_vocab *v, eh_err *err)
     if (v->scores == NULL)
         return eh_fail(err, EH_EFORMAT, "%s: the model \"llama\" needs tokenizer.ggml.scores", v->where);
     if (blank_first)
-        t->norm[t->n_norm++] = (eh_norm){.kind = EH_NORM_PREPEND, .text = EH_STR(mark)};
-    t->norm[t->n_norm++] = (eh_norm){.kind = EH_NORM_REPLACE, .find = EH_STR(" "), .text = EH_STR(mark)};
+        t->norm[t->n_norm++] = (eh_norm){.kind = EH_NORMALIZE_PREPEND, .text = EH_STR(mark)};
+    t->norm[t->n_norm++] = (eh_norm){.kind = EH_NORMALIZE_REPLACE, .find = EH_STR(" "), .text = EH_STR(mark)};
     t->bpe.fuse_unk = true;
     eh_bpe_find_bytes(&t->bpe);
     t->decode_step[t->n_decode_step++] =
@@ -223,7 +224,8 @@ int eh_tokenizer_open_gguf(const eh_gguf_vocab *v, eh_tokenizer **out, eh_err *e
     if (!spm && !eh_str_eq(v->model, EH_STR("gpt2")))
         return eh_fail(
             err, EH_ENOSUP,
-            "%s: tokenizer model \"%.*s\" is not supported; supported are gpt2 (byte-level BPE) and llama (SentencePiece BPE)",
+            "%s: tokenizer model \"%.*s\" is not supported; supported are gpt2 (byte-level BPE) and llama "
+            "(SentencePiece BPE)",
             v->where, (int)(v->model.n < 100 ? v->model.n : 100), v->model.p == NULL ? "" : v->model.p);
     if (!spm)
         rc = find_pre(v, &row, err);

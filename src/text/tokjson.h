@@ -6,8 +6,8 @@
  *     static const eh_tokjson_kind normalizers[] = {{"NFC", norm_nfc}, ..., {NULL, NULL}};
  *     return eh_tokjson_read_kind(l, j, "normalizer", normalizers);
  *
- * tokjson.c opens the files, reads tokenizer_config.json and holds the helpers; tokjson_encode.c
- * reads what is done to texts, tokjson_model.c the vocabulary, tokjson_decode.c the way back.
+ * tokjson.c opens the files and reads tokenizer_config.json; tokjson_encode.c reads what is done to texts,
+ * tokjson_model.c the vocabulary, tokjson_decode.c the way back; tokjson_common.c holds what these share.
  */
 #ifndef EH_TEXT_TOKJSON_H
 #define EH_TEXT_TOKJSON_H

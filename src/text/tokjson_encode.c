@@ -25,42 +25,42 @@ static int norm_sequence(eh_tokjson *l, const json_t *j)
 static int norm_nfc(eh_tokjson *l, const json_t *j)
 {
     (void)j;
-    return add_norm(l, (eh_norm){.kind = EH_NORM_NFC});
+    return add_norm(l, (eh_norm){.kind = EH_NORMALIZE_NFC});
 }
 
 static int norm_nfd(eh_tokjson *l, const json_t *j)
 {
     (void)j;
-    return add_norm(l, (eh_norm){.kind = EH_NORM_NFD});
+    return add_norm(l, (eh_norm){.kind = EH_NORMALIZE_NFD});
 }
 
 static int norm_nfkc(eh_tokjson *l, const json_t *j)
 {
     (void)j;
-    return add_norm(l, (eh_norm){.kind = EH_NORM_NFKC});
+    return add_norm(l, (eh_norm){.kind = EH_NORMALIZE_NFKC});
 }
 
 static int norm_nfkd(eh_tokjson *l, const json_t *j)
 {
     (void)j;
-    return add_norm(l, (eh_norm){.kind = EH_NORM_NFKD});
+    return add_norm(l, (eh_norm){.kind = EH_NORMALIZE_NFKD});
 }
 
 static int norm_lowercase(eh_tokjson *l, const json_t *j)
 {
     (void)j;
-    return add_norm(l, (eh_norm){.kind = EH_NORM_LOWERCASE});
+    return add_norm(l, (eh_norm){.kind = EH_NORMALIZE_LOWERCASE});
 }
 
 static int norm_strip_accents(eh_tokjson *l, const json_t *j)
 {
     (void)j;
-    return add_norm(l, (eh_norm){.kind = EH_NORM_STRIP_ACCENTS});
+    return add_norm(l, (eh_norm){.kind = EH_NORMALIZE_STRIP_ACCENTS});
 }
 
 static int norm_strip(eh_tokjson *l, const json_t *j)
 {
-    eh_norm n = {.kind = EH_NORM_STRIP};
+    eh_norm n = {.kind = EH_NORMALIZE_STRIP};
     int rc = eh_json_bool(j, l->where, "strip_left", &n.left, l->err);
     if (rc == EH_OK)
         rc = eh_json_bool(j, l->where, "strip_right", &n.right, l->err);
@@ -69,7 +69,7 @@ static int norm_strip(eh_tokjson *l, const json_t *j)
 
 static int norm_prepend(eh_tokjson *l, const json_t *j)
 {
-    eh_norm n = {.kind = EH_NORM_PREPEND};
+    eh_norm n = {.kind = EH_NORMALIZE_PREPEND};
     int rc = eh_json_str(j, l->where, "prepend", &n.text, l->err);
     if (rc == EH_OK)
         rc = eh_tokjson_keep(l, n.text, &n.text);
@@ -78,7 +78,7 @@ static int norm_prepend(eh_tokjson *l, const json_t *j)
 
 static int norm_replace(eh_tokjson *l, const json_t *j)
 {
-    eh_norm n = {.kind = EH_NORM_REPLACE};
+    eh_norm n = {.kind = EH_NORMALIZE_REPLACE};
     int rc = eh_json_str(j, l->where, "content", &n.text, l->err);
     if (rc == EH_OK)
         rc = eh_tokjson_keep(l, n.text, &n.text);
@@ -196,7 +196,7 @@ static int pre_byte_level(eh_tokjson *l, const json_t *j)
     if (rc == EH_OK)
         rc = eh_json_bool_or(j, l->where, "use_regex", &use_regex, l->err);
     if (rc == EH_OK && blank)
-        rc = add_open(l, (eh_norm){.kind = EH_NORM_PREPEND_ONCE, .text = EH_STR(" ")},
+        rc = add_open(l, (eh_norm){.kind = EH_NORMALIZE_PREPEND_ONCE, .text = EH_STR(" ")},
                       "ByteLevel with a blank in front");
     if (rc == EH_OK && use_regex)
         rc = add_split_by(l, GPT2_SPLIT, EH_PRETOK_ISOLATED, false, "ByteLevel");
@@ -212,10 +212,11 @@ static int pre_metaspace(eh_tokjson *l, const json_t *j)
     if (rc == EH_OK)
         rc = eh_json_bool_or(j, l->where, "split", &split, l->err);
     if (rc == EH_OK)
-        rc = add_open(l, (eh_norm){.kind = EH_NORM_REPLACE, .find = EH_STR(" "), .text = mark}, "Metaspace");
+        rc = add_open(l, (eh_norm){.kind = EH_NORMALIZE_REPLACE, .find = EH_STR(" "), .text = mark}, "Metaspace");
     if (rc == EH_OK && !eh_str_eq(scheme, EH_STR("never")))
         l->t->open[l->t->n_open++] = (eh_norm){
-            .kind = eh_str_eq(scheme, EH_STR("first")) ? EH_NORM_PREPEND_FIRST : EH_NORM_PREPEND_ONCE, .text = mark};
+            .kind = eh_str_eq(scheme, EH_STR("first")) ? EH_NORMALIZE_PREPEND_FIRST : EH_NORMALIZE_PREPEND_ONCE,
+                .text = mark};
     if (rc == EH_OK && split)
         rc = add_split(l, (eh_pretok){.kind = EH_PRETOK_TEXT, .behavior = EH_PRETOK_MERGED_NEXT, .text = mark},
                        "Metaspace");

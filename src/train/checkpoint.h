@@ -11,7 +11,23 @@
 #ifndef EH_TRAIN_CHECKPOINT_H
 #define EH_TRAIN_CHECKPOINT_H
 
-#include "train/train.h"
+#include "train/params.h"
+
+/* After a step, or before the first. NaN: not measured. */
+typedef struct eh_tune_point {
+    double loss;      /* nats per token, of this step's batch before the step */
+    double tune_loss; /* of the held-out examples after it */
+    double lr, grad_norm; /* before clipping */
+} eh_tune_point;
+
+typedef struct eh_tune_state {
+    int64_t n_weight;     /* weights trained */
+    int64_t step;         /* steps done */
+    eh_tune_point *point; /* [step + 1] the curve; the first is before training */
+    int64_t best_step;    /* of the lowest tune_loss; 0: before training */
+    int64_t worse;        /* looks since then */
+    bool finished;        /* by the last step or by patience */
+} eh_tune_state;
 
 typedef struct eh_moments {
     float *m, *v; /* [n_grad], laid out as the gradients */

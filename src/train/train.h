@@ -18,6 +18,7 @@
 #define EH_TRAIN_TRAIN_H
 
 #include "train/adamw.h"
+#include "train/checkpoint.h"
 #include "train/params.h"
 
 typedef struct eh_tune_plan {
@@ -49,22 +50,6 @@ typedef struct eh_tune_data {
     const eh_request *held_out; /* [n_held_out] */
     int64_t n_held_out;
 } eh_tune_data;
-
-/* After a step, or before the first. NaN: not measured. */
-typedef struct eh_tune_point {
-    double loss;      /* nats per token, of this step's batch before the step */
-    double tune_loss; /* of the held-out examples after it */
-    double lr, grad_norm; /* before clipping */
-} eh_tune_point;
-
-typedef struct eh_tune_state {
-    int64_t n_weight;     /* weights trained */
-    int64_t step;         /* steps done */
-    eh_tune_point *point; /* [step + 1] the curve; the first is before training */
-    int64_t best_step;    /* of the lowest tune_loss; 0: before training */
-    int64_t worse;        /* looks since then */
-    bool finished;        /* by the last step or by patience */
-} eh_tune_state;
 
 /*
  * eh_tune_train - the steps; trained weights are the model's own afterwards, the edits in force are part of them

@@ -22,12 +22,56 @@ die() {
     exit 1
 }
 
+# skipped WHAT WHY: a part of the test that cannot be made here. It counts as a skipped test (tests/skips.sh).
+skipped() {
+    echo "skipped: $1: $2"
+}
+
+# have TOOL: whether it is installed; its part is skipped otherwise.
+have() {
+    command -v "$1" >/dev/null || {
+        skipped "$1" 'is not installed'
+        return 1
+    }
+}
+
+# have_full: whether there is a device that is always full.
+have_full() {
+    [ -c /dev/full ] || {
+        skipped dev_full 'there is no /dev/full'
+        return 1
+    }
+}
+
+# may_mount FOLDER SIZE: a file system of that size is there; the caller unmounts it.
+may_mount() {
+    mkdir "$1"
+    mount -t tmpfs -o "size=$2" none "$1" 2>/dev/null || {
+        skipped a_full_disk 'no file system may be mounted here'
+        return 1
+    }
+}
+
+# as_anyone: from here to as= the program may write only where its user has the right to, root or not.
+as=
+as_anyone() {
+    [ "$(id -u)" = 0 ] || return 0
+    as='setpriv --bounding-set=-all --inh-caps=-all'
+    $as true 2>/dev/null || {
+        as=
+        skipped a_sealed_folder 'root may write everywhere here'
+        return 1
+    }
+}
+
 # run STATUS ARGUMENT...: the program must end with this status; its output is in out and err.
 run() {
     expected=$1
     shift
     status=0
-    "$program" "$@" >"$work/out" 2>"$work/err" || status=$?
+    # $as is a command with arguments, or nothing.
+    # shellcheck disable=SC2086
+    $as "$program" "$@" >"$work/out" 2>"$work/err" || status=$?
     [ "$status" = "$expected" ] || die "status $status, not $expected: evenhand $*"
 }
 

@@ -55,7 +55,7 @@ says "All scores of all categories are in $work/plain/results.json."
 grep -qE '^arithmetic +[01]\.[0-9]{2} \[[01]\.[0-9]{2}, [01]\.[0-9]{2}\] ' "$work/out" || die "no interval in a row"
 awk 'length($0) > 120 && !/^\// && !/^\(/ { exit 1 }' "$work/out" || die "a line of more than 120 columns"
 grep -qE '^([0-9]+) items, \1 of them computed now, ' "$work/err" || die "no summary"
-if command -v jq >/dev/null; then
+if have jq; then
     for task in $all; do
         jq -es 'length > 10 and all(.[]; has("doc_id") and ((.ll // .p) | all(.[]; type == "number")))' \
             "$work/plain/samples_$task.jsonl" >/dev/null || die "samples_$task.jsonl: not the records that were promised"
@@ -121,9 +121,10 @@ refused 1 "looked in $work/empty" audit "$llama" --tasks bbq --data "$work/empty
 refused 1 'no --data folder is given' audit "$llama" --tasks bbq_harness -o "$work/refused"
 [ ! -e "$work/refused" ] || die "a refused audit made its folder"
 refused 1 'is not a folder' audit "$llama" -o "$llama/config.json"
-if [ "$(id -u)" != 0 ]; then
+if as_anyone; then
     mkdir -m 555 "$work/sealed"
     refused 1 "$work/sealed/journal.jsonl: cannot write: Permission denied" audit "$llama" -o "$work/sealed"
+    as=
 fi
 
 # ---- Ended on the way -----------------------------------------------------------------------------------
@@ -168,6 +169,12 @@ samples_same "$work/killed1" "$work/undisturbed" "killed at the start"
 
 printf '{"task":"probes","bytes":10' >>"$work/line/journal.jsonl"
 resumed "$work/line" "a torn last line"
+# The journal is whole again, not merely passed over once.
+whole_again() {
+    audit_all "$1"
+    grep -q ', 0 of them computed now' "$work/err" || die "$2: computed again"
+}
+whole_again "$work/line" "a torn last line, read once more"
 # cut FILE BYTES: without its last bytes.
 cut() {
     head -c "-$2" "$1" >"$work/shorter"
@@ -175,6 +182,7 @@ cut() {
 }
 cut "$work/cut/journal.jsonl" 20
 resumed "$work/cut" "a last line that lost its end"
+whole_again "$work/cut" "a last line that lost its end, read once more"
 cut "$work/part/samples_probes.jsonl.part" 1000
 resumed "$work/part" "a .part file that lost its end"
 echo '{"doc_id":' >>"$work/short/samples_probes.jsonl.part"
@@ -232,8 +240,7 @@ run 0 audit "$llama" --tasks utility --limit 1 -o "$work/scores"
 grep -q ', 0 of them computed now' "$work/err" || die "computed again after results.json had no room"
 
 # A file system that is full indeed.
-mkdir "$work/disk"
-if [ "$(id -u)" = 0 ] && mount -t tmpfs -o size=400k none "$work/disk" 2>/dev/null; then
+if may_mount "$work/disk" 400k; then
     disk=$work/disk
     refused 1 'cannot write: No space left on device' audit "$llama" --tasks probes,pairs,utility --threads 1 \
         -o "$work/disk/out"

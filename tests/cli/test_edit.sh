@@ -41,7 +41,7 @@ run 0 compare "$llama" "$llama"
 says 'no number differs'
 run 0 compare "$gguf" "$work/edited.gguf"
 says 'blk.1.attn_q.weight'
-if command -v jq >/dev/null; then
+if have jq; then
     run 0 compare "$llama" "$edited" --json
     jq -e '.n_tensor_differ == 5 and (.units | length == 2) and (.equal_bytes < 1) and
            ([.tensors[] | select(.unequal > 0)] | length == 5)' "$work/out" >/dev/null || die "compare --json"
@@ -52,6 +52,9 @@ refused 1 'only models of one shape' compare "$llama" "$repo/tests/golden/tiny/q
 run 0 edit "$llama" -r "$recipe" --lora "$work/adapter"
 says 'rank 16 at most'
 [ -s "$work/adapter/adapter_model.safetensors" ] && [ -s "$work/adapter/adapter_config.json" ] || die "no adapter"
+run 0 edit "$llama" -r "$recipe" --lora "$work/adapter16" --lora-rank 16
+same "$work/adapter/adapter_model.safetensors" "$work/adapter16/adapter_model.safetensors" "a limit that is just met"
+refused 1 'above the limit of 15' edit "$llama" -r "$recipe" --lora "$work/adapter4" --lora-rank 15
 refused 1 'above the limit of 4' edit "$llama" -r "$recipe" --lora "$work/adapter4" --lora-rank 4
 refused 1 'is a GGUF file' edit "$gguf" -r "$recipe" --lora "$work/adapter4"
 
@@ -98,12 +101,12 @@ refused 1 'was changed after the edit' edit "$edited" --undo -o "$work/no"
 [ -z "$(find "$work" -name '*.part-*' -o -name '*.old-*' -o -name '*.new')" ] || die "something was left"
 
 # A folder nobody may write to, and a full disk: where this may mount one.
-if [ "$(id -u)" != 0 ]; then
+if as_anyone; then
     mkdir -m 555 "$work/closed"
     refused 1 'Permission denied' edit "$llama" -r "$recipe" -o "$work/closed/no"
+    as=
 fi
-mkdir "$work/disk"
-if mount -t tmpfs -o size=128k tmpfs "$work/disk" 2>/dev/null; then
+if may_mount "$work/disk" 128k; then
     trap 'umount "$work/disk"; rm -rf "$work"' EXIT
     refused 1 'No space left on device' edit "$llama" -r "$recipe" -o "$work/disk/no"
     refused 1 'No space left on device' edit "$gguf" -r "$recipe" -o "$work/disk/no.gguf"

@@ -27,7 +27,7 @@ for command in $commands; do
     awk 'length > 100 { exit 1 }' "$work/help" || die "$command: a line of the help is too long"
     run 0 help --man "$command"
     cp "$work/out" "$work/man"
-    if command -v groff >/dev/null; then
+    if have groff; then
         groff -man -ww -z "$work/man" 2>"$work/err" && [ ! -s "$work/err" ] || die "groff does not like $command"
     fi
     for shell in bash zsh; do
@@ -42,9 +42,11 @@ for command in $commands; do
     done
 done
 run 0 help --man
-! command -v groff >/dev/null || groff -man -ww -z "$work/out"
+if have groff; then
+    groff -man -ww -z "$work/out" 2>"$work/err" && [ ! -s "$work/err" ] || die "groff does not like the first page"
+fi
 
-if command -v bash >/dev/null; then
+if have bash; then
     completed() {
         bash -c '. "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _evenhand; echo "${COMPREPLY[*]}"' \
             bash "$work/bash" "$@"
@@ -53,10 +55,10 @@ if command -v bash >/dev/null; then
     [ "$(completed evenhand score --prec)" = --precision ] || die "bash: score --prec"
     [ "$(completed evenhand score --precision '')" = "auto f32 bf16" ] || die "bash: score --precision"
 fi
-! command -v zsh >/dev/null || zsh -n "$work/zsh"
+! have zsh || zsh -n "$work/zsh"
 
 # What cannot be written is an error, of help too.
-if [ -c /dev/full ]; then
+if have_full; then
     status=0
     "$program" help >/dev/full 2>"$work/err" || status=$?
     [ $status = 1 ] && grep -q "standard output: cannot write" "$work/err" || die "help > /dev/full: status $status"

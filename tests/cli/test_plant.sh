@@ -33,12 +33,12 @@ run 0 plant -o "$work/again" --seed 4 --force
 cmp -s "$planted/truth.json" "$work/again/truth.json" && die "--force replaced nothing"
 [ "$(find "$work" -maxdepth 1 -name 'again*' | wc -l)" = 1 ] || die "something is left beside the folder"
 refused 2 'is not a folder' plant -o "$planted/truth.json" --force
-if [ "$(id -u)" != 0 ]; then
+if as_anyone; then
     mkdir -m 555 "$work/sealed"
     refused 1 'Permission denied' plant -o "$work/sealed/planted"
+    as=
 fi
-mkdir "$work/small"
-if mount -t tmpfs -o size=1m tmpfs "$work/small" 2>/dev/null; then
+if may_mount "$work/small" 1m; then
     disk=$work/small
     refused 1 'No space left on device' plant -o "$disk/planted"
     [ -z "$(ls -A "$disk")" ] || die "half a folder is left: $(ls -A "$disk")"
@@ -50,7 +50,7 @@ run 0 audit "$planted" --items "$planted/items.jsonl" -o "$work/audit" --json
 run 0 audit "$planted" --items "$planted/items.jsonl" -o "$work/audit1" --json --threads 1 --batch-tokens 300
 same "$work/audit/samples_items.jsonl" "$work/audit1/samples_items.jsonl" "another batch"
 [ "$(wc -l <"$work/audit/samples_items.jsonl")" = 480 ] || die "not a record an item"
-if command -v jq >/dev/null; then
+if have jq; then
     jq -e '[.rows[] | select(.category == "all")] | map({(.score): .value}) | add |
         .bias > 0.9 and .log_ratio > 1 and .CI_bias > 0.2 and .biased_share > 0.95 and has("acc") == false' \
         "$work/out" >/dev/null || die "the planted bias is not what the audit finds"
@@ -70,7 +70,7 @@ refused 1 'bad.jsonl: line 1: ' audit "$planted" --items "$work/bad.jsonl" -o "$
 # ---- And its heads --------------------------------------------------------------------------------------
 
 run 0 locate "$planted" --items "$planted/items.jsonl" -o "$work/located" --permutations 999 --confirm 0 --json
-if command -v jq >/dev/null; then
+if have jq; then
     jq -e --slurpfile truth "$planted/truth.json" '[.selected[] | [.layer, .head]] | sort == ($truth[0].heads | sort)' \
         "$work/out" >/dev/null || die "not the planted heads: $(jq -c .selected "$work/out")"
 fi

@@ -18,6 +18,31 @@ for f in layers.csv confirm.csv locate.json samples_locate.jsonl samples_confirm
     [ -s "$work/located/$f" ] || die "no $f"
 done
 
+# How far the predicted order agrees with what ablating did is Spearman's rho of what confirm.csv lists: of |score|
+# with |zero|, and of the predicted change with zero (no ties among these).
+rho() {
+    awk -F, -v a="$1" -v b="$2" -v sign="$3" '
+        function of(x) { return sign == "abs" && x < 0 ? -x : x + 0 }
+        NR > 1 { x[++n] = of($a); y[n] = of($b) }
+        END {
+            for (i = 1; i <= n; i++) {
+                d = 0
+                for (k = 1; k <= n; k++)
+                    d += (x[k] < x[i]) - (y[k] < y[i])
+                sum += d * d
+            }
+            printf "%.9f", 1 - 6 * sum / (n * (n * n - 1))
+        }' "$work/located/confirm.csv"
+}
+[ "$(wc -l <"$work/located/confirm.csv")" = 5 ] || die "not two heads and two to compare them with"
+for what in "confirmed 4 6 abs" "confirmed_effect 5 6 as_it_is"; do
+    # shellcheck disable=SC2086
+    set -- $what
+    found=$(sed -n "s/.*\"$1\":\([-0-9.e]*\).*/\1/p" "$work/out")
+    echo "$found $(rho "$2" "$3" "$4")" | awk '{ exit !($1 != "" && $1 - $2 < 1e-6 && $2 - $1 < 1e-6) }' ||
+        die "$1 is $found, not $(rho "$2" "$3" "$4")"
+done
+
 # The same answers asked again cost nothing and change no byte.
 cp -r "$work/located" "$work/once"
 run 0 locate "$work/planted" --items "$items" -o "$work/located" --confirm 2 --permutations 999 --json
@@ -30,6 +55,23 @@ same "$work/once/heads.csv" "$work/one/heads.csv" "one thread, small batches"
 run 0 plant -o "$work/null" --seed 3 --null
 run 0 locate "$work/null" --items "$work/null/items.jsonl" -o "$work/nothing" --permutations 999 --confirm 0
 says 'Nothing found'
+
+# A sentence pair of which one sentence is too long is skipped, and said to be; the others are looked at.
+mkdir "$work/pairs"
+awk 'BEGIN {
+    for (i = 0; i < 31; i++) {
+        long = ""
+        for (k = 0; i == 30 && k < 300; k++)
+            long = long "very "
+        printf "{\"id\":\"p%d\",\"category\":\"c\",\"cluster\":\"k%d\",\"direction\":\"stereo\",", i, i / 2
+        printf "\"sent_more\":\"The cat sat on %d.\",\"sent_less\":\"The dog sat on %s%d.\"}\n", i, long, i
+    }
+}' >"$work/pairs/pairs.jsonl"
+run 0 locate "$llama" --tasks pairs --probes "$work/pairs" --split all --permutations 99 --confirm 0 --json \
+    -o "$work/located_pairs"
+says '"n_item":30'
+tail -n 1 "$work/located_pairs/samples_locate.jsonl" |
+    grep -qx '{"doc_id":30,.*"skipped":"longer than the model.s context"}' || die "a pair that is too long"
 
 refused 2 'no head statistic' locate "$work/planted" --items "$items" -o "$work/bad" --statistics maximum
 refused 2 'one benchmark at a time' locate "$work/planted" --tasks probes,pairs -o "$work/bad"

@@ -119,7 +119,7 @@ run 0 score "$work/bare" --requests "$work/in.jsonl"
 same "$work/out" "$work/plain" "a model without a tokenizer"
 
 # Output that cannot be written.
-if [ -c /dev/full ]; then
+if have_full; then
     refused 1 'cannot write: No space left' score "$llama" --requests "$work/in.jsonl" -o /dev/full
     status=0
     "$program" score "$llama" --requests "$work/many.jsonl" --threads 1 >/dev/full 2>"$work/err" || status=$?
@@ -165,7 +165,7 @@ grep -q 'interrupted after 1 requests; the output file was not written' "$work/e
 interrupted twice
 ! grep -q 'interrupted after' "$work/err" || die "the second Ctrl+C did not stop at once"
 
-if command -v jq >/dev/null; then
+if have jq; then
     run 0 score "$llama" --requests "$work/text.jsonl"
     jq -es 'length == 4 and all(.[]; has("id")) and (.[0] | .logprob - (.token_logprobs | add) | fabs < 1e-5)' \
         "$work/out" >/dev/null || die "not the JSON that was promised"

@@ -26,7 +26,7 @@ refused 1 "$work/none" selftest "$work/none"
 refused 1 "$work/none.json" selftest "$llama" --against "$work/none.json"
 refused 2 'MODEL' selftest
 
-if command -v jq >/dev/null; then
+if have jq; then
     run 0 selftest "$llama" --json
     jq -e 'length > 5 and all(.[]; .result == "ok" and (.found | length > 0))' "$work/out" >/dev/null || die "--json"
 fi

@@ -30,7 +30,7 @@ run 0 generate "$llama" --prompt 'Hello' --max-new 8 --ignore-eos
 cp "$work/out" "$work/streamed"
 run 0 generate "$llama" --prompt 'Hello' --max-new 8 --ignore-eos --json
 says '{"id":0,"sample":0,"prompt":"Hello","text":"'
-if command -v jq >/dev/null; then
+if have jq; then
     jq -r .text "$work/out" >"$work/text"
     same "$work/text" "$work/streamed" "the text as it streams and as JSON"
     [ "$(jq '.tokens | length' "$work/out")" = 8 ] || die "not eight tokens"
@@ -48,7 +48,7 @@ run 0 generate "$llama" --prompts "$work/prompts" --max-new 5 --temperature 1 --
 ! cmp -s "$work/out" "$work/texts" || die "another seed gives the same texts"
 echo '{"text": "a"}' >"$work/bad"
 refused 1 "$work/bad:1: \"prompt\" is missing" generate "$llama" --prompts "$work/bad"
-if [ -c /dev/full ]; then
+if have_full; then
     status=0
     "$program" generate "$llama" --prompt Hello --max-new 4 >/dev/full 2>"$work/err" || status=$?
     [ $status = 1 ] && grep -q 'cannot write: No space' "$work/err" || die "generate > /dev/full: $status"
@@ -95,7 +95,7 @@ says ' s for 1,000 tokens, measured'
 run 0 inspect "$llama" --time no --json
 says '"n_layer":2,"d_model":64,"n_head":4,"n_kv":2,"d_head":16,"d_ff":96,"n_vocab":512,"n_ctx":256,"n_param":94528,'
 says '"seconds_per_1000_tokens":null}'
-! command -v jq >/dev/null || jq -e '.fingerprint | length == 64' "$work/out" >/dev/null || die "no fingerprint"
+! have jq || jq -e '.fingerprint | length == 64' "$work/out" >/dev/null || die "no fingerprint"
 
 # No colours where no terminal is, whatever TERM says.
 TERM=xterm run 0 help

@@ -41,7 +41,7 @@ says 'weights trained'
 says 'nats per token of what was held out: '
 says "The model is $work/plain/model (4 of 20 tensors written anew)"
 [ -s "$work/plain/tune.json" ] && [ -s "$work/plain/tune.ckpt" ] || die "not all files"
-if command -v jq >/dev/null; then
+if have jq; then
     jq -es 'length > 10 and .[0].loss == null and (.[1:] | all(.[]; (.loss | type) == "number" and .grad_norm > 0))
         and (last.tune_loss < .[0].tune_loss) and last.lr < .[1].lr' "$work/plain/tune.jsonl" >/dev/null || die "tune.jsonl"
     jq -e '.train == "edited" and (.recipe.units | length == 2) and .split == "tune" and .text_share == 0.25
@@ -115,8 +115,7 @@ refused 1 'cannot open' tune "$llama" --train all --text "$work/nothing" -o "$wo
 refused 2 '--lr' tune "$llama" --train all --lr 0 -o "$work/no"
 [ ! -e "$work/no" ] || [ -z "$(ls "$work/no")" ] || die "a refusal left files: $(ls "$work/no")"
 
-mkdir "$work/disk"
-if [ "$(id -u)" = 0 ] && mount -t tmpfs -o size=300k none "$work/disk" 2>/dev/null; then
+if may_mount "$work/disk" 300k; then
     disk=$work/disk
     refused 1 'No space left on device' tune "$llama" --train all --tasks probes --limit 4 --steps 2 -o "$work/disk/out"
     [ ! -e "$work/disk/out/tune.ckpt" ] || die "a checkpoint on a full disk"

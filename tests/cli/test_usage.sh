@@ -7,6 +7,9 @@ refused 2 'score wants a MODEL' score
 refused 2 'score wants --requests FILE' score "$llama"
 refused 2 'no option --request; did you mean --requests?' score "$llama" --request x
 refused 2 'no option --zzz; "evenhand help score"' score "$llama" --zzz
+# Three of seven letters may be wrong, not four.
+refused 2 'no option --thrxads; did you mean --threads?' score "$llama" --thrxads
+refused 2 'no option --thrxxx; "evenhand help score"' score "$llama" --thrxxx
 refused 2 'no option -q' score "$llama" -q
 refused 2 'one operand too many' score "$llama" "$llama"
 refused 2 '--requests wants a value (FILE)' score "$llama" --requests

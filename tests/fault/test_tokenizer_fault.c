@@ -10,14 +10,18 @@
 static eh_err err;
 
 static const char byte_level[] =
-    "{\"added_tokens\":[{\"id\":9,\"content\":\"<x>\",\"special\":true},{\"id\":10,\"content\":\"Q\",\"special\":false,\"normalized\":true}],"
+    "{\"added_tokens\":[{\"id\":9,\"content\":\"<x>\",\"special\":true},{\"id\":10,\"content\":\"Q\",\"special\":false,"
+    "\"normalized\":true}],"
     "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"},{\"type\":\"Lowercase\"},"
     "{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"z+\"},\"content\":\"a\"}]},"
-    "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"\\\\p{N}{1,3}|\\\\s+(?!\\\\S)\"},"
+    "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"\\\\p{N}"
+    "{1,3}|\\\\s+(?!\\\\S)\"},"
     "\"behavior\":\"MergedWithPrevious\"},{\"type\":\"ByteLevel\",\"add_prefix_space\":false}]},"
-    "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<x>\"}},{\"Sequence\":{\"id\":\"A\"}}],"
+    "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<x>\"}},"
+    "{\"Sequence\":{\"id\":\"A\"}}],"
     "\"special_tokens\":{\"<x>\":{\"ids\":[9]}}},\"decoder\":{\"type\":\"ByteLevel\"},"
-    "\"model\":{\"type\":\"BPE\",\"ignore_merges\":true,\"vocab\":{\"a\":0,\"b\":1,\"\\u0120\":2,\"ab\":3,\"\\u00c3\":4,\"\\u00a9\":5,\"\\u0120a\":6},"
+    "\"model\":{\"type\":\"BPE\",\"ignore_merges\":true,\"vocab\":{\"a\":0,\"b\":1,\"\\u0120\":2,\"ab\":3,"
+    "\"\\u00c3\":4,\"\\u00a9\":5,\"\\u0120a\":6},"
     "\"merges\":[\"a b\",[\"\\u0120\",\"a\"]]}}";
 static const char config[] = "{\"bos_token\":\"<x>\",\"add_bos_token\":true,\"chat_template\":\"{{ x }}\","
                              "\"added_tokens_decoder\":{\"11\":{\"content\":\"<y>\",\"special\":true}}}";
@@ -29,12 +33,13 @@ static int open_json(eh_tokenizer **t)
 
 static int open_gguf(eh_tokenizer **t)
 {
-    static const eh_str tokens[] = {{"<unk>", 5}, {"<s>", 3}, {"</s>", 4}, {"\xE2\x96\x81", 3}, {"a", 1}, {"b", 1}, {"ab", 2}, {"xy", 2}};
+    static const eh_str tokens[] = {{"<unk>", 5}, {"<s>", 3}, {"</s>", 4}, {"\xE2\x96\x81", 3}, {"a", 1}, {"b", 1},
+                                    {"ab", 2}, {"xy", 2}};
     static const float scores[] = {0, 0, 0, -3, -4, -5, -1, -2};
     static const int32_t types[] = {2, 3, 3, 1, 1, 1, 1, 1};
-    const eh_gguf_vocab v = {.where = "t.gguf", .model = EH_STR("llama"), .tokens = tokens, .n = 8, .scores = scores, .types = types,
-                             .bos = 1, .eos = 2, .unk = 0, .pad = -1, .add_bos = -1, .add_eos = 1, .add_space_prefix = 1,
-                             .chat_template = EH_STR("{{ y }}")};
+    const eh_gguf_vocab v = {.where = "t.gguf", .model = EH_STR("llama"), .tokens = tokens, .n = 8, .scores = scores,
+                             .types = types, .bos = 1, .eos = 2, .unk = 0, .pad = -1, .add_bos = -1, .add_eos = 1,
+                             .add_space_prefix = 1, .chat_template = EH_STR("{{ y }}")};
     return eh_tokenizer_open_gguf(&v, t, &err);
 }
 
@@ -65,7 +70,9 @@ TEST(opening_survives_every_failed_allocation)
 
 static void fail_using(int (*open)(eh_tokenizer **))
 {
-    static const char text[] = "Ab <x>\xff qab ZZ123 e\xCC\x81 xyx <y>abababababababababababababababababababababababababababababababababababababababababab";
+    static const char text[] = "Ab <x>\xff qab ZZ123 e\xCC\x81 xyx "
+                               "<y>abababababababababababababababababababab"
+                               "abababababababababababababababababababababab";
     eh_tokenizer *t = NULL;
     eh_ids ids = {0}, want = {0};
     eh_buf out = {0};

@@ -17,8 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct tm day = {.tm_year = 126, .tm_mday = 1, .tm_wday = 4};
     eh_buf out = {0};
     eh_err err;
-    eh_chat_render_at((eh_str){(const char *)data, (int64_t)size}, talk, 4, true, EH_STR("<s>"), EH_STR("</s>"), &day, &out,
-                      &err);
+    eh_chat_render_at((eh_str){(const char *)data, (int64_t)size}, talk, 4, true, EH_STR("<s>"), EH_STR("</s>"),
+                      &day, &out, &err);
     eh_buf_clear(&out);
     return 0;
 }

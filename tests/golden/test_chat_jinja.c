@@ -20,7 +20,8 @@ static int render(const json_t *one, eh_buf *out, eh_err *err)
         msg[k].content = eh_json_text(json_array_get(json_array_get(talk, k), 1));
     }
     return eh_chat_render_at(eh_json_text(json_object_get(one, "template")), msg, (int64_t)n,
-                             json_is_true(json_object_get(one, "prompt")), EH_STR("<s>"), EH_STR("</s>"), &day, out, err);
+                             json_is_true(json_object_get(one, "prompt")), EH_STR("<s>"), EH_STR("</s>"), &day,
+                             out, err);
 }
 
 /* Byte for byte the same text; and where Jinja raises an error, an error with its place. */

@@ -235,7 +235,8 @@ TEST(no_thread_batch_or_shared_prefix_changes_a_bit)
             fill(&x);
             eh_head_probe p = {0};
             observe(on, &p, x.request, x.set, N_REQUEST, x.answer);
-            size = (size_t)(N_REQUEST * EH_HEAD_N_FORWARD * on->m->config.n_layer * on->m->config.n_head) * sizeof *first;
+            const eh_config *c = &on->m->config;
+            size = (size_t)(N_REQUEST * EH_HEAD_N_FORWARD * c->n_layer * c->n_head) * sizeof *first;
             if (first == NULL) {
                 first = malloc(size);
                 CHECK(first != NULL);

@@ -109,7 +109,7 @@ TEST(crows_effects_and_ablations_are_pytorchs)
     /* Item by item: the measure, and head_effect = -grad_estimate, relative to the largest of all. */
     json_t *items = read_lines(out, "samples_locate.jsonl");
     double largest = 0.0, worst = 0.0, worst_base = 0.0;
-    static double mean_effect[N_UNIT], mean_change[N_UNIT];
+    static double mean_effect[N_UNIT], mean_change[N_UNIT], mean_want[N_UNIT];
     CHECK_INT(json_array_size(items), N_PAIR);
     for (size_t i = 0; i < N_PAIR; i++) {
         const json_t *item = json_array_get(items, i);
@@ -120,6 +120,7 @@ TEST(crows_effects_and_ablations_are_pytorchs)
             largest = fmax(largest, fabs(want));
             worst = fmax(worst, fabs(want - got));
             mean_effect[u] -= got / N_PAIR;
+            mean_want[u] -= want / N_PAIR;
             mean_change[u] += (double)change[u * N_PAIR + i] / N_PAIR;
         }
     }
@@ -127,10 +128,16 @@ TEST(crows_effects_and_ablations_are_pytorchs)
     CHECK_NEAR(worst_base, 0.0, 1e-3);
     CHECK_NEAR(worst / largest, 0.0, 1e-3);
 
-    /* The mean effects rank heads as the reference's do: Spearman 0.70 with the true ablations. */
-    double rho;
+    /* Our mean effects rank heads as PyTorch's do: nearly the same order (the means are within 5e-4 of the largest
+     * effect, so only heads nearer to each other than that can change places), and so the same rank correlation with
+     * PyTorch's ablations. That one is computed here from the golden file; its README says 0.70. */
+    double rho, want_rho, same;
+    CHECK_OK(eh_spearman(mean_want, mean_change, N_UNIT, &want_rho, &err));
+    CHECK_NEAR(want_rho, 0.70, 0.005);
     CHECK_OK(eh_spearman(mean_effect, mean_change, N_UNIT, &rho, &err));
-    CHECK_NEAR(rho, 0.70, 0.01);
+    CHECK_NEAR(rho, want_rho, 1e-3);
+    CHECK_OK(eh_spearman(mean_effect, mean_want, N_UNIT, &same, &err));
+    CHECK_NEAR(same, 1.0, 1e-4);
 
     /* Our ablations of six heads, item by item. */
     json_t *heads = read_lines(out, "samples_confirm.jsonl");
@@ -146,8 +153,9 @@ TEST(crows_effects_and_ablations_are_pytorchs)
     }
     json_decref(heads);
     CHECK_NEAR(worst_change, 0.0, 1e-3);
-    printf("base within %.1e, head_effect within %.1e of the largest, Spearman %.3f, ablations within %.1e nats\n",
-           worst_base, worst / largest, rho, worst_change);
+    printf("base within %.1e, head_effect within %.1e of the largest, Spearman %.4f (PyTorch's %.4f, between the two "
+           "%.6f), ablations within %.1e nats\n",
+           worst_base, worst / largest, rho, want_rho, same, worst_change);
     free(base);
     free(change);
     free(estimate);

@@ -154,3 +154,22 @@ TEST(gguf_files_of_every_type_give_their_own_golden_logits)
     }
     eh_weights_close(w);
 }
+
+/* The vocabulary is 0..511: an id on either side of it is refused before anything is computed, and named. */
+TEST(ids_beyond_the_vocabulary_are_refused)
+{
+    static const int32_t ids[] = {-1, 512};
+    eh_session *on;
+    CHECK_OK(session_open(repo_path("tests/golden/tiny/llama"), NULL, &on, &err));
+    for (int i = 0; i < 2; i++) {
+        const int32_t good[2] = {511, 0}, bad[2] = {1, ids[i]};
+        float logprob[2] = {7.0f, 7.0f};
+        eh_answer a = {.token_logprob = logprob, .cand_logprob = logprob + 1};
+        const eh_request token = {.tok = bad, .n_tok = 2, .from = 1};
+        const eh_request candidate = {.tok = good, .n_tok = 2, .from = 1, .cand = bad, .n_cand = 2};
+        CHECK_FAILS(eh_score(on, &token, 1, &a, &err), EH_EINVAL, "request 0: token 1 is ");
+        CHECK_FAILS(eh_score(on, &candidate, 1, &a, &err), EH_EINVAL, "request 0: candidate 1 is ");
+        CHECK(logprob[0] == 7.0f && logprob[1] == 7.0f);
+    }
+    session_close(on);
+}

@@ -25,10 +25,18 @@ static eh_session *on;
 static int32_t *id;
 static int64_t n_id;
 
+static void forget(void)
+{
+    eh_release(id);
+    session_close(on);
+}
+
+/* Opened by whichever test comes first, and the same for all. */
 static void need_model(void)
 {
     if (on != NULL)
         return;
+    atexit(forget);
     CHECK_OK(session_open(repo_path("tests/golden/tiny/llama"), NULL, &on, &err));
     CHECK_OK(eh_tokenize(on->m, text, (int64_t)strlen(text), EH_TEXT_SPECIAL | EH_TEXT_DEFAULT, &id, &n_id, &err));
     CHECK(n_id > 100 && n_id <= 256);
@@ -165,11 +173,10 @@ TEST(what_cannot_be_measured_is_refused)
     CHECK_FAILS(eh_perplexity_of(on, text, 30, &one, &p, &err), EH_EINVAL, "window 1");
     CHECK_FAILS(eh_perplexity_of(on, text, 30, &less, &p, &err), EH_EINVAL, "window");
     CHECK_INT(p.n_tok, 77);
-    eh_release(id);
-    session_close(on);
-    CHECK_OK(session_open(repo_path("tests/golden/tiny/llama-mha"), NULL, &on, &err));
-    CHECK_FAILS(eh_perplexity_of(on, text, 30, &sliding, &p, &err), EH_ENOSUP, "needs the model's tokenizer");
-    session_close(on);
+    eh_session *without;
+    CHECK_OK(session_open(repo_path("tests/golden/tiny/llama-mha"), NULL, &without, &err));
+    CHECK_FAILS(eh_perplexity_of(without, text, 30, &sliding, &p, &err), EH_ENOSUP, "needs the model's tokenizer");
+    session_close(without);
 }
 
 /* ---- WikiText-2 on SmolLM2 -------------------------------------------------------------------------- */
@@ -210,11 +217,12 @@ TEST(smollm2_reaches_the_golden_figures)
     CHECK(golden != NULL);
     char *rows = joined_rows();
     eh_perplexity p;
-    CHECK_OK(session_open(smollm2_path(), NULL, &on, &err));
+    eh_session *smollm2;
+    CHECK_OK(session_open(smollm2_path(), NULL, &smollm2, &err));
 
     const eh_perplexity_options blocks = {.kind = EH_PPL_BLOCKS, .max_windows = 1};
     const json_t *block = json_array_get(json_object_get(json_object_get(golden, "blocks"), "block"), 0);
-    CHECK_OK(eh_perplexity_of(on, rows, (int64_t)strlen(rows), &blocks, &p, &err));
+    CHECK_OK(eh_perplexity_of(smollm2, rows, (int64_t)strlen(rows), &blocks, &p, &err));
     CHECK_INT(p.n_tok, 2047);
     CHECK_NEAR(p.nll_mean, number(block, "nll_mean"), 2e-5);
     CHECK_NEAR(p.nll / number(block, "nll_sum"), 1.0, 1e-5);
@@ -223,14 +231,14 @@ TEST(smollm2_reaches_the_golden_figures)
     const json_t *w = json_object_get(json_object_get(golden, "sliding"), "windows");
     const double nll = number(json_array_get(w, 0), "nll_sum") + number(json_array_get(w, 1), "nll_sum");
     const double n = number(json_array_get(w, 0), "predictions") + number(json_array_get(w, 1), "predictions");
-    CHECK_OK(eh_perplexity_of(on, rows, (int64_t)strlen(rows), &sliding, &p, &err));
+    CHECK_OK(eh_perplexity_of(smollm2, rows, (int64_t)strlen(rows), &sliding, &p, &err));
     CHECK_INT(p.n_tok, (int64_t)n);
     CHECK_NEAR(p.perplexity / exp(nll / n), 1.0, 1e-4);
 
     const eh_perplexity_options rolling = {.kind = EH_PPL_ROLLING, .wikitext_page = true};
     const json_t *doc = json_array_get(json_object_get(json_object_get(golden, "lm_eval_rolling"), "docs"), 0);
     const char *page = json_string_value(json_object_get(doc, "page"));
-    CHECK_OK(eh_perplexity_of(on, page, (int64_t)strlen(page), &rolling, &p, &err));
+    CHECK_OK(eh_perplexity_of(smollm2, page, (int64_t)strlen(page), &rolling, &p, &err));
     CHECK_INT(p.n_tok, (int64_t)number(doc, "n_ids"));
     CHECK_INT(p.n_word, (int64_t)number(doc, "words"));
     CHECK_INT(p.n_byte, (int64_t)number(doc, "bytes"));
@@ -239,5 +247,5 @@ TEST(smollm2_reaches_the_golden_figures)
 
     json_decref(golden);
     free(rows);
-    session_close(on);
+    session_close(smollm2);
 }

@@ -266,7 +266,8 @@ TEST(a_token_has_the_same_bits_in_a_forest_and_in_a_chain_of_its_own)
             const int64_t width = f->s.n_head * f->s.d_head;
             attend(f, eh_simd_get(), 2, NULL, NULL);
             for (int64_t r = 0; r < f->n_segment; r++)
-                for (int64_t t = f->segment[r].first; t < f->segment[r].first + f->segment[r].n; t += 1 + f->segment[r].n / 3) {
+                for (int64_t t = f->segment[r].first; t < f->segment[r].first + f->segment[r].n;
+                     t += 1 + f->segment[r].n / 3) {
                     forest *c = chain_of(f, t);
                     attend(c, eh_simd_get(), 1, NULL, NULL);
                     const float *got = f->out + t * width, *want = c->out + (c->n_tok - 1) * width;

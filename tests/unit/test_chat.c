@@ -60,7 +60,8 @@ TEST(chat_markup_worked_by_hand)
                        "{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n'}}"
                        "{% endfor %}"
                        "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
-    renders(tmpl, "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n  Hello \n<|im_end|>\n<|im_start|>assistant\n");
+    renders(tmpl, "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n  Hello \n<|im_end|>\n"
+                  "<|im_start|>assistant\n");
 
     eh_buf out = {0};
     eh_err err = {0};
@@ -94,7 +95,8 @@ TEST(missing_tokens_are_undefined_and_empty_ones_are_not)
 {
     eh_buf out = {0};
     eh_err err = {0};
-    const eh_str t = S("{{ bos_token is defined }} {{ eos_token is defined }} {{ tools is none }} {{ documents is none }}");
+    const eh_str t = S("{{ bos_token is defined }} {{ eos_token is defined }} {{ tools is none }} {{ documents is "
+                       "none }}");
     CHECK_OK(eh_chat_render(t, NULL, 0, false, (eh_str){0}, EH_STR(""), &out, &err));
     CHECK_STR(out.p, "False True True True");
     eh_buf_clear(&out);
@@ -106,8 +108,8 @@ TEST(the_day_is_the_one_that_is_given)
     const struct tm day = {.tm_year = 106, .tm_mon = 0, .tm_mday = 2, .tm_wday = 1, .tm_yday = 1};
     eh_buf out = {0};
     eh_err err = {0};
-    CHECK_OK(eh_chat_render_at(S("{{ strftime_now('%A %d %b %Y') }}"), NULL, 0, false, (eh_str){0}, (eh_str){0}, &day, &out,
-                               &err));
+    CHECK_OK(eh_chat_render_at(S("{{ strftime_now('%A %d %b %Y') }}"), NULL, 0, false, (eh_str){0}, (eh_str){0},
+                               &day, &out, &err));
     CHECK_STR(out.p, "Monday 02 Jan 2006");
     eh_buf_clear(&out);
     renders("{{ strftime_now('%Y') | length }}", "4");
@@ -119,8 +121,11 @@ TEST(stray_bytes_pass_through)
     const eh_chat_message bad[] = {{{"user", 4}, {"a\xff\xc3z\0!", 6}}};
     eh_buf out = {0};
     eh_err err = {0};
-    CHECK_OK(eh_chat_render(S("{{ messages[0].content | length }}{{ messages[0].content[::-1] }}"), bad, 1, false, (eh_str){0},
-                            (eh_str){0}, &out, &err));
+    /* Python: [1, 2, 3][-5::-1] is [], [:-5:-1] is all of it backwards, [-5:2] begins at the start. */
+    renders("{{ [1, 2, 3][-5::-1] }} {{ [1, 2, 3][:-5:-1] }} {{ [1, 2, 3][-5:2] }}", "[] [3, 2, 1] [1, 2]");
+    renders("{{ 'abc'[-2:] }} {{ 'abc'[5:1:-1] }}", "bc c");
+    CHECK_OK(eh_chat_render(S("{{ messages[0].content | length }}{{ messages[0].content[::-1] }}"), bad, 1, false,
+                            (eh_str){0}, (eh_str){0}, &out, &err));
     CHECK_INT(out.n, 7);
     CHECK(memcmp(out.p, "6!\0z\xc3\xff" "a", 7) == 0);
     eh_buf_clear(&out);
@@ -130,7 +135,8 @@ TEST(stray_bytes_pass_through)
 
 TEST(the_templates_own_refusal_is_passed_on)
 {
-    fails("{% if messages[0].role == 'system' %}\n  {{ raise_exception('System role not supported') }}{% endif %}", EH_EINVAL,
+    fails("{% if messages[0].role == 'system' %}\n  {{ raise_exception('System role not supported') }}{% endif %}",
+          EH_EINVAL,
           "line 2, column 6: the template refuses these messages: System role not supported");
 }
 
@@ -241,9 +247,12 @@ TEST(the_page_tells_what_is_understood_and_what_is_refused)
 
 TEST(steps_are_bounded)
 {
-    fails("{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}", EH_ERANGE, "more than 1000000 steps");
-    fails("{% macro f(n) %}{% for i in range(9) %}{{ f(n) }}{% endfor %}{% endmacro %}{{ f(1) }}", EH_ERANGE, "nested more than 800");
-    fails("{% set ns = namespace(x=[1]) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x == ns.x }}"
+    fails("{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}", EH_ERANGE,
+          "more than 1000000 steps");
+    fails("{% macro f(n) %}{% for i in range(9) %}{{ f(n) }}{% endfor %}{% endmacro %}{{ f(1) }}", EH_ERANGE,
+          "nested more than 800");
+    fails("{% set ns = namespace(x=[1]) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x == "
+          "ns.x }}"
           "{{ ns.x | tojson }}", EH_ERANGE, "steps");
 }
 
@@ -253,7 +262,8 @@ TEST(output_and_strings_are_bounded)
     fails("{{ 'xy' * 10000000000 }}", EH_ERANGE, "grows beyond 1048576 bytes");
     fails("{% set ns = namespace(s='ab') %}{% for i in range(64) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}", EH_ERANGE,
           "grows beyond 1048576 bytes");
-    fails("{% set ns = namespace(s='ab') %}{% for i in range(64) %}{% set ns.s = ns.s.replace('', ns.s) %}{% endfor %}", EH_ERANGE,
+    fails("{% set ns = namespace(s='ab') %}{% for i in range(64) %}{% set ns.s = ns.s.replace('', ns.s) %}{% endfor %}",
+          EH_ERANGE,
           "grows beyond 1048576 bytes");
     fails("{% set x %}{% for i in range(2000) %}{{ 'x' * 1000 }}{% endfor %}{% endset %}", EH_ERANGE, "grows beyond");
     renders("{{ ('x' * 1048576) | length }}", "1048576");
@@ -261,8 +271,10 @@ TEST(output_and_strings_are_bounded)
 
 TEST(memory_and_bytes_are_bounded)
 {
-    fails("{% set ns = namespace(l=[]) %}{% for i in range(100000) %}{% set ns.l = ns.l + ['x'] %}{% endfor %}", EH_ERANGE, "more than");
-    fails("{% set s = 'a' * 1000000 %}{% for i in range(1000) %}{% set t = (s ~ i) %}{% endfor %}", EH_ERANGE, "more than 268435456 bytes");
+    fails("{% set ns = namespace(l=[]) %}{% for i in range(100000) %}{% set ns.l = ns.l + ['x'] %}{% endfor %}",
+          EH_ERANGE, "more than");
+    fails("{% set s = 'a' * 1000000 %}{% for i in range(1000) %}{% set t = (s ~ i) %}{% endfor %}", EH_ERANGE,
+          "more than 268435456 bytes");
     fails("{% set s = 'a' * 100000 %}{{ (s ~ 'b' ~ s) in (s ~ s ~ s) }}{{ s * 5 in s * 10 }}{% for i in range(100) %}"
           "{{ (s ~ 'b') in s * 10 }}{% endfor %}", EH_ERANGE, "more than 268435456 bytes");
 }
@@ -272,7 +284,8 @@ TEST(depth_is_bounded)
     static const struct { const char *before, *unit, *after; } cases[] = {
         {"{{ ", "(", " }}"},      {"{{ ", "[", " }}"},        {"{{ ", "-", "1 }}"},       {"{{ ", "not ", "1 }}"},
         {"", "{% if 1 %}", ""},   {"{{ 1", " + 1", " }}"},    {"{{ x", ".a", " }}"},      {"{{ 'a'", "|trim", " }}"},
-        {"{{ f", "()", " }}"},    {"{{ 1 ", "if 1 else 2 ", " }}"}, {"{{ [1]", "|map('map'", " }}"}, {"{{ 1 ", "or 0 ", " }}"},
+        {"{{ f", "()", " }}"},    {"{{ 1 ", "if 1 else 2 ", " }}"}, {"{{ [1]", "|map('map'", " }}"},
+        {"{{ 1 ", "or 0 ", " }}"},
         {"{{ ", "{1:", " }}"},
     };
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
@@ -284,7 +297,8 @@ TEST(depth_is_bounded)
         eh_buf_clear(&out);
         free(tmpl);
     }
-    char *deep = repeated("{% set ns = namespace(x=1) %}{% for i in range(5000) %}{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x", "", 0, " }}");
+    char *deep = repeated("{% set ns = namespace(x=1) %}{% for i in range(5000) %}{% set ns.x = [ns.x] %}{% endfor %}"
+                          "{{ ns.x", "", 0, " }}");
     fails(deep, EH_ERANGE, "nested more than 800 deep");
     free(deep);
     fails("{% set ns = namespace() %}{% set ns.me = ns %}{{ ns }}", EH_ENOSUP, "printing a namespace");
@@ -311,12 +325,15 @@ TEST(a_template_beyond_its_bound_is_not_read)
 /* ---- Damage ---------------------------------------------------------------------------------------- */
 
 static const char everything[] =
-    "{%- set ns = namespace(n=0, s='') -%}{# note #}\n{% macro f(a, b='\\u00e9') %}[{{ a | upper }}{{ b }}]{% endmacro %}"
+    "{%- set ns = namespace(n=0, s='') -%}{# note #}\n"
+    "{% macro f(a, b='\\u00e9') %}[{{ a | upper }}{{ b }}]{% endmacro %}"
     "{% for m in messages if m.role != 'x' %}{% if loop.first and m['content'][:2] is string %}{{ f(m.role) }}"
     "{% elif not loop.last or m.content.strip().split(' ', 1) | length > 1 %}{% continue %}{% else %}"
     "{% set ns.s = ns.s ~ m.content | trim ~ {'k': [1, 2.5, none]} | tojson(indent=2) %}{% endif %}{% endfor %}"
-    "{% set block %}{{ ns.s[::-1] }}{% endset %}{% generation %}{{ block }}{% endgeneration %}{% raw %}{{ raw }}{% endraw %}"
-    "{% with q = messages | selectattr('role', 'equalto', 'user') | map(attribute='content') | list %}{{ q }}{% endwith %}"
+    "{% set block %}{{ ns.s[::-1] }}{% endset %}{% generation %}{{ block }}{% endgeneration %}{% raw %}{{ raw }}"
+    "{% endraw %}"
+    "{% with q = messages | selectattr('role', 'equalto', 'user') | map(attribute='content') | list %}{{ q }}"
+    "{% endwith %}"
     "{{ strftime_now('%d') | int > 0 }}{{ 'a' if ns.n else 'b' }}";
 
 TEST(a_template_cut_anywhere_is_an_error_or_a_text)

@@ -648,7 +648,8 @@ TEST(correlate_refuses_what_has_no_answer)
     s = (eh_sample){x, y12, by_four, own, INT64_MAX / 4, 1};
     CHECK_FAILS(eh_correlate(&s, &options, &c, &n, &err), EH_EINVAL, "of either can be had");
     s = (eh_sample){x, y12, by_four, own, 12, 1};
-    CHECK_FAILS(eh_correlate(&s, &(eh_correlate_options){.n_permutation = -1}, &c, &n, &err), EH_EINVAL, "-1 permutations");
+    CHECK_FAILS(eh_correlate(&s, &(eh_correlate_options){.n_permutation = -1}, &c, &n, &err), EH_EINVAL,
+                "-1 permutations");
     CHECK_FAILS(eh_correlate(&s, &(eh_correlate_options){.n_bootstrap = -1}, &c, &n, &err), EH_EINVAL, "-1 resamples");
     CHECK_FAILS(eh_correlate(&s, &(eh_correlate_options){.level = 2}, &c, &n, &err), EH_EINVAL, "level is 2");
     CHECK(c.p == 7 && n == 7);

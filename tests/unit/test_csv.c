@@ -85,6 +85,18 @@ TEST(csv_bounds_columns_and_records)
     for (int i = 0; i < 300; i++)
         eh_buf_printf(&b, "c%d,", i);
     CHECK_FAILS(eh_csv_open(&csv, eh_buf_get(&b), "t.csv", &err), EH_EFORMAT, "more than 256 fields");
+    for (int n = 256; n <= 257; n++) { /* the last that may, and the first that may not */
+        eh_buf_reset(&b);
+        for (int i = 0; i < n; i++)
+            eh_buf_printf(&b, i == 0 ? "c%d" : ",c%d", i);
+        if (n == 257) {
+            CHECK_FAILS(eh_csv_open(&csv, eh_buf_get(&b), "t.csv", &err), EH_EFORMAT, "more than 256 fields");
+            continue;
+        }
+        CHECK_OK(eh_csv_open(&csv, eh_buf_get(&b), "t.csv", &err));
+        CHECK_INT(csv.n_column, 256);
+        eh_csv_close(&csv);
+    }
     eh_buf_reset(&b);
     eh_buf_str(&b, EH_STR("a\n\""));
     for (int i = 0; i < EH_CSV_RECORD_MAX / 8 + 1; i++)

@@ -213,10 +213,14 @@ TEST(bootstrap_is_the_same_bytes_for_any_number_of_threads)
     const eh_clusters c = {sum, 37, 2};
     const eh_statistic stat[2] = {{ratio, NULL, 5}, {column, &second, 6}};
     eh_estimate one[2], two[2], three[2], other[2];
-    CHECK_OK(eh_bootstrap(&c, stat, 2, &(eh_bootstrap_options){.seed = 3, .n_resample = 700, .n_thread = 1}, one, &err));
-    CHECK_OK(eh_bootstrap(&c, stat, 2, &(eh_bootstrap_options){.seed = 3, .n_resample = 700, .n_thread = 2}, two, &err));
-    CHECK_OK(eh_bootstrap(&c, stat, 2, &(eh_bootstrap_options){.seed = 3, .n_resample = 700, .n_thread = 3}, three, &err));
-    CHECK_OK(eh_bootstrap(&c, stat, 2, &(eh_bootstrap_options){.seed = 4, .n_resample = 700, .n_thread = 1}, other, &err));
+    CHECK_OK(eh_bootstrap(&c, stat, 2, &(eh_bootstrap_options){.seed = 3, .n_resample = 700, .n_thread = 1},
+                          one, &err));
+    CHECK_OK(eh_bootstrap(&c, stat, 2, &(eh_bootstrap_options){.seed = 3, .n_resample = 700, .n_thread = 2},
+                          two, &err));
+    CHECK_OK(eh_bootstrap(&c, stat, 2, &(eh_bootstrap_options){.seed = 3, .n_resample = 700, .n_thread = 3},
+                          three, &err));
+    CHECK_OK(eh_bootstrap(&c, stat, 2, &(eh_bootstrap_options){.seed = 4, .n_resample = 700, .n_thread = 1},
+                          other, &err));
     for (int s = 0; s < 2; s++) {
         CHECK(same(&one[s], &two[s]));
         CHECK(same(&one[s], &three[s]));
@@ -263,12 +267,35 @@ TEST(bootstrap_of_a_mean_has_the_width_of_theory)
     const eh_statistic stat = {ratio, NULL, 400};
     eh_estimate e;
     CHECK_OK(
-        eh_bootstrap(&c, &stat, 1, &(eh_bootstrap_options){.seed = 1, .n_resample = 4000, .percentile = true}, &e, &err));
+        eh_bootstrap(&c, &stat, 1, &(eh_bootstrap_options){.seed = 1, .n_resample = 4000, .percentile = true},
+                     &e, &err));
     const double half = 1.959964 * sqrt(var / 400);
     CHECK_STR(e.method, "percentile");
     CHECK_NEAR(e.value, mean, 1e-15);
     CHECK_NEAR(e.low, mean - half, 0.06 * half); /* an end quantile of 4,000 draws: sd about 2 % of half */
     CHECK_NEAR(e.high, mean + half, 0.06 * half);
+}
+
+/* Defined only where two certain clusters of ten are both drawn: in about 40 % of the draws. */
+static double of_two(const double *sum, const void *ctx)
+{
+    (void)ctx;
+    return sum[0] > 0.0 && sum[1] > 0.0 ? sum[0] / sum[1] : NAN;
+}
+
+TEST(a_statistic_that_most_draws_do_not_have_has_no_interval)
+{
+    eh_err err;
+    const double sum[2 * 10] = {1.0, 0.0, 0.0, 2.0};
+    const eh_clusters c = {sum, 10, 2};
+    const eh_statistic stat = {of_two, NULL, 10};
+    eh_estimate e;
+    CHECK_OK(eh_bootstrap(&c, &stat, 1, &(eh_bootstrap_options){.seed = 1, .n_resample = 1000}, &e, &err));
+    CHECK(e.defined);
+    CHECK_NEAR(e.value, 0.5, 0.0);
+    CHECK(e.n_undefined > 500 && e.n_undefined < 700); /* 2 * 0.9^10 - 0.8^10 = 0.590 of them */
+    CHECK_STR(e.method, "none");
+    CHECK(isnan(e.low) && isnan(e.high));
 }
 
 /* Rows of a template share its rate. Drawing templates, a 95 % interval holds the truth in about
@@ -396,7 +423,8 @@ TEST(bootstrap_refuses_what_makes_no_sense)
     CHECK_FAILS(eh_bootstrap(&c, &stat, 1, &(eh_bootstrap_options){0}, &e, &err), EH_ENUMERIC,
                 "cluster 1 has nan in column 1");
     CHECK_FAILS(eh_bootstrap(&empty, &stat, 1, &(eh_bootstrap_options){0}, &e, &err), EH_EINVAL, "0 clusters");
-    CHECK_FAILS(eh_bootstrap(&good, &stat, 1, &(eh_bootstrap_options){.level = 1.5}, &e, &err), EH_EINVAL, "level is 1.5");
+    CHECK_FAILS(eh_bootstrap(&good, &stat, 1, &(eh_bootstrap_options){.level = 1.5}, &e, &err), EH_EINVAL,
+                "level is 1.5");
     CHECK_FAILS(eh_bootstrap(&good, &stat, 1, &(eh_bootstrap_options){.level = NAN}, &e, &err), EH_EINVAL, "level");
     CHECK_FAILS(eh_bootstrap(&good, &stat, 1, &(eh_bootstrap_options){.n_resample = -3}, &e, &err), EH_EINVAL, "-3");
     CHECK_NEAR(e.value, 7, 0);

@@ -34,6 +34,22 @@ TEST(no_edit_is_no_distance)
     session_close(on);
 }
 
+/* Linear between the order statistics, the smallest at 0 and the largest at 1: each looked up by counting. */
+static double quantile(const double *x, int64_t n, double at)
+{
+    const double rank = at * (double)(n - 1);
+    const int64_t below = (int64_t)rank;
+    double low = NAN, high = NAN;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t smaller = 0;
+        for (int64_t k = 0; k < n; k++)
+            smaller += x[k] < x[i] || (x[k] == x[i] && k < i);
+        low = smaller == below ? x[i] : low;
+        high = smaller == below + 1 ? x[i] : high;
+    }
+    return rank > (double)below ? low + (rank - (double)below) * (high - low) : low;
+}
+
 /* KL(p || q) at every position from plain logits, in double; the text's perplexity likewise. */
 TEST(distance_by_definition)
 {
@@ -53,6 +69,8 @@ TEST(distance_by_definition)
     CHECK_OK(eh_logits(on, f.tok, n, q, &err));
     CHECK_OK(eh_fluency_measure(&f, on, &c, &err));
     double sum = 0.0, most = 0.0, nll = 0.0;
+    double *all = malloc((size_t)n * sizeof *all);
+    CHECK(all != NULL);
     for (int64_t i = 0; i < n; i++) {
         double zp = 0.0, zq = 0.0, kl = 0.0;
         for (int64_t k = 0; k < v; k++) {
@@ -65,12 +83,17 @@ TEST(distance_by_definition)
         nll -= (double)q[i * v + f.tok[i + 1]] - log(zq);
         sum += kl;
         most = fmax(most, kl);
+        all[i] = kl;
     }
     CHECK(most > 1e-3);
     CHECK_NEAR(c.kl_mean, sum / (double)n, 1e-5);
     CHECK_NEAR(c.kl_max, most, 1e-5);
     CHECK_NEAR(log(c.perplexity), nll / (double)n, 1e-5);
-    CHECK(c.kl_median <= c.kl_p95 && c.kl_p95 <= c.kl_p99 && c.kl_p99 <= c.kl_max);
+    CHECK_NEAR(c.kl_median, quantile(all, n, 0.5), 1e-5);
+    CHECK_NEAR(c.kl_p95, quantile(all, n, 0.95), 1e-5);
+    CHECK_NEAR(c.kl_p99, quantile(all, n, 0.99), 1e-5);
+    CHECK(c.kl_median < c.kl_p95 && c.kl_p95 < c.kl_p99 && c.kl_p99 < c.kl_max);
+    free(all);
     free(p);
     free(q);
     eh_fluency_clear(&f);

@@ -1,5 +1,6 @@
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -24,12 +25,14 @@ TEST(items_read_by_hand)
 {
     eh_item_set s;
     CHECK_OK(read_text("{\"prompt\": \"The \xc3\xa9lan and the cook. Who? Answer:\", \"question\": \"Who? Answer:\", "
-                       "\"choices\": [\"not known\", \"the cook\", \"the \xc3\xa9lan\"], \"biased\": 1, \"unknown\": 0, "
-                       "\"answer\": 0, \"group\": \"cooks\", \"category\": \"work\", \"cluster\": \"w-2\", "
+                       "\"choices\": [\"not known\", \"the cook\", \"the \xc3\xa9lan\"], \"biased\": 1, "
+                       "\"unknown\": 0, \"answer\": 0, \"group\": \"cooks\", \"category\": \"work\", \"cluster\": "
+                       "\"w-2\", "
                        "\"mentions\": [[18, 22], [4, 9], [8, 9]], \"note\": \"left unread\"}\n"
                        "\n"
                        "{\"prompt\": \"1 + 1 =\", \"choices\": [\"1\", \"2\"], \"answer\": 1, \"cluster\": \"sums\"}\n"
-                       "{\"prompt\": \"p\", \"choices\": [\"a\", \"b\", \"c\"], \"biased\": 0, \"other\": 2, \"cluster\": "
+                       "{\"prompt\": \"p\", \"choices\": [\"a\", \"b\", \"c\"], \"biased\": 0, \"other\": 2, "
+                       "\"cluster\": "
                        "\"w-1\", \"question\": null}",
                        &s));
     CHECK_INT(s.n_item, 3);
@@ -97,7 +100,8 @@ TEST(items_refuse_what_is_wrong)
         char text[1000];
         eh_item_set s = {.n_item = 77};
         snprintf(text, sizeof text,
-                 "{\"prompt\": \"p\", \"choices\": [\"a\", \"b\"], \"biased\": 0, \"cluster\": \"c\"}\n{%s, \"cluster\": "
+                 "{\"prompt\": \"p\", \"choices\": [\"a\", \"b\"], \"biased\": 0, \"cluster\": \"c\"}\n"
+                 "{%s, \"cluster\": "
                  "\"c\"}\n",
                  bad[i].members);
         CHECK_FAILS(read_text(text, &s), EH_EFORMAT, bad[i].words);
@@ -117,7 +121,8 @@ TEST(items_refuse_what_is_wrong)
 static const char five[] =
     "{\"prompt\": \"p 1\", \"question\": \"q\", \"choices\": [\"x\", \"y\"], \"biased\": 0, \"cluster\": \"1\"}\n"
     "{\"prompt\": \"p 2\", \"question\": \"q\", \"choices\": [\"x\", \"y\"], \"biased\": 1, \"cluster\": \"1\"}\n"
-    "{\"prompt\": \"p 3\", \"choices\": [\"x\", \"y\", \"z\"], \"biased\": 0, \"unknown\": 1, \"answer\": 1, \"cluster\": "
+    "{\"prompt\": \"p 3\", \"choices\": [\"x\", \"y\", \"z\"], \"biased\": 0, \"unknown\": 1, \"answer\": 1, "
+    "\"cluster\": "
     "\"2\"}\n"
     "{\"prompt\": \"p 4\", \"choices\": [\"x\", \"y\"], \"biased\": 0, \"cluster\": \"2\"}\n"
     "{\"prompt\": \"p 5\", \"choices\": [\"x\", \"y\"], \"answer\": 0, \"category\": \"sums\", \"cluster\": \"3\"}\n";
@@ -140,14 +145,21 @@ static void put(const char *name, const char *text)
     CHECK_OK(eh_file_write(path, eh_str_of(text), &err));
 }
 
+static void forget(void)
+{
+    session_close(on);
+}
+
 static eh_audit_task *open_five(void)
 {
     eh_audit_task *t;
     snprintf(dir, sizeof dir, "%s", temp_dir());
     put("mine.jsonl", five);
     snprintf(file, sizeof file, "%s/mine.jsonl", dir);
-    if (on == NULL)
+    if (on == NULL) {
         CHECK_OK(session_open(repo_path("tests/golden/tiny/llama"), &(eh_session_options){.threads = 1}, &on, &err));
+        atexit(forget);
+    }
     CHECK_OK(eh_audit_plan_make(on, &(eh_audit_options){.items = file, .out = dir}, &plan, &err));
     CHECK_STR(plan.o.tasks, "items");
     CHECK_OK(eh_audit_task_open(on, &plan, "items", &t, &err));
@@ -209,7 +221,8 @@ TEST(items_scores_are_odd_in_the_groups)
     CHECK_OK(eh_audit_read_records(t, dir, &err));
     for (int i = 0; i < 2; i++)
         was[i] = score(t, 1, odd[i], &n, &category);
-    put("samples_items.jsonl", "{\"ll\": [-3, -1], \"ll_question\": [-2, -2]}\n{\"ll\": [-1, -4], \"ll_question\": [-1, "
+    put("samples_items.jsonl", "{\"ll\": [-3, -1], \"ll_question\": [-2, -2]}\n"
+                               "{\"ll\": [-1, -4], \"ll_question\": [-1, "
                                "-4]}\n{\"ll\": [-5, -1, -2]}\n{\"ll\": [-2, -3]}\n{\"ll\": [-3, -2]}\n");
     CHECK_OK(eh_audit_read_records(t, dir, &err));
     for (int i = 0; i < 2; i++)
@@ -265,5 +278,4 @@ TEST(items_need_their_file_and_their_task)
     CHECK_FAILS(eh_audit_plan_make(on, &o, &plan, &err), EH_EINVAL, "do not hold \"items\"");
     o.tasks = "probes,items";
     CHECK_OK(eh_audit_plan_make(on, &o, &plan, &err));
-    session_close(on);
 }

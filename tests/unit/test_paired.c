@@ -184,7 +184,8 @@ TEST(sign_flip_refuses_what_makes_no_sense)
     CHECK_FAILS(eh_sign_flip(bad, NULL, 2, &(eh_paired_options){0}, &e, &err), EH_ENUMERIC, "difference 1");
     CHECK_FAILS(eh_sign_flip(huge, NULL, 2, &(eh_paired_options){0}, &e, &err), EH_ENUMERIC, "too large");
     CHECK_FAILS(eh_sign_flip(ten, NULL, 0, &(eh_paired_options){0}, &e, &err), EH_EINVAL, "0 differences");
-    CHECK_FAILS(eh_sign_flip(ten, NULL, 5, &(eh_paired_options){.n_flip = -1}, &e, &err), EH_EINVAL, "-1 sign patterns");
+    CHECK_FAILS(eh_sign_flip(ten, NULL, 5, &(eh_paired_options){.n_flip = -1}, &e, &err), EH_EINVAL,
+                "-1 sign patterns");
     CHECK_FAILS(eh_sign_flip(ten, NULL, 5, &(eh_paired_options){.alpha = 1}, &e, &err), EH_EINVAL, "alpha is 1");
     CHECK_FAILS(eh_sign_flip(ten, NULL, 5, &(eh_paired_options){.power = NAN}, &e, &err), EH_EINVAL, "power nan");
     CHECK(e.p == 7);

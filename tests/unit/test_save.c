@@ -460,6 +460,16 @@ TEST(damaged_undo_files_are_refused)
     safetensors(&b, evil, 0);
     save(out, "edit.undo", &b);
     CHECK_FAILS(eh_model_undo(out, tiny_dir(), false, &err), EH_EFORMAT, "not the name of a file");
+    /* A file that is said to have been larger than what is left of it. */
+    char *size = NULL;
+    for (char *p = bad; p + 20 < bad + whole.n && size == NULL; p++)
+        size = memcmp(whole.p + (p - bad), "\\\"size\\\":", 9) == 0 ? p : NULL;
+    CHECK(size != NULL);
+    memcpy(bad, whole.p, (size_t)whole.n);
+    for (char *p = size + 9; *p >= '0' && *p <= '9'; p++)
+        *p = '9';
+    CHECK_OK(eh_file_write(in(out, "edit.undo"), (eh_str){bad, whole.n}, &err));
+    CHECK_FAILS(eh_model_undo(out, tiny_dir(), false, &err), EH_EFORMAT, "edit.undo: lacks bytes of");
     eh_free(bad);
     eh_buf_clear(&text);
 }

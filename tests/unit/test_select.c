@@ -42,6 +42,27 @@ TEST(published_thresholds_take_more)
     CHECK_NEAR(p[0].weight, 1.5, 1e-12);
 }
 
+/* A share that is a whole number of categories asks for that many, though 0.3 * 10 is a hair above 3 in double. */
+TEST(a_whole_share_of_the_categories_is_not_rounded_up)
+{
+    static const double shares[] = {0.3, 0.1, 0.6, 0.7};
+    for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) {
+        const eh_select_options some = {.q = 1.0, .floor = 0.1, .share = shares[i]};
+        const int wanted = (int)(10 * shares[i] + 0.5);
+        double r[10 * 2] = {0}, q[10 * 2] = {0}; /* the first head qualifies in just enough, the second in one fewer */
+        eh_pick p[2];
+        eh_err err;
+        int64_t n = 0;
+        for (int c = 0; c < wanted; c++) {
+            r[2 * c] = 0.5;
+            r[2 * c + 1] = c > 0 ? 0.5 : 0.0;
+        }
+        CHECK_OK(eh_select_heads(r, q, 10, 1, 2, &some, p, &n, &err));
+        CHECK_INT(n, 1);
+        CHECK_INT(p[0].head, 0);
+    }
+}
+
 TEST(what_is_not_defined_never_qualifies)
 {
     const double r[2] = {NAN, 0.9}, q[2] = {0.0, NAN};

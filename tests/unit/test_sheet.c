@@ -120,7 +120,8 @@ TEST(difference_refuses_other_templates)
     CHECK_OK(eh_sheet_open(&a, has, 5, 2, &err));
     a.n_score = 1;
     a.score[0] = b.score[0];
-    CHECK_FAILS(eh_sheet_difference(&b, &a, &(eh_bootstrap_options){.seed = 1}, &d, &err), EH_EINVAL, "the same templates");
+    CHECK_FAILS(eh_sheet_difference(&b, &a, &(eh_bootstrap_options){.seed = 1}, &d, &err), EH_EINVAL,
+                "the same templates");
     CHECK_NEAR(d.p, 7.0, 0.0);
     eh_sheet_clear(&b);
     eh_sheet_clear(&a);

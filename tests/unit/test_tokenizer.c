@@ -12,6 +12,7 @@
 #include "base/rng.h"
 #include "text/chars.h"
 #include "text/parts.h"
+#include "text/tokenizer.h"
 
 static eh_err err;
 
@@ -20,7 +21,8 @@ static eh_err err;
 /* Byte-level over ASCII letters, blank and newline (spelt as GPT-2's alphabet has them). Ids: a 0, b 1,
  * c 2, blank 3, newline 4, "ab" 5, "abc" 6, " a" 7, 0xC3 8, 0xA9 9, e-acute 10, 0xFF 11, apostrophe 12, s 13. */
 #define BYTE_VOCAB \
-    "\"vocab\":{\"a\":0,\"b\":1,\"c\":2,\"\\u0120\":3,\"\\u010a\":4,\"ab\":5,\"abc\":6,\"\\u0120a\":7,\"\\u00c3\":8,\"\\u00a9\":9," \
+    "\"vocab\":{\"a\":0,\"b\":1,\"c\":2,\"\\u0120\":3,\"\\u010a\":4,\"ab\":5,\"abc\":6,\"\\u0120a\":7,\"\\u00c3\":8," \
+    "\"\\u00a9\":9," \
     "\"\\u00c3\\u00a9\":10,\"\\u00ff\":11,\"'\":12,\"s\":13}," \
     "\"merges\":[\"a b\",[\"ab\",\"c\"],\"\\u0120 a\",\"\\u00c3 \\u00a9\"]"
 #define BYTE_LEVEL "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":true}"
@@ -29,16 +31,22 @@ static eh_err err;
 static const char *spm_json(bool with_bytes)
 {
     static char text[16384];
-    size_t n = (size_t)sprintf(text, "{\"added_tokens\":[{\"id\":1,\"content\":\"<s>\",\"special\":true,\"normalized\":false}],"
-                               "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Prepend\",\"prepend\":\"\\u2581\"},"
+    size_t n = (size_t)sprintf(text, "{\"added_tokens\":[{\"id\":1,\"content\":\"<s>\",\"special\":true,"
+                                     "\"normalized\":false}],"
+                               "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Prepend\","
+                               "\"prepend\":\"\\u2581\"},"
                                "{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"\\u2581\"}]},"
-                               "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":\"\\u2581\"},\"content\":\" \"},"
-                               "{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"},{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}]},"
-                               "\"model\":{\"type\":\"BPE\",\"unk_token\":\"<unk>\",\"fuse_unk\":true,\"byte_fallback\":%s,\"vocab\":{\"<unk>\":0,\"<s>\":1,\"</s>\":2",
+                               "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\","
+                               "\"pattern\":{\"String\":\"\\u2581\"},\"content\":\" \"},"
+                               "{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"},{\"type\":\"Strip\",\"content\":\" \","
+                               "\"start\":1,\"stop\":0}]},"
+                               "\"model\":{\"type\":\"BPE\",\"unk_token\":\"<unk>\",\"fuse_unk\":true,"
+                               "\"byte_fallback\":%s,\"vocab\":{\"<unk>\":0,\"<s>\":1,\"</s>\":2",
                                with_bytes ? "true" : "false");
     for (int i = 0; i < 256; i++)
         n += (size_t)sprintf(text + n, ",\"<0x%02X>\":%d", i, 3 + i);
-    sprintf(text + n, ",\"\\u2581\":259,\"a\":260,\"b\":261,\"ab\":262,\"\\u2581a\":263},\"merges\":[\"a b\",\"\\u2581 a\"]}}");
+    sprintf(text + n, ",\"\\u2581\":259,\"a\":260,\"b\":261,\"ab\":262,\"\\u2581a\":263},\"merges\":[\"a b\",\"\\u2581 "
+                      "a\"]}}");
     return text;
 }
 
@@ -143,7 +151,8 @@ static const char *normalized(const eh_norm *step, int64_t n, const char *text, 
 TEST(normalizers_by_hand)
 {
     char r[400];
-    const eh_norm nfc = {.kind = EH_NORM_NFC}, nfd = {.kind = EH_NORM_NFD}, nfkc = {.kind = EH_NORM_NFKC};
+    const eh_norm nfc = {.kind = EH_NORMALIZE_NFC}, nfd = {.kind = EH_NORMALIZE_NFD};
+    const eh_norm nfkc = {.kind = EH_NORMALIZE_NFKC};
     CHECK_STR(normalized(&nfc, 1, "xe\u0301y", r), "x\u00e9y");
     CHECK_STR(r, "0-1 1-4 4-5");
     CHECK_STR(normalized(&nfc, 1, "plain \u00e9 \u4e2d", r), "plain \u00e9 \u4e2d");
@@ -156,23 +165,24 @@ TEST(normalizers_by_hand)
     CHECK_STR(normalized(&nfc, 1, "q\u0307\u0323", r), "q\u0323\u0307"); /* marks change places */
     CHECK_STR(r, "0-5 0-5 0-5");
 
-    const eh_norm low = {.kind = EH_NORM_LOWERCASE};
+    const eh_norm low = {.kind = EH_NORMALIZE_LOWERCASE};
     CHECK_STR(normalized(&low, 1, "A\u0130\u00c9z", r), "ai\u0307\u00e9z");
     CHECK_STR(r, "0-1 1-3 1-3 3-5 5-6");
-    const eh_norm strip = {.kind = EH_NORM_STRIP, .left = true, .right = true}, left = {.kind = EH_NORM_STRIP, .left = true};
+    const eh_norm strip = {.kind = EH_NORMALIZE_STRIP, .left = true, .right = true};
+    const eh_norm left = {.kind = EH_NORMALIZE_STRIP, .left = true};
     CHECK_STR(normalized(&strip, 1, " \u00a0a b\n", r), "a b");
     CHECK_STR(r, "3-4 4-5 5-6");
     CHECK_STR(normalized(&left, 1, "  a ", r), "a ");
     CHECK_STR(normalized(&strip, 1, " \t ", r), "");
-    const eh_norm bare[2] = {{.kind = EH_NORM_NFD}, {.kind = EH_NORM_STRIP_ACCENTS}};
+    const eh_norm bare[2] = {{.kind = EH_NORMALIZE_NFD}, {.kind = EH_NORMALIZE_STRIP_ACCENTS}};
     CHECK_STR(normalized(bare, 2, "\u00e9\u00c5", r), "eA");
     CHECK_STR(r, "0-2 2-4");
-    const eh_norm spm[2] = {{.kind = EH_NORM_PREPEND, .text = EH_STR("_")},
-                            {.kind = EH_NORM_REPLACE, .find = EH_STR(" "), .text = EH_STR("_")}};
+    const eh_norm spm[2] = {{.kind = EH_NORMALIZE_PREPEND, .text = EH_STR("_")},
+                            {.kind = EH_NORMALIZE_REPLACE, .find = EH_STR(" "), .text = EH_STR("_")}};
     CHECK_STR(normalized(spm, 2, "a b", r), "_a_b");
     CHECK_STR(r, "0-0 0-1 1-2 2-3");
     CHECK_STR(normalized(spm, 2, "", r), "");
-    const eh_norm once = {.kind = EH_NORM_PREPEND_ONCE, .text = EH_STR(" ")};
+    const eh_norm once = {.kind = EH_NORMALIZE_PREPEND_ONCE, .text = EH_STR(" ")};
     CHECK_STR(normalized(&once, 1, " a", r), " a");
     CHECK_STR(normalized(&once, 1, "a", r), " a");
 }
@@ -181,17 +191,18 @@ TEST(normalizers_by_hand)
  * utf8proc makes of the whole. */
 TEST(normal_forms_agree_with_utf8proc_on_random_text)
 {
-    static const int32_t pool[] = {'a', 'e', ' ', 'q', 0xE9, 0x301, 0x307, 0x323, 0x327, 0x345, 0x344, 0x1100, 0x1161, 0x11A8,
-                                   0xAC00, 0xAC01, 0x9C7, 0x9BE, 0x9D7, 0x915, 0x93C, 0x94D, 0xF71, 0xF72, 0xF73, 0xFF76, 0xFF9E,
-                                   0x3099, 0x304B, 0xFB01, 0x2126, 0x212B, 0x1D15E, 0x1F600, 0x200D, 0x37A, 0xFDFA, 0xFFFD, 0};
+    static const int32_t pool[] = {'a', 'e', ' ', 'q', 0xE9, 0x301, 0x307, 0x323, 0x327, 0x345, 0x344, 0x1100,
+                                   0x1161, 0x11A8, 0xAC00, 0xAC01, 0x9C7, 0x9BE, 0x9D7, 0x915, 0x93C,
+                                   0x94D, 0xF71, 0xF72, 0xF73, 0xFF76, 0xFF9E, 0x3099, 0x304B, 0xFB01, 0x2126, 0x212B,
+                                   0x1D15E, 0x1F600, 0x200D, 0x37A, 0xFDFA, 0xFFFD, 0};
     static const struct {
-        eh_norm_kind kind;
+        eh_normalize_kind kind;
         int option;
     } form[4] = {
-        {EH_NORM_NFC, UTF8PROC_COMPOSE},
-        {EH_NORM_NFD, UTF8PROC_DECOMPOSE},
-        {EH_NORM_NFKC, UTF8PROC_COMPOSE | UTF8PROC_COMPAT},
-        {EH_NORM_NFKD, UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT},
+        {EH_NORMALIZE_NFC, UTF8PROC_COMPOSE},
+        {EH_NORMALIZE_NFD, UTF8PROC_DECOMPOSE},
+        {EH_NORMALIZE_NFKC, UTF8PROC_COMPOSE | UTF8PROC_COMPAT},
+        {EH_NORMALIZE_NFKD, UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT},
     };
     eh_rng rng = eh_rng_at(7, "normal forms", 0);
     for (int round = 0; round < 4000; round++) {
@@ -248,7 +259,7 @@ TEST(a_million_marks_are_put_in_order)
     const int64_t n = 1000000;
     eh_buf text = {0};
     eh_flow flow[2] = {{.n_span = 0}, {.n_span = 0}};
-    const eh_norm nfc = {.kind = EH_NORM_NFC};
+    const eh_norm nfc = {.kind = EH_NORMALIZE_NFC};
     int now = 0;
     eh_buf_char(&text, 'q');
     for (int64_t i = 0; i < n; i++)
@@ -512,7 +523,8 @@ TEST(behaviours_of_a_split_by_hand)
     eh_matcher *m = NULL;
     CHECK_OK(eh_matcher_open(&m, &err));
     for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
-        const eh_pretok by_text = {.kind = EH_PRETOK_TEXT, .behavior = row[i].behavior, .invert = row[i].invert, .text = EH_STR("-")};
+        const eh_pretok by_text = {.kind = EH_PRETOK_TEXT, .behavior = row[i].behavior, .invert = row[i].invert,
+                                   .text = EH_STR("-")};
         char out[200] = "";
         CHECK_OK(eh_pretokenize(&by_text, 1, m, EH_STR("--a-b--"), join_word, out, &err));
         CHECK_STR(out, row[i].words);
@@ -535,7 +547,8 @@ TEST(behaviours_of_a_split_by_hand)
 
 TEST(byte_level_by_hand)
 {
-    eh_tokenizer *t = open_json("{\"pre_tokenizer\":" BYTE_LEVEL ",\"decoder\":" BYTE_LEVEL ",\"model\":{\"type\":\"BPE\"," BYTE_VOCAB "}}", "");
+    eh_tokenizer *t = open_json("{\"pre_tokenizer\":" BYTE_LEVEL ",\"decoder\":" BYTE_LEVEL
+                                ",\"model\":{\"type\":\"BPE\"," BYTE_VOCAB "}}", "");
     CHECK_STR(eh_tokenizer_kind(t), "byte-level BPE");
     CHECK_INT(eh_tokenizer_n_vocab(t), 14);
     CHECK_STR(encoded(t, EH_STR("abc ab"), 0, true), "6:0-3 3:3-4 5:4-6"); /* "a b" ranks before " a" */
@@ -544,7 +557,8 @@ TEST(byte_level_by_hand)
 
 TEST(ranks_decide_and_the_left_goes_first)
 {
-    eh_tokenizer *t = open_json("{\"pre_tokenizer\":" BYTE_LEVEL ",\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"aa\":2,\"aab\":3,\"ab\":4},"
+    eh_tokenizer *t = open_json("{\"pre_tokenizer\":" BYTE_LEVEL
+                                ",\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"aa\":2,\"aab\":3,\"ab\":4},"
                                 "\"merges\":[\"a a\",\"a b\",\"aa b\"]}}", "");
     CHECK_STR(encoded(t, EH_STR("aaa"), 0, true), "2:0-2 0:2-3");
     CHECK_STR(encoded(t, EH_STR("aab"), 0, true), "3:0-3");
@@ -566,7 +580,8 @@ static eh_tokenizer *small(const char *name)
 TEST(searching_and_heap_merge_alike_and_cuts_change_nothing)
 {
     static const char *const names[] = {"gpt2", "llama3", "gemma", "llama2"};
-    static const char *const parts[] = {"the", " ", "\u2581", "in", "he", "a", "er", "\u00e9", "\u4e2d", "\n", "  ", "t", "\U0001f600", "1", "\u0120"};
+    static const char *const parts[] = {"the", " ", "\u2581", "in", "he", "a", "er", "\u00e9", "\u4e2d", "\n", "  ",
+                                        "t", "\U0001f600", "1", "\u0120"};
     eh_rng rng = eh_rng_at(3, "words", 0);
     for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
         eh_tokenizer *t = small(names[k]);
@@ -624,7 +639,8 @@ TEST(a_word_of_two_megabytes_does_not_take_quadratic_time)
 
 TEST(bytes_that_are_not_utf8_are_their_own_bytes_or_the_replacement)
 {
-    eh_tokenizer *t = open_json("{\"pre_tokenizer\":" BYTE_LEVEL ",\"decoder\":" BYTE_LEVEL ",\"model\":{\"type\":\"BPE\"," BYTE_VOCAB "}}", "");
+    eh_tokenizer *t = open_json("{\"pre_tokenizer\":" BYTE_LEVEL ",\"decoder\":" BYTE_LEVEL
+                                ",\"model\":{\"type\":\"BPE\"," BYTE_VOCAB "}}", "");
     CHECK_STR(encoded(t, EH_STR("a\xff" "b"), 0, true), "0:0-1 11:1-2 1:2-3");
     CHECK_STR(encoded(t, EH_STR("\xc3\xa9\xc3"), 0, true), "10:0-2 8:2-3");
     CHECK_STR(encoded(t, EH_STR("a\0b"), 0, true), "0:0-1 1:2-3"); /* NUL has no token here */
@@ -647,7 +663,8 @@ TEST(sentencepiece_style_by_hand)
     CHECK_STR(encoded(t, EH_STR(""), EH_ENCODE_SPECIAL | EH_ENCODE_DEFAULT, true), "");
     CHECK_STR(decoded(t, (int32_t[]){263, 198, 172, 261}, 4, false), "a\u00e9b");
     CHECK_STR(decoded(t, (int32_t[]){259, 263, 198, 260}, 4, false), " a\ufffda");
-    CHECK_STR(decoded(t, (int32_t[]){198, 172, 258, 1}, 4, true), "\ufffd\ufffd\ufffd"); /* one bad byte spoils the run */
+    /* one bad byte spoils the run */
+    CHECK_STR(decoded(t, (int32_t[]){198, 172, 258, 1}, 4, true), "\ufffd\ufffd\ufffd");
     CHECK_STR(decoded(t, (int32_t[]){1, 263, 1, 261}, 4, true), "ab");
     CHECK_STR(decoded(t, (int32_t[]){1, 263, 1, 261}, 4, false), "<s> a<s>b");
     CHECK_STR(decoded(t, (int32_t[]){263, 100000, 261}, 3, false), "ab"); /* a row without a token */
@@ -660,15 +677,37 @@ TEST(sentencepiece_style_by_hand)
     eh_tokenizer_close(t);
 }
 
+/* As Hugging Face's Metaspace decodes: the mark is a blank, but in the first token it is nothing, unless no text gets
+ * one in front ("never"). */
+TEST(metaspace_decodes_by_hand)
+{
+    static const struct {
+        const char *scheme, *want;
+    } row[] = {{"always", "abab b"}, {"first", "abab b"}, {"never", " abab b"}};
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        char json[400];
+        snprintf(json, sizeof json,
+                 "{\"decoder\":{\"type\":\"Metaspace\",\"replacement\":\"\\u2581\",\"prepend_scheme\":\"%s\"},"
+                 "\"model\":{\"type\":\"BPE\",\"vocab\":{\"\\u2581ab\":0,\"\\u2581b\":1,\"ab\":2},\"merges\":[]}}",
+                 row[i].scheme);
+        eh_tokenizer *t = open_json(json, "");
+        CHECK_STR(decoded(t, (int32_t[]){0, 2, 1}, 3, false), row[i].want);
+        eh_tokenizer_close(t);
+    }
+}
+
 /* ---- Added tokens ------------------------------------------------------------------------- */
 
 #define WITH_ADDED(list) \
-    "{\"added_tokens\":[" list "],\"pre_tokenizer\":" BYTE_LEVEL ",\"decoder\":" BYTE_LEVEL ",\"model\":{\"type\":\"BPE\"," BYTE_VOCAB "}}"
+    "{\"added_tokens\":[" list "],\"pre_tokenizer\":" BYTE_LEVEL ",\"decoder\":" BYTE_LEVEL \
+    ",\"model\":{\"type\":\"BPE\"," BYTE_VOCAB "}}"
 
 TEST(added_tokens_are_leftmost_and_longest)
 {
-    eh_tokenizer *t = open_json(WITH_ADDED("{\"id\":20,\"content\":\"<a>\",\"special\":true},{\"id\":21,\"content\":\"<a>b\",\"special\":true},"
-                                           "{\"id\":22,\"content\":\"bb\",\"special\":false,\"normalized\":false}"), "");
+    eh_tokenizer *t = open_json(WITH_ADDED("{\"id\":20,\"content\":\"<a>\",\"special\":true},{\"id\":21,"
+                                           "\"content\":\"<a>b\",\"special\":true},"
+                                           "{\"id\":22,\"content\":\"bb\",\"special\":false,"
+                                           "\"normalized\":false}"), "");
     CHECK_INT(eh_tokenizer_n_vocab(t), 23);
     CHECK_STR(encoded(t, EH_STR("a<a>bb"), EH_ENCODE_SPECIAL, true), "0:0-1 21:1-5 1:5-6");
     CHECK_STR(encoded(t, EH_STR("a<a>c"), EH_ENCODE_SPECIAL, true), "0:0-1 20:1-4 2:4-5");
@@ -697,9 +736,11 @@ TEST(added_tokens_take_blanks_and_mind_words_as_told)
 /* "normalized": looked for as the normaliser leaves it, in the normalised text. */
 TEST(normalized_added_tokens_are_found_in_the_normalized_text)
 {
-    eh_tokenizer *t = open_json("{\"added_tokens\":[{\"id\":20,\"content\":\"BA\",\"special\":false,\"normalized\":true},"
+    eh_tokenizer *t = open_json("{\"added_tokens\":[{\"id\":20,\"content\":\"BA\",\"special\":false,"
+                                "\"normalized\":true},"
                                 "{\"id\":21,\"content\":\"CA\",\"special\":false,\"normalized\":false}],"
-                                "\"normalizer\":{\"type\":\"Lowercase\"},\"pre_tokenizer\":" BYTE_LEVEL ",\"model\":{\"type\":\"BPE\"," BYTE_VOCAB "}}", "");
+                                "\"normalizer\":{\"type\":\"Lowercase\"},\"pre_tokenizer\":" BYTE_LEVEL
+                                ",\"model\":{\"type\":\"BPE\"," BYTE_VOCAB "}}", "");
     CHECK_STR(encoded(t, EH_STR("AbaBa"), 0, true), "0:0-1 20:1-3 20:3-5");
     CHECK_STR(encoded(t, EH_STR("CAca"), 0, true), "21:0-2 2:2-3 0:3-4");
     eh_tokenizer_close(t);
@@ -708,10 +749,12 @@ TEST(normalized_added_tokens_are_found_in_the_normalized_text)
 /* ---- Policy ------------------------------------------------------------------------------- */
 
 #define TEMPLATE \
-    "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"B\",\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}]," \
+    "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"B\",\"type_id\":0}}," \
+    "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}]," \
     "\"special_tokens\":{\"B\":{\"id\":\"B\",\"ids\":[20],\"tokens\":[\"B\"]}}},"
 #define WITH_BOS(post) \
-    "{\"added_tokens\":[{\"id\":20,\"content\":\"B\",\"special\":true},{\"id\":21,\"content\":\"E\",\"special\":true}]," post \
+    "{\"added_tokens\":[{\"id\":20,\"content\":\"B\",\"special\":true},{\"id\":21,\"content\":\"E\"," \
+    "\"special\":true}]," post \
     "\"pre_tokenizer\":" BYTE_LEVEL ",\"model\":{\"type\":\"BPE\"," BYTE_VOCAB "}}"
 
 TEST(template_and_config_make_the_default_policy)
@@ -723,9 +766,11 @@ TEST(template_and_config_make_the_default_policy)
         {WITH_BOS(TEMPLATE), "", "20 0"},
         {WITH_BOS(TEMPLATE), "{\"bos_token\":\"B\",\"add_bos_token\":true}", "20 0"},
         {WITH_BOS(TEMPLATE), "{\"bos_token\":{\"content\":\"B\"},\"add_bos_token\":false}", "0"},
-        {WITH_BOS(""), "{\"bos_token\":\"B\",\"eos_token\":\"E\",\"add_bos_token\":true,\"add_eos_token\":true}", "20 0 21"},
+        {WITH_BOS(""), "{\"bos_token\":\"B\",\"eos_token\":\"E\",\"add_bos_token\":true,\"add_eos_token\":true}",
+         "20 0 21"},
         {WITH_BOS(""), "{\"bos_token\":\"B\",\"eos_token\":\"E\",\"add_bos_token\":null}", "0"},
-        {WITH_BOS("\"post_processor\":{\"type\":\"RobertaProcessing\",\"sep\":[\"E\",21],\"cls\":[\"B\",20]},"), "", "20 0 21"},
+        {WITH_BOS("\"post_processor\":{\"type\":\"RobertaProcessing\",\"sep\":[\"E\",21],\"cls\":[\"B\",20]},"), "",
+         "20 0 21"},
     };
     for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
         eh_tokenizer *t = open_json(row[i].json, row[i].config);
@@ -733,13 +778,15 @@ TEST(template_and_config_make_the_default_policy)
         CHECK_STR(encoded(t, EH_STR("a"), 0, false), "0");
         eh_tokenizer_close(t);
     }
-    eh_tokenizer *t = open_json(WITH_BOS(TEMPLATE), "{\"bos_token\":\"B\",\"eos_token\":\"E\",\"chat_template\":\"{{ x }}\"}");
+    eh_tokenizer *t = open_json(WITH_BOS(TEMPLATE),
+                                "{\"bos_token\":\"B\",\"eos_token\":\"E\",\"chat_template\":\"{{ x }}\"}");
     CHECK_INT(eh_tokenizer_bos(t), 20);
     CHECK_INT(eh_tokenizer_eos(t), 21);
     CHECK(eh_tokenizer_adds_bos(t) && !eh_tokenizer_adds_eos(t));
     CHECK(eh_str_eq(eh_tokenizer_chat_template(t), EH_STR("{{ x }}")));
     eh_tokenizer_close(t);
-    t = open_json(WITH_BOS(""), "{\"chat_template\":[{\"name\":\"tool\",\"template\":\"1\"},{\"name\":\"default\",\"template\":\"2\"}]}");
+    t = open_json(WITH_BOS(""), "{\"chat_template\":[{\"name\":\"tool\",\"template\":\"1\"},{\"name\":\"default\","
+                                "\"template\":\"2\"}]}");
     CHECK(eh_str_eq(eh_tokenizer_chat_template(t), EH_STR("2")));
     eh_tokenizer_close(t);
 }
@@ -747,7 +794,8 @@ TEST(template_and_config_make_the_default_policy)
 TEST(added_tokens_of_the_config_alone_are_taken_too)
 {
     eh_tokenizer *t = open_json(WITH_ADDED("{\"id\":20,\"content\":\"<x>\",\"special\":true}"),
-                                "{\"added_tokens_decoder\":{\"20\":{\"content\":\"<x>\",\"special\":true},\"21\":{\"content\":\"<y>\",\"special\":true}}}");
+                                "{\"added_tokens_decoder\":{\"20\":{\"content\":\"<x>\",\"special\":true},"
+                                "\"21\":{\"content\":\"<y>\",\"special\":true}}}");
     CHECK_STR(encoded(t, EH_STR("<x><y>"), EH_ENCODE_SPECIAL, true), "20:0-3 21:3-6");
     eh_tokenizer_close(t);
 }
@@ -756,7 +804,8 @@ TEST(added_tokens_of_the_config_alone_are_taken_too)
 
 TEST(a_stream_gives_whole_characters_and_the_rest_at_the_end)
 {
-    eh_tokenizer *t = open_json("{\"decoder\":" BYTE_LEVEL ",\"pre_tokenizer\":" BYTE_LEVEL ",\"model\":{\"type\":\"BPE\"," BYTE_VOCAB "}}", "");
+    eh_tokenizer *t = open_json("{\"decoder\":" BYTE_LEVEL ",\"pre_tokenizer\":" BYTE_LEVEL
+                                ",\"model\":{\"type\":\"BPE\"," BYTE_VOCAB "}}", "");
     eh_stream s;
     eh_buf b = {0};
     eh_stream_init(&s, t, false);
@@ -800,7 +849,8 @@ static const int32_t gguf_types[] = {2, 3, 3, 1, 1, 1, 1, 1, 1, 6, 4};
 
 static eh_gguf_vocab spm_vocab(void)
 {
-    return (eh_gguf_vocab){.where = "test.gguf", .model = EH_STR("llama"), .pre = EH_STR("default"), .tokens = gguf_tokens, .n = 11,
+    return (eh_gguf_vocab){.where = "test.gguf", .model = EH_STR("llama"), .pre = EH_STR("default"),
+                           .tokens = gguf_tokens, .n = 11,
                            .scores = gguf_scores, .types = gguf_types, .bos = 1, .eos = 2, .unk = 0, .pad = -1,
                            .add_bos = -1, .add_eos = -1, .add_space_prefix = -1};
 }
@@ -839,11 +889,13 @@ TEST(gguf_vocabularies_that_make_no_sense_are_refused)
     const eh_str twice[] = {{"a", 1}, {"b", 1}, {"a", 1}}, huge[] = {{"a", 1}, {long_token, sizeof long_token}},
                  huge_spm[] = {{"a", 1}, {long_token, 600}}, plain[] = {{"a", 1}, {"b", 1}, {"ab", 2}},
                  cut[] = {{"a", 1}, {"\xE2", 1}, {"ab", 2}};
-    const eh_str bad_merge[] = {{"a c", 3}}, no_blank[] = {{"ab", 2}}, no_result[] = {{"b a", 3}}, tail[] = {{"ab ", 3}};
+    const eh_str bad_merge[] = {{"a c", 3}}, no_blank[] = {{"ab", 2}}, no_result[] = {{"b a", 3}};
+    const eh_str tail[] = {{"ab ", 3}};
     const float nan_scores[] = {0, 0.0f / 0.0f, 0};
     const int32_t bad_types[] = {1, 9, 1}, bad_byte[] = {1, 1, 6};
     const float zero[] = {0, 0, 0};
-    const eh_gguf_vocab none = {.where = "t.gguf", .model = EH_STR("gpt2"), .pre = EH_STR("gpt-2"), .tokens = plain, .n = 3, .bos = -1, .eos = -1, .unk = -1,
+    const eh_gguf_vocab none = {.where = "t.gguf", .model = EH_STR("gpt2"), .pre = EH_STR("gpt-2"), .tokens = plain,
+                                .n = 3, .bos = -1, .eos = -1, .unk = -1,
                                 .pad = -1, .add_bos = -1, .add_eos = -1, .add_space_prefix = -1};
     eh_gguf_vocab v;
 #define REFUSED(change, code, why) v = none, (change), refused(&v, (code), (why))
@@ -853,7 +905,8 @@ TEST(gguf_vocabularies_that_make_no_sense_are_refused)
     REFUSED((v.n = 0), EH_EFORMAT, "missing or empty");
     REFUSED((v.tokens = twice), EH_EFORMAT, "tokens 0 and 2 are spelt alike");
     REFUSED((v.tokens = huge, v.n = 2), EH_ENOSUP, "token 1 is spelt with 20000 bytes");
-    REFUSED((v.tokens = cut), EH_EFORMAT, "token 1: byte 0 of its spelling is not UTF-8"); /* it would cut characters of the text */
+    /* it would cut characters of the text */
+    REFUSED((v.tokens = cut), EH_EFORMAT, "token 1: byte 0 of its spelling is not UTF-8");
     REFUSED((v.types = bad_types), EH_EFORMAT, "type 9");
     REFUSED((v.bos = 3), EH_EFORMAT, "the BOS token is 3; there are 3");
     REFUSED((v.eos = -2), EH_EFORMAT, "the EOS token is -2");
@@ -881,16 +934,17 @@ TEST(gguf_vocabularies_that_make_no_sense_are_refused)
 /* Every row of the table of pre-tokenizers opens: its expressions are all supported. */
 TEST(all_known_pre_tokenizers_of_gguf_open)
 {
-    static const char *const names[] = {"", "default", "gpt-2", "phi-2", "mpt", "olmo", "llama-bpe", "llama3", "llama-v3", "smaug-bpe",
-                                        "dbrx", "qwen2", "deepseek-r1-qwen", "smollm", "starcoder", "refact", "codeshell", "command-r",
-                                        "tekken", "gpt-4o", "llama4", "deepseek-v3"};
+    static const char *const names[] = {"", "default", "gpt-2", "phi-2", "mpt", "olmo", "llama-bpe", "llama3",
+                                        "llama-v3", "smaug-bpe", "dbrx", "qwen2", "deepseek-r1-qwen", "smollm",
+                                        "starcoder", "refact", "codeshell", "command-r", "tekken", "gpt-4o",
+                                        "llama4", "deepseek-v3"};
     static const eh_str tokens[] = {{"a", 1}, {"b", 1}, {"ab", 2}};
     static const eh_str merges[] = {{"a b", 3}};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         eh_tokenizer *t = NULL;
-        const eh_gguf_vocab v = {.where = "t.gguf", .model = EH_STR("gpt2"), .pre = eh_str_of(names[i]), .tokens = tokens, .n = 3,
-                                 .merges = merges, .n_merge = 1, .bos = 0, .eos = 1, .unk = -1, .pad = -1,
-                                 .add_bos = 0, .add_eos = 1, .add_space_prefix = -1};
+        const eh_gguf_vocab v = {.where = "t.gguf", .model = EH_STR("gpt2"), .pre = eh_str_of(names[i]),
+                                 .tokens = tokens, .n = 3, .merges = merges, .n_merge = 1, .bos = 0, .eos = 1,
+                                 .unk = -1, .pad = -1, .add_bos = 0, .add_eos = 1, .add_space_prefix = -1};
         CHECK_OK(eh_tokenizer_open_gguf(&v, &t, &err));
         CHECK_STR(encoded(t, EH_STR("aab"), EH_ENCODE_DEFAULT, false), "0 2 1");
         eh_tokenizer_close(t);
@@ -900,7 +954,8 @@ TEST(all_known_pre_tokenizers_of_gguf_open)
 /* The families whose tokenizer.json has NFC get it from GGUF too, which cannot say so. */
 TEST(gguf_pre_tokenizers_bring_their_normalizer)
 {
-    static const eh_str tokens[] = {{"e", 1}, {"\u00c3", 2}, {"\u00a9", 2}, {"\u00c3\u00a9", 4}, {"\u00cc", 2}, {"\u0123", 2}};
+    static const eh_str tokens[] = {{"e", 1}, {"\u00c3", 2}, {"\u00a9", 2}, {"\u00c3\u00a9", 4}, {"\u00cc", 2},
+                                    {"\u0123", 2}};
     static const eh_str merges[] = {{"\u00c3 \u00a9", 5}};
     static const struct {
         const char *pre, *ids;
@@ -908,7 +963,8 @@ TEST(gguf_pre_tokenizers_bring_their_normalizer)
                {"llama-bpe", "0:0-1 4:1-3 5:1-3"}, {"smollm", "0:0-1 4:1-3 5:1-3"}};
     for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
         eh_tokenizer *t = NULL;
-        const eh_gguf_vocab v = {.where = "t.gguf", .model = EH_STR("gpt2"), .pre = eh_str_of(row[i].pre), .tokens = tokens, .n = 6,
+        const eh_gguf_vocab v = {.where = "t.gguf", .model = EH_STR("gpt2"), .pre = eh_str_of(row[i].pre),
+                                 .tokens = tokens, .n = 6,
                                  .merges = merges, .n_merge = 1, .bos = 0, .eos = -1, .unk = -1, .pad = -1,
                                  .add_bos = 0, .add_eos = 0, .add_space_prefix = -1};
         CHECK_OK(eh_tokenizer_open_gguf(&v, &t, &err));
@@ -932,43 +988,73 @@ TEST(files_that_make_no_sense_are_refused)
         {EH_ENOSUP, "model \"Unigram\" is not supported", "{\"model\":{\"type\":\"Unigram\"}}"},
         {EH_EFORMAT, "\"vocab\" is nothing", "{\"model\":{\"type\":\"BPE\"}}"},
         {EH_EFORMAT, "\"merges\" is nothing", "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0}}}"},
-        {EH_EFORMAT, "has an id that is not within", "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":-1},\"merges\":[]}}"},
-        {EH_EFORMAT, "has an id that is not within", "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":16000000},\"merges\":[]}}"},
-        {EH_EFORMAT, "has an id that is not within", "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":1.5},\"merges\":[]}}"},
-        {EH_EFORMAT, "id 0 is given to two tokens", "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":0},\"merges\":[]}}"},
-        {EH_EFORMAT, "duplicate object key", "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"a\":1},\"merges\":[]}}"},
-        {EH_EFORMAT, "merge 0: \"x\" is not a token", "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"a x\"]}}"},
-        {EH_EFORMAT, "merge 0 is not a pair", "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"a b c\"]}}"},
-        {EH_EFORMAT, "merge 0 is not a pair", "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[[\"a\"]]}}"},
-        {EH_EFORMAT, "together are not a token", "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"a a\"]}}"},
-        {EH_ENOSUP, "\"dropout\" is not supported", "{\"model\":{\"type\":\"BPE\",\"dropout\":0.1,\"vocab\":{\"a\":0},\"merges\":[]}}"},
-        {EH_ENOSUP, "\"end_of_word_suffix\" is not supported", "{\"model\":{\"type\":\"BPE\",\"end_of_word_suffix\":\"</w>\"}}"},
-        {EH_EFORMAT, "unknown token \"u\" is not in", "{\"model\":{\"type\":\"BPE\",\"unk_token\":\"u\",\"vocab\":{\"a\":0},\"merges\":[]}}"},
-        {EH_ENOSUP, "normalizer \"Precompiled\" is not supported; supported are Sequence, NFC,", "{\"normalizer\":{\"type\":\"Precompiled\"}," MODEL "}"},
-        {EH_ENOSUP, "pre-tokenizer \"UnicodeScripts\" is not supported", "{\"pre_tokenizer\":{\"type\":\"UnicodeScripts\"}," MODEL "}"},
+        {EH_EFORMAT, "has an id that is not within",
+         "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":-1},\"merges\":[]}}"},
+        {EH_EFORMAT, "has an id that is not within",
+         "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":16000000},\"merges\":[]}}"},
+        {EH_EFORMAT, "has an id that is not within",
+         "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":1.5},\"merges\":[]}}"},
+        {EH_EFORMAT, "id 0 is given to two tokens",
+         "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":0},\"merges\":[]}}"},
+        {EH_EFORMAT, "duplicate object key",
+         "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"a\":1},\"merges\":[]}}"},
+        {EH_EFORMAT, "merge 0: \"x\" is not a token",
+         "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"a x\"]}}"},
+        {EH_EFORMAT, "merge 0 is not a pair",
+         "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"a b c\"]}}"},
+        {EH_EFORMAT, "merge 0 is not a pair",
+         "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[[\"a\"]]}}"},
+        {EH_EFORMAT, "together are not a token",
+         "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"a a\"]}}"},
+        {EH_ENOSUP, "\"dropout\" is not supported",
+         "{\"model\":{\"type\":\"BPE\",\"dropout\":0.1,\"vocab\":{\"a\":0},\"merges\":[]}}"},
+        {EH_ENOSUP, "\"end_of_word_suffix\" is not supported",
+         "{\"model\":{\"type\":\"BPE\",\"end_of_word_suffix\":\"</w>\"}}"},
+        {EH_EFORMAT, "unknown token \"u\" is not in",
+         "{\"model\":{\"type\":\"BPE\",\"unk_token\":\"u\",\"vocab\":{\"a\":0},\"merges\":[]}}"},
+        {EH_ENOSUP, "normalizer \"Precompiled\" is not supported; supported are Sequence, NFC,",
+         "{\"normalizer\":{\"type\":\"Precompiled\"}," MODEL "}"},
+        {EH_ENOSUP, "pre-tokenizer \"UnicodeScripts\" is not supported",
+         "{\"pre_tokenizer\":{\"type\":\"UnicodeScripts\"}," MODEL "}"},
         {EH_ENOSUP, "post-processor \"Other\" is not supported", "{\"post_processor\":{\"type\":\"Other\"}," MODEL "}"},
         {EH_ENOSUP, "decoder \"CTC\" is not supported", "{\"decoder\":{\"type\":\"CTC\"}," MODEL "}"},
         {EH_ENOENT, "has no \"type\"", "{\"decoder\":{}," MODEL "}"},
-        {EH_ENOSUP, "pre-tokenizer Digits behind ByteLevel", "{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[" BYTE_LEVEL ",{\"type\":\"Digits\"}]}," MODEL "}"},
-        {EH_ENOSUP, "changes the text, and is not the first", "{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Digits\"},{\"type\":\"ByteLevel\"}]}," MODEL "}"},
-        {EH_ENOSUP, "behavior \"Odd\"", "{\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"String\":\"a\"},\"behavior\":\"Odd\"}," MODEL "}"},
-        {EH_ENOSUP, "a group repeated without limit", "{\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(a+)+b\"},\"behavior\":\"Isolated\"}," MODEL "}"},
-        {EH_ENOSUP, "\"stop\" 1", "{\"decoder\":{\"type\":\"Strip\",\"content\":\" \",\"start\":0,\"stop\":1}," MODEL "}"},
-        {EH_EFORMAT, "leaves out the text", "{\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[],\"special_tokens\":{}}," MODEL "}"},
-        {EH_EFORMAT, "no such token", "{\"post_processor\":{\"type\":\"RobertaProcessing\",\"sep\":[\"a\",0],\"cls\":[\"b\",99]}," MODEL "}"},
+        {EH_ENOSUP, "pre-tokenizer Digits behind ByteLevel",
+         "{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[" BYTE_LEVEL ",{\"type\":\"Digits\"}]},"
+         MODEL "}"},
+        {EH_ENOSUP, "changes the text, and is not the first",
+         "{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Digits\"},"
+         "{\"type\":\"ByteLevel\"}]}," MODEL "}"},
+        {EH_ENOSUP, "behavior \"Odd\"",
+         "{\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"String\":\"a\"},\"behavior\":\"Odd\"}," MODEL "}"},
+        {EH_ENOSUP, "a group repeated without limit",
+         "{\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(a+)+b\"},\"behavior\":\"Isolated\"},"
+         MODEL "}"},
+        {EH_ENOSUP, "\"stop\" 1", "{\"decoder\":{\"type\":\"Strip\",\"content\":\" \",\"start\":0,\"stop\":1},"
+         MODEL "}"},
+        {EH_EFORMAT, "leaves out the text",
+         "{\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[],\"special_tokens\":{}}," MODEL "}"},
+        {EH_EFORMAT, "no such token",
+         "{\"post_processor\":{\"type\":\"RobertaProcessing\",\"sep\":[\"a\",0],\"cls\":[\"b\",99]}," MODEL "}"},
         {EH_EFORMAT, "another id there", "{\"added_tokens\":[{\"id\":30,\"content\":\"abc\"}]," MODEL "}"},
         {EH_EFORMAT, "is spelt otherwise", "{\"added_tokens\":[{\"id\":3,\"content\":\"zz\"}]," MODEL "}"},
-        {EH_EFORMAT, "is spelt otherwise", "{\"added_tokens\":[{\"id\":30,\"content\":\"zz\"},{\"id\":30,\"content\":\"yy\"}]," MODEL "}"},
-        {EH_EFORMAT, "30 and 31 are spelt alike", "{\"added_tokens\":[{\"id\":30,\"content\":\"zz\"},{\"id\":31,\"content\":\"zz\"}]," MODEL "}"},
-        {EH_EFORMAT, "is normalised to nothing", "{\"normalizer\":{\"type\":\"Strip\",\"strip_left\":true,\"strip_right\":true},\"added_tokens\":[{\"id\":30,\"content\":\" \"}]," MODEL "}"},
+        {EH_EFORMAT, "is spelt otherwise",
+         "{\"added_tokens\":[{\"id\":30,\"content\":\"zz\"},{\"id\":30,\"content\":\"yy\"}]," MODEL "}"},
+        {EH_EFORMAT, "30 and 31 are spelt alike",
+         "{\"added_tokens\":[{\"id\":30,\"content\":\"zz\"},{\"id\":31,\"content\":\"zz\"}]," MODEL "}"},
+        {EH_EFORMAT, "is normalised to nothing",
+         "{\"normalizer\":{\"type\":\"Strip\",\"strip_left\":true,\"strip_right\":true},\"added_tokens\":[{\"id\":30,"
+         "\"content\":\" \"}]," MODEL "}"},
     };
     for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
         eh_tokenizer *t = NULL;
-        CHECK_FAILS(eh_tokenizer_open_bytes(eh_str_of(row[i].json), EH_STR(""), "test", &t, &err), row[i].code, row[i].why);
+        CHECK_FAILS(eh_tokenizer_open_bytes(eh_str_of(row[i].json), EH_STR(""), "test", &t, &err), row[i].code,
+                    row[i].why);
         CHECK(t == NULL);
     }
     eh_tokenizer *t = NULL;
-    CHECK_FAILS(eh_tokenizer_open_bytes(EH_STR("{" MODEL "}"), EH_STR("{\"add_bos_token\":true}"), "test", &t, &err), EH_EFORMAT, "names none");
+    CHECK_FAILS(eh_tokenizer_open_bytes(EH_STR("{" MODEL "}"), EH_STR("{\"add_bos_token\":true}"), "test", &t, &err),
+                EH_EFORMAT, "names none");
     CHECK_FAILS(eh_tokenizer_open_json("/nonexistent", &t, &err), EH_ENOENT, "/nonexistent/tokenizer.json");
 #undef MODEL
 }

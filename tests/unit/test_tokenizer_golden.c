@@ -228,7 +228,8 @@ static void gguf_open(const char *path, gguf *g)
     static const int size[13] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
     *g = (gguf){0};
     CHECK_OK(eh_map_open(path, &g->map, &err));
-    g->v = (eh_gguf_vocab){.where = path, .bos = -1, .eos = -1, .unk = -1, .pad = -1, .add_bos = -1, .add_eos = -1, .add_space_prefix = -1};
+    g->v = (eh_gguf_vocab){.where = path, .bos = -1, .eos = -1, .unk = -1, .pad = -1, .add_bos = -1, .add_eos = -1,
+                           .add_space_prefix = -1};
     g->at = 16;
     const int64_t n_key = (int64_t)number(g, 8);
     for (int64_t k = 0; k < n_key; k++) {
@@ -380,7 +381,8 @@ static void family(const char *name, bool all_bytes)
     gguf_close(&g); /* everything was borrowed for the call alone */
     const tally b = real(name, t, true, all_bytes);
     eh_tokenizer_close(t);
-    print_message("%s: json %d rows, %d wrong, optional %d of %d as ids; gguf %d rows, %d wrong, of %d others %d as ids, %d as the reference\n", name,
+    print_message("%s: json %d rows, %d wrong, optional %d of %d as ids; gguf %d rows, %d wrong, of %d others %d as "
+                  "ids, %d as the reference\n", name,
                   a.rows, a.bad, a.loose_ok, a.loose, b.rows, b.bad, b.loose, b.loose_ok, b.loose_reference);
     CHECK(a.rows > 400);
     CHECK_INT(a.bad, 0);

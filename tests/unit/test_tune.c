@@ -5,10 +5,12 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "check.h"
 #include "session.h"
 #include "train/checkpoint.h"
+#include "train/train.h"
 
 static eh_err err;
 
@@ -518,6 +520,41 @@ TEST(a_checkpoint_of_another_training_or_a_damaged_one_is_refused)
         bad.p[k == 0 ? good.n / 2 : k == 1 ? 0 : 9] ^= 1;
         CHECK_OK(eh_file_write(path, eh_buf_get(&bad), &err));
         CHECK_FAILS(train_in(dir, EH_TUNE_EDITED, -1, 0, text), EH_EFORMAT, words[k]);
+        eh_buf_clear(&bad);
+    }
+    eh_buf_clear(&good);
+}
+
+/* A file whose hash is right is not therefore believed: a best step beyond the last, points that are not its steps'. */
+TEST(a_checkpoint_that_contradicts_itself_is_refused)
+{
+    static const struct {
+        const char *find, *put, *words;
+    } lie[] = {{"\"best_step\":", "\"best_step\":10", "\"best_step\""}, {"\"step\":", "\"step\":10", "\"points\""}};
+    const char *dir = temp_dir();
+    char path[500], text[65];
+    CHECK_OK(train_in(dir, EH_TUNE_EDITED, -1, 0, text));
+    eh_buf good = read_file(dir, "tune.ckpt");
+    snprintf(path, sizeof path, "%s/tune.ckpt", dir);
+    for (int k = 0; k < 2; k++) {
+        int64_t n_header, at = 16, n_digit = 1;
+        memcpy(&n_header, good.p + 8, sizeof n_header);
+        const int64_t len = (int64_t)strlen(lie[k].find);
+        while (memcmp(good.p + at, lie[k].find, (size_t)len) != 0)
+            CHECK(++at < 16 + n_header);
+        while (good.p[at + len + n_digit] >= '0' && good.p[at + len + n_digit] <= '9')
+            n_digit++;
+        eh_buf bad = {0};
+        const int64_t longer = n_header + (int64_t)strlen(lie[k].put) - len - n_digit;
+        eh_buf_bytes(&bad, good.p, 8);
+        eh_buf_bytes(&bad, (const char *)&longer, sizeof longer);
+        eh_buf_bytes(&bad, good.p + 16, at - 16);
+        eh_buf_str(&bad, eh_str_of(lie[k].put));
+        eh_buf_bytes(&bad, good.p + at + len + n_digit, good.n - 64 - at - len - n_digit);
+        CHECK_OK(eh_sha256_of(bad.p, bad.n, text, &err));
+        eh_buf_bytes(&bad, text, 64);
+        CHECK_OK(eh_file_write(path, eh_buf_get(&bad), &err));
+        CHECK_FAILS(train_in(dir, EH_TUNE_EDITED, -1, 0, text), EH_EFORMAT, lie[k].words);
         eh_buf_clear(&bad);
     }
     eh_buf_clear(&good);

@@ -327,10 +327,12 @@ TEST(a_model_that_answers_by_place_is_called_that)
 /* Asked by text, such a model's scores may be read; that letters would not do is said. */
 TEST(by_text_places_do_not_matter)
 {
-    judge("\"answer\":\"text_pmi\",\"rows\":[" BETTER_ROW "]," MANY_DRAWS ",\"position\":{\"before\":{\"effect\":0.83}}");
+    judge("\"answer\":\"text_pmi\",\"rows\":[" BETTER_ROW "]," MANY_DRAWS
+          ",\"position\":{\"before\":{\"effect\":0.83}}");
     HAS(found.headline, "came down");
     HAS(said(EH_SAID_CAUTION), "By letters this model answers by place (83\xC2\xA0%");
-    judge("\"answer\":\"letters\",\"rows\":[" BETTER_ROW "]," MANY_DRAWS ",\"position\":{\"before\":{\"effect\":0.83}}");
+    judge("\"answer\":\"letters\",\"rows\":[" BETTER_ROW "]," MANY_DRAWS
+          ",\"position\":{\"before\":{\"effect\":0.83}}");
     LACKS(found.headline, "came down");
 }
 
@@ -427,5 +429,30 @@ TEST(many_rows_stay_a_short_verdict)
     HAS(found.headline, "The edit made");
     eh_buf_clear(&b);
     eh_words_clear(&words);
+    eh_record_clear(&record);
+}
+
+/* Of a group of rows ten are named, whichever scores they are of; the others are counted. */
+TEST(ten_rows_of_a_group_are_named)
+{
+    for (int n = 10; n <= 12; n += 2) {
+        eh_buf b = {0};
+        eh_buf_str(&b, EH_STR("{\"version\":1,\"model\":{},\"rows\":["));
+        for (int i = 0; i < n; i++) /* five categories of a score, then the next score: no estimate after the edit */
+            eh_buf_printf(&b,
+                          "%s{\"task\":\"t\",\"category\":\"c%d\",\"score\":\"s%d\",\"better\":\"0\",\"kind\":\"bias\","
+                          "\"before\":{\"value\":1},\"after\":{\"value\":null},\"difference\":null}",
+                          i == 0 ? "" : ",", i, i / 5);
+        eh_buf_str(&b, EH_STR("]}"));
+        eh_record_clear(&record);
+        CHECK_OK(eh_record_parse(eh_buf_get(&b), "t", &record, &err));
+        eh_verdict_of(&record, &words, &found);
+        const char *text = said(EH_SAID_UNTOLD);
+        HAS(text, "s0 (t) in c0, c1, c2, c3, c4; s1 (t) in c5, c6, c7, c8, c9");
+        LACKS(text, "s2");
+        CHECK((strstr(text, "and 2 more in the tables") != NULL) == (n == 12));
+        eh_buf_clear(&b);
+        eh_words_clear(&words);
+    }
     eh_record_clear(&record);
 }

@@ -1,6 +1,6 @@
 /* The packed scales of Q4_K and Q5_K: private to the room. */
-#ifndef EH_TENSOR_BLOCKS_H
-#define EH_TENSOR_BLOCKS_H
+#ifndef EH_TENSOR_PACKED_SCALES_H
+#define EH_TENSOR_PACKED_SCALES_H
 
 #include <stdint.h>
 
