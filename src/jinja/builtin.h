@@ -6,8 +6,8 @@
  *     static int f_first(eh_jinja *c, int64_t at, eh_jv v, eh_jv *const *arg, eh_jv *out);
  *     {.name = "first", .fn = f_first},
  *
- * builtin.c holds functions and the methods of mappings, lists and loops, strings.c the methods of
- * strings, filters.c and tests.c theirs.
+ * calls.c finds and calls rows; builtin.c holds functions and the methods of mappings, lists and loops,
+ * strings.c the methods of strings, filters.c and tests.c theirs.
  */
 #ifndef EH_JINJA_BUILTIN_H
 #define EH_JINJA_BUILTIN_H
@@ -16,14 +16,7 @@
 
 #define EH_JINJA_ROWS(table) ((int64_t)(sizeof(table) / sizeof *(table)))
 
-/* NULL: none */
-static inline const eh_jinja_row *eh_jinja_find_row(const eh_jinja_row *row, int64_t n, eh_str name)
-{
-    for (int64_t k = 0; k < n; k++)
-        if (eh_str_eq(name, eh_str_of(row[k].name)))
-            return &row[k];
-    return NULL;
-}
+const eh_jinja_row *eh_jinja_find_row(const eh_jinja_row *row, int64_t n, eh_str name); /* NULL: none */
 const eh_jinja_row *eh_jinja_string_method(eh_str name);
 
 /* An argument that must be of one kind. A missing one (NULL) leaves *out as it is. */
