@@ -30,7 +30,7 @@ skipped() {
 # have TOOL: whether it is installed; its part is skipped otherwise.
 have() {
     command -v "$1" >/dev/null || {
-        skipped "$1" 'is not installed'
+        skipped "$1" "$1 is not installed"
         return 1
     }
 }
