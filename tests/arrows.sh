@@ -25,7 +25,7 @@ task: base stats text
 edit: base tensor stats format model
 train: base text format backend model probe task edit job audit
 job: base
-audit: base stats jinja text model probe task job
+audit: base stats model task job
 locate: base stats model probe task edit job audit
 run: base stats format model probe task edit train job audit locate
 fixture: base tensor text format task backend model

@@ -62,7 +62,7 @@ static void put_notes(eh_buf *b, const eh_audit *a)
 {
     eh_put_key(b, "notes");
     eh_buf_char(b, '[');
-    for (const char *p = eh_audit_notes(a); *p != '\0';) {
+    for (const char *p = a->notes.p != NULL ? a->notes.p : ""; *p != '\0';) {
         const size_t n = strcspn(p, "\n");
         eh_buf_json(b, (eh_str){p, (int64_t)n});
         eh_buf_char(b, ',');
@@ -71,7 +71,7 @@ static void put_notes(eh_buf *b, const eh_audit *a)
     eh_put_end(b, "],");
 }
 
-int eh_audit_write_results(const eh_audit *a, const eh_audit_plan *p, const eh_session *s, eh_audit_task *const *task,
+int eh_audit_write_results(const eh_audit *a, const eh_audit_plan *p, const eh_session *s, eh_open_task *const *task,
                            int64_t n_task, eh_err *err)
 {
     eh_model_info info;
@@ -81,18 +81,18 @@ int eh_audit_write_results(const eh_audit *a, const eh_audit_plan *p, const eh_s
     eh_put_key(b, "results");
     eh_buf_char(b, '{');
     for (int64_t i = 0; i < n_task; i++)
-        put_task_results(b, a, task[i]->kind->task);
+        put_task_results(b, a, task[i]->row->about.name);
     eh_put_end(b, "},\n");
     eh_put_key(b, "configs");
     eh_buf_char(b, '{');
     for (int64_t i = 0; i < n_task; i++) {
-        const eh_task_info *t = eh_task_find(task[i]->kind->task);
+        const eh_benchmark *t = &task[i]->row->about;
         eh_put_key(b, t->name);
         eh_buf_char(b, '{');
         eh_put_text(b, "task", t->name);
         eh_put_text(b, "description", t->what);
         eh_put_text(b, "licence", t->licence);
-        eh_put_text(b, "source", t->citation);
+        eh_put_text(b, "source", t->source);
         eh_put_text(b, "published", t->published);
         eh_put_end(b, "},");
     }
@@ -100,19 +100,19 @@ int eh_audit_write_results(const eh_audit *a, const eh_audit_plan *p, const eh_s
     eh_put_key(b, "versions");
     eh_buf_char(b, '{');
     for (int64_t i = 0; i < n_task; i++)
-        eh_put_int(b, task[i]->kind->task, 1);
+        eh_put_int(b, task[i]->row->about.name, 1);
     eh_put_end(b, "},");
     eh_put_key(b, "n-shot");
     eh_buf_char(b, '{');
     for (int64_t i = 0; i < n_task; i++)
-        eh_put_int(b, task[i]->kind->task, 0);
+        eh_put_int(b, task[i]->row->about.name, 0);
     eh_put_end(b, "},");
     eh_put_key(b, "n-samples");
     eh_buf_char(b, '{');
     for (int64_t i = 0; i < n_task; i++) {
-        eh_put_key(b, task[i]->kind->task);
+        eh_put_key(b, task[i]->row->about.name);
         eh_buf_char(b, '{');
-        eh_put_int(b, "original", task[i]->n_all);
+        eh_put_int(b, "original", task[i]->n);
         eh_put_int(b, "effective", task[i]->n_pick);
         eh_put_end(b, "},");
     }
@@ -123,8 +123,8 @@ int eh_audit_write_results(const eh_audit *a, const eh_audit_plan *p, const eh_s
     eh_put_text(b, "model_args", info.path);
     eh_put_text(b, "model_dtype", s->precision == EH_BF16 ? "bf16" : "f32");
     eh_put_int(b, "model_num_parameters", info.n_param);
-    eh_put_text(b, "answer", eh_bbq_form_table[p->form].name);
-    eh_put_text(b, "orders", p->form == EH_BBQ_LETTERS ? p->orders->name : "stored");
+    eh_put_text(b, "answer", p->answer->name);
+    eh_put_text(b, "orders", p->answer->ordered ? p->orders->name : "stored");
     eh_put_key(b, "chat");
     eh_buf_str(b, p->o.chat ? EH_STR("true,") : EH_STR("false,"));
     eh_put_int(b, "bootstrap_iters", p->bootstrap.n_resample > 0 ? p->bootstrap.n_resample : EH_BOOTSTRAP_RESAMPLES);
@@ -142,7 +142,7 @@ int eh_audit_write_results(const eh_audit *a, const eh_audit_plan *p, const eh_s
     return rc;
 }
 
-int eh_audit_write_reproduce(const eh_audit *a, const eh_audit_plan *p, const eh_session *s, eh_audit_task *const *task,
+int eh_audit_write_reproduce(const eh_audit *a, const eh_audit_plan *p, const eh_session *s, eh_open_task *const *task,
                              const char (*data_sha)[EH_SHA256_TEXT], int64_t n_task,
                              const char *fingerprint, double scoring_seconds, eh_err *err)
 {
@@ -166,7 +166,7 @@ int eh_audit_write_reproduce(const eh_audit *a, const eh_audit_plan *p, const eh
     eh_put_key(b, "data");
     eh_buf_char(b, '{');
     for (int64_t i = 0; i < n_task; i++) {
-        eh_put_key(b, task[i]->kind->task);
+        eh_put_key(b, task[i]->row->about.name);
         eh_buf_char(b, '{');
         eh_put_text(b, "sha256", data_sha[i]);
         eh_put_int(b, "items", task[i]->n_pick);
@@ -178,10 +178,10 @@ int eh_audit_write_reproduce(const eh_audit *a, const eh_audit_plan *p, const eh
     eh_put_text(b, "tasks", p->o.tasks);
     eh_put_text(b, "data", p->o.data);
     eh_put_text(b, "items", p->o.items);
-    eh_put_text(b, "probes", p->probes);
+    eh_put_text(b, "probes", p->task.probes);
     eh_put_text(b, "categories", p->o.categories);
     eh_put_text(b, "split", p->o.split != NULL ? p->o.split : "all");
-    eh_put_text(b, "answer", eh_bbq_form_table[p->form].name);
+    eh_put_text(b, "answer", p->answer->name);
     eh_put_text(b, "orders", p->orders->name);
     eh_put_int(b, "limit", p->o.limit);
     eh_put_int(b, "rows", p->o.rows);

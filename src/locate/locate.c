@@ -16,8 +16,6 @@
 /* Tokens of a backward batch: it keeps n_layer residual streams. */
 #define BACKWARD_TOKENS 1024
 
-const char *const eh_measure_names[EH_N_MEASURE] = {"ci", "ci_bias", "log_ratio"};
-
 int eh_locate_note(eh_head_map *l, eh_err *err, const char *format, ...)
 {
     char text[1000];
@@ -31,8 +29,8 @@ int eh_locate_note(eh_head_map *l, eh_err *err, const char *format, ...)
 
 int eh_locate_ask(eh_head_map *l, int64_t i, eh_ask *ask, int64_t *number, eh_arena *arena, eh_look *look, eh_err *err)
 {
-    const int rc = l->task->kind->ask(l->task, i, ask, number, err);
-    return rc == EH_OK ? l->task->kind->look(l->task, i, ask, number, arena, look, err) : rc;
+    const int rc = l->task->row->ask(l->task, i, ask, number, err);
+    return rc == EH_OK ? l->task->row->look(l->task, i, ask, number, arena, look, err) : rc;
 }
 
 /* ---- One block ------------------------------------------------------------------------------------ */
@@ -43,7 +41,7 @@ typedef struct block {
     eh_head_probe heads;
     eh_layer_probe layers;
     eh_effect_probe effect[2]; /* head_effect, head_relevance */
-    int64_t number[BLOCK][EH_AUDIT_NUMBERS];
+    int64_t number[BLOCK][EH_TASK_NUMBERS];
     eh_look look[BLOCK];
     int64_t first_goal[BLOCK + 1];
 } block;
@@ -67,14 +65,16 @@ static int forward(eh_head_map *l, block *b, int64_t n, eh_err *err)
         set[r].skip = true;
     for (int64_t k = 0; k < n; k++)
         for (int f = 0; b->look[k].skip == NULL && f < b->look[k].n_forward; f++)
-            set[b->look[k].forward[f].number] = b->look[k].forward[f].set;
+            set[b->look[k].forward[f].number] = (eh_head_set){.group = b->look[k].forward[f].group,
+                                                              .n_group = b->look[k].forward[f].n_group,
+                                                              .context = b->look[k].forward[f].context};
     int rc = eh_head_probe_start(&b->heads, l->s, b->ask.request, set, b->ask.n, err);
     if (rc == EH_OK)
         rc = eh_layer_probe_start(&b->layers, l->s, b->ask.n, err);
     if (rc < 0)
         return rc;
     const eh_observer o[2] = {eh_head_probe_observer(&b->heads), eh_layer_probe_observer(&b->layers)};
-    return eh_ask_answer_observed(&b->ask, o, 2, err);
+    return eh_audit_answer(l->s, &b->ask, o, 2, err);
 }
 
 /* The goals of one item: a sequence each, of the parts that share a request. */
@@ -158,19 +158,19 @@ static int record(eh_head_map *l, const block *b, int64_t k, int64_t i, double *
     const eh_look *look = &b->look[k];
     const int64_t n_unit = l->s->m->config.n_layer * l->s->m->config.n_head;
     eh_buf_printf(out, "{\"doc_id\":%lld,\"category\":", (long long)i);
-    eh_buf_json(out, eh_str_of(l->task->names->category[look->category]));
+    eh_buf_json(out, eh_str_of(l->task->names.category[look->category]));
     eh_buf_str(out, EH_STR(",\"cluster\":"));
-    eh_buf_json(out, eh_str_of(l->task->names->cluster[look->cluster]));
+    eh_buf_json(out, eh_str_of(l->task->names.cluster[look->cluster]));
     if (look->skip != NULL) {
         eh_buf_printf(out, ",\"skipped\":\"%s\"}\n", look->skip);
         return EH_OK;
     }
     double measure[EH_N_MEASURE];
-    const int rc = l->task->kind->measure(l->task, i, &b->ask, b->number[k], measure, err);
+    const int rc = l->task->row->measure(l->task, i, &b->ask, b->number[k], measure, err);
     if (rc < 0)
         return rc;
     eh_buf_printf(out, ",\"stratum\":%d,\"placed\":%s,\"measure\":[", look->stratum,
-                  look->forward[0].set.n_group > 0 ? "true" : "false");
+                  look->forward[0].n_group > 0 ? "true" : "false");
     for (int q = 0; q < EH_N_MEASURE; q++) {
         if (q > 0)
             eh_buf_char(out, ',');
@@ -232,7 +232,7 @@ static int ask_all(eh_head_map *l, eh_journal *j, const json_t *what, eh_err *er
     if (rc == EH_OK && (b == NULL || x == NULL))
         rc = eh_fail(err, EH_ENOMEM, "no memory for a block of items");
     if (rc == EH_OK)
-        b->ask = (eh_ask){.s = l->s, .chat = o->chat, .places = true};
+        b->ask = (eh_ask){.who = l->task->who, .places = true};
     for (; rc == EH_OK && at * BLOCK < n; at++) {
         const int64_t from = at * BLOCK, size = n - from < BLOCK ? n - from : BLOCK;
         if (o->progress != NULL && o->progress(o->progress_ctx, "locate", from, n) != 0) {
@@ -288,7 +288,7 @@ static int read_record(eh_head_map *l, const json_t *r, const char *where, doubl
         return EH_OK;
     }
     const int64_t i = t->n, n_unit = t->n_unit;
-    const eh_audit_names *names = l->task->names;
+    const eh_task_names *names = &l->task->names;
     int64_t stratum;
     bool placed = false;
     double measure[EH_N_MEASURE];
@@ -437,14 +437,15 @@ static int take_options(eh_head_map *l, const eh_locate_options *given, eh_err *
     rc = eh_audit_task_open(l->s, &l->plan, l->plan.o.tasks, &l->task, err);
     if (rc < 0)
         return rc;
-    if (l->task->kind->look == NULL)
-        return eh_fail(err, EH_EINVAL, "heads cannot be located on %s: its items name no groups", l->task->kind->task);
-    const bool bbq = strcmp(l->plan.o.tasks, "probes") == 0 || strcmp(l->plan.o.tasks, "bbq") == 0;
-    const char *measure = l->o.measure != NULL ? l->o.measure : bbq ? "ci_bias" : "log_ratio";
-    int q = 0;
-    while (q < EH_N_MEASURE && strcmp(eh_measure_names[q], measure) != 0)
-        q++;
-    if (q == EH_N_MEASURE)
+    const eh_benchmark *about = &l->task->row->about;
+    if (about->measure == NULL)
+        return eh_fail(err, EH_EINVAL, "heads cannot be located on %s: its items name no groups", about->name);
+    rc = eh_audit_prepare(l->task, err);
+    if (rc < 0)
+        return rc;
+    const char *measure = l->o.measure != NULL ? l->o.measure : about->measure;
+    const int q = eh_measure_find(measure);
+    if (q < 0)
         return eh_fail(err, EH_EINVAL, "there is no measure \"%s\"; there are ci, ci_bias and log_ratio", measure);
     l->measure = (eh_measure)q;
     return EH_OK;
@@ -453,14 +454,14 @@ static int take_options(eh_head_map *l, const eh_locate_options *given, eh_err *
 /* Everything that the records depend on, and which statistics they hold. */
 static json_t *what_of(const eh_head_map *l, const char *data_sha, const char *fingerprint)
 {
-    json_t *what = eh_audit_what(l->task, data_sha, fingerprint);
+    json_t *what = eh_audit_what(l->task, l->s, &l->plan, data_sha, fingerprint);
     json_t *list = json_array();
     bool good = what != NULL && list != NULL;
     for (int s = 0; s < EH_HEAD_N_STAT && good; s++)
         if (l->wanted[s])
             good = json_array_append_new(list, json_string(eh_head_stat_table[s].name)) == 0;
     if (!good || json_object_set(what, "statistics", list) != 0 ||
-        json_object_set_new(what, "task", json_string(l->task->kind->task)) != 0 ||
+        json_object_set_new(what, "task", json_string(l->task->row->about.name)) != 0 ||
         json_object_set_new(what, "block", json_integer(BLOCK)) != 0) {
         json_decref(what);
         what = NULL;
@@ -536,7 +537,7 @@ void eh_head_map_close(eh_head_map *l)
 {
     if (l == NULL)
         return;
-    eh_audit_task_close(l->task);
+    eh_task_close(l->task);
     eh_arena_clear(&l->items.memory);
     eh_arena_clear(&l->memory);
     eh_buf_clear(&l->notes);

@@ -19,7 +19,7 @@
 /* The items that take part, or `most` of them drawn by seed, ascending. */
 static int draw_items(const eh_head_map *l, const char *purpose, int64_t most, int64_t *pick, int64_t *n, eh_err *err)
 {
-    const eh_audit_task *t = l->task;
+    const eh_open_task *t = l->task;
     int64_t *order = eh_alloc(t->n_pick, (int64_t)sizeof *order);
     if (order == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for %lld items", (long long)t->n_pick);
@@ -64,8 +64,8 @@ static void targets_clear(targets *t)
 
 static int targets_open(eh_head_map *l, const int64_t *pick, int64_t n, targets *t, eh_err *err)
 {
-    int64_t number[EH_AUDIT_NUMBERS];
-    *t = (targets){.ask = {.s = l->s, .chat = l->plan.o.chat, .places = true}};
+    int64_t number[EH_TASK_NUMBERS];
+    *t = (targets){.ask = {.who = l->task->who, .places = true}};
     t->look = eh_new(&t->arena, eh_look, n);
     t->base = eh_new(&t->arena, double, n);
     t->now = eh_new(&t->arena, double, n);
@@ -192,7 +192,7 @@ done:
 static void put_list(eh_buf *b, const char *key, const double *x, int64_t n)
 {
     eh_buf_printf(b, ",\"%s\":", key);
-    eh_audit_put_numbers(b, x, n);
+    eh_task_put_numbers(b, x, n);
 }
 
 /* One head silenced, and set to its mean: a record with the change of every item's target. */
@@ -225,7 +225,7 @@ static int read_ablated(eh_head_map *l, const targets *t, eh_err *err)
     char path[4200];
     snprintf(path, sizeof path, "%.4000s/samples_confirm.jsonl", l->plan.o.out);
     eh_map map;
-    const int64_t n_cluster = l->task->names->n_cluster;
+    const int64_t n_cluster = l->task->names.n_cluster;
     double *sum = eh_alloc(n_cluster, (int64_t)sizeof *sum);
     int rc = sum == NULL ? eh_fail(err, EH_ENOMEM, "no memory for %lld templates", (long long)n_cluster)
                          : eh_map_open(path, &map, err);
@@ -246,9 +246,9 @@ static int read_ablated(eh_head_map *l, const targets *t, eh_err *err)
         json_t *r = NULL;
         eh_ablated *a = &l->ablated[i];
         rc = eh_json_parse((eh_str){map.p + at, end - (map.p + at)}, where, &r, err);
-        if (rc == EH_OK && (rc = eh_audit_get_numbers(r, "zero", where, t->n, t->now, err)) == EH_OK)
+        if (rc == EH_OK && (rc = eh_task_get_numbers(r, "zero", where, t->n, t->now, err)) == EH_OK)
             mean_of(t->look, t->now, t->n, n_cluster, sum, &a->zero, &a->zero_error);
-        if (rc == EH_OK && (rc = eh_audit_get_numbers(r, "mean", where, t->n, t->now, err)) == EH_OK)
+        if (rc == EH_OK && (rc = eh_task_get_numbers(r, "mean", where, t->n, t->now, err)) == EH_OK)
             mean_of(t->look, t->now, t->n, n_cluster, sum, &a->at_mean, &a->at_mean_error);
         json_decref(r);
         at = end - map.p + 1;
@@ -366,7 +366,7 @@ static bool two_tokens(const eh_ask *ask, const eh_look *look, int32_t out[2])
 static int trace_block(eh_head_map *l, eh_ask *ask, eh_arena *arena, const int64_t *pick, int64_t n, eh_buf *out,
                        eh_err *err)
 {
-    int64_t number[EH_AUDIT_NUMBERS], used[TRACE_BLOCK], n_used = 0;
+    int64_t number[EH_TASK_NUMBERS], used[TRACE_BLOCK], n_used = 0;
     int32_t cand[TRACE_BLOCK][2];
     eh_request source[TRACE_BLOCK], target[TRACE_BLOCK];
     const int64_t n_patch = l->items.n_layer * EH_TRACE_N;
@@ -422,7 +422,7 @@ static int read_trace(eh_head_map *l, int64_t n, eh_err *err)
     eh_arena mem = {0};
     eh_map map;
     double *change = eh_new(&mem, double, n * n_patch), *one = eh_new(&mem, double, n);
-    double *sum = eh_new(&mem, double, l->task->names->n_cluster);
+    double *sum = eh_new(&mem, double, l->task->names.n_cluster);
     eh_look *look = eh_new(&mem, eh_look, n);
     l->trace = eh_calloc(2 * n_patch, (int64_t)sizeof *l->trace);
     int rc = change && one && sum && look && l->trace
@@ -445,9 +445,9 @@ static int read_trace(eh_head_map *l, int64_t n, eh_err *err)
         int64_t cluster = 0;
         rc = eh_json_parse((eh_str){map.p + at, end - (map.p + at)}, where, &r, err);
         if (rc == EH_OK && json_object_get(r, "skipped") == NULL) {
-            rc = eh_json_int(r, where, "cluster", 0, l->task->names->n_cluster - 1, &cluster, err);
+            rc = eh_json_int(r, where, "cluster", 0, l->task->names.n_cluster - 1, &cluster, err);
             if (rc == EH_OK)
-                rc = eh_audit_get_numbers(r, "change", where, n_patch, change + got * n_patch, err);
+                rc = eh_task_get_numbers(r, "change", where, n_patch, change + got * n_patch, err);
             look[got++].cluster = (int32_t)cluster;
         }
         json_decref(r);
@@ -456,7 +456,7 @@ static int read_trace(eh_head_map *l, int64_t n, eh_err *err)
     for (int64_t p = 0; p < n_patch && rc == EH_OK && got > 0; p++) {
         for (int64_t i = 0; i < got; i++)
             one[i] = change[i * n_patch + p];
-        mean_of(look, one, got, l->task->names->n_cluster, sum, &l->trace[p], &l->trace[n_patch + p]);
+        mean_of(look, one, got, l->task->names.n_cluster, sum, &l->trace[p], &l->trace[n_patch + p]);
     }
     if (rc == EH_OK && got == 0) {
         eh_free(l->trace);
@@ -475,7 +475,7 @@ int eh_locate_trace(eh_head_map *l, eh_journal *j, const json_t *what, eh_err *e
         return EH_OK;
     const eh_audit_options *o = &l->plan.o;
     int64_t *pick = eh_alloc(l->task->n_pick, (int64_t)sizeof *pick), n = 0, block = 0;
-    eh_ask ask = {.s = l->s, .chat = o->chat, .places = true};
+    eh_ask ask = {.who = l->task->who, .places = true};
     eh_arena arena = {0};
     eh_buf records = {0};
     json_t *mine = json_deep_copy(what);

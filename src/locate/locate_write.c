@@ -171,7 +171,7 @@ void eh_locate_put_reliability(eh_buf *b, const eh_locate_result *r)
     eh_put_double(b, "split_half", r->split_half);
     eh_put_double(b, "low", r->split_half_low);
     eh_put_double(b, "high", r->split_half_high);
-    eh_put_double(b, "seed", r->seed);
+    eh_put_double(b, "half_map_correlation", r->half_map_correlation);
     eh_put_end(b, "},\n");
 }
 
@@ -209,7 +209,7 @@ int eh_locate_write(const eh_head_map *l, const char *fingerprint, eh_err *err)
     eh_buf b = {0};
     eh_buf_char(&b, '{');
     eh_put_text(&b, "evenhand", EH_VERSION);
-    eh_put_text(&b, "task", l->task->kind->task);
+    eh_put_text(&b, "task", l->task->row->about.name);
     eh_put_text(&b, "split", l->plan.o.split);
     eh_put_text(&b, "model", fingerprint);
     eh_put_int(&b, "seed", (int64_t)l->plan.o.seed);

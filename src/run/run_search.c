@@ -65,8 +65,9 @@ static int measure(eh_run_state *r, const char *folder, eh_setting *p, eh_err *e
     if (rc < 0)
         return rc;
     p->bias = eh_run_score(a, task, r->score);
-    p->utility = r->o.utility[0] != '\0' ? eh_run_score(a, r->o.utility, "acc") : (double)NAN;
-    p->n_utility = eh_run_score_n(a, r->o.utility, "acc");
+    const char *acc = r->spared != NULL ? eh_task_score_of_kind(r->spared, EH_SCORE_UTILITY)->name : NULL;
+    p->utility = acc != NULL ? eh_run_score(a, r->o.utility, acc) : (double)NAN;
+    p->n_utility = acc != NULL ? eh_run_score_n(a, r->o.utility, acc) : 0;
     eh_audit_close(a);
     p->perplexity = p->kl_median = p->kl_p95 = (double)NAN;
     if (r->has_text) {

@@ -6,15 +6,13 @@
 #include "base/file.h"
 #include "base/put.h"
 #include "run/run.h"
+#include "task/benchmarks.h"
 
-/* A score that judges: bias, or what the model can still do. */
-static const char *kind_of(const char *score, const char *better)
+/* What a score is, of a benchmark of this run. */
+static const eh_benchmark_score *score_of(const eh_run_state *r, const char *task, const char *score)
 {
-    if (strncmp(score, "acc", 3) == 0 && strcmp(better, "higher") == 0)
-        return "utility";
-    if (strcmp(better, "0") == 0 || strcmp(better, "50") == 0)
-        return "bias";
-    return "other";
+    const eh_task *row = eh_task_find(task, r->audit.extra);
+    return row != NULL ? eh_task_score(row, score) : NULL;
 }
 
 static void put_model(eh_buf *b, const eh_run_state *r, const char *fingerprint)
@@ -39,41 +37,27 @@ static void put_model(eh_buf *b, const eh_run_state *r, const char *fingerprint)
     eh_put_end(b, "},\n");
 }
 
-static int put_splits(eh_buf *b, eh_run_state *r, eh_err *err)
+static int put_splits(eh_buf *b, const eh_run_state *r, eh_err *err)
 {
+    eh_open_task *t = NULL;
+    int rc = eh_run_open_task(r, &t, err);
     eh_put_key(b, "splits");
     eh_buf_char(b, '{');
-    for (int i = EH_SPLIT_SELECT; i <= EH_SPLIT_TEST; i++) {
-        const eh_audit_options o = eh_run_options_of(r, (eh_split)i);
-        eh_audit_plan plan;
-        eh_audit_task *t = NULL;
-        int rc = eh_audit_plan_make(r->s, &o, &plan, err);
-        if (rc == EH_OK)
-            rc = eh_audit_task_open(r->s, &plan, o.tasks, &t, err);
+    for (int i = EH_SPLIT_SELECT; i <= EH_SPLIT_TEST && rc == EH_OK; i++) {
+        eh_run_count n;
+        rc = eh_run_choose(r, (eh_split)i, t, &n, err);
         if (rc < 0)
-            return rc;
-        bool *seen = eh_calloc(t->names->n_cluster, (int64_t)sizeof *seen);
-        int64_t n = 0;
-        if (seen == NULL)
-            rc = eh_fail(err, EH_ENOMEM, "no memory for %lld templates", (long long)t->names->n_cluster);
-        for (int64_t k = 0; k < t->n_pick && rc == EH_OK; k++) {
-            const int32_t c = t->kind->cluster(t, t->pick[k]);
-            n += !seen[c];
-            seen[c] = true;
-        }
+            break;
         eh_put_key(b, eh_split_names[i]);
         eh_buf_char(b, '{');
-        eh_put_int(b, "items", t->n_pick);
-        eh_put_int(b, "templates", n);
+        eh_put_int(b, "items", n.n_item);
+        eh_put_int(b, "templates", n.n_template);
         eh_put_end(b, "},");
-        eh_free(seen);
-        eh_audit_task_close(t);
-        if (rc < 0)
-            return rc;
     }
+    eh_task_close(t);
     eh_put_bool(b, "mixed", false);
     eh_put_end(b, "},\n");
-    return EH_OK;
+    return rc;
 }
 
 static void put_estimate(eh_buf *b, const char *key, double value, double low, double high, int64_t n,
@@ -97,7 +81,7 @@ static void put_row_start(eh_buf *b, const eh_run_state *r, const char *task, co
     eh_put_text(b, "category", category);
     eh_put_text(b, "score", score);
     eh_put_text(b, "better", better);
-    eh_put_text(b, "kind", kind_of(score, better));
+    eh_put_text(b, "kind", eh_score_kind_name(score_of(r, task, score)->kind));
     eh_put_bool(b, "targeted", strcmp(task, r->audit.tasks) == 0 && strcmp(score, r->score) == 0);
     eh_put_text(b, "note", note);
 }
@@ -133,8 +117,64 @@ static void put_rows(eh_buf *b, const eh_run_state *r, const eh_audit *before)
     eh_buf_str(b, EH_STR("],\n"));
 }
 
+/* Row k of the run: the benchmark that judges, then those beside it. */
+static const eh_task *row_at(const eh_run_state *r, int k)
+{
+    return k == 0 ? r->task : r->beside[k - 1];
+}
+
+/* What the scores of the rows are, so that whoever reads the file needs to know no benchmark. */
+static void put_scores(eh_buf *b, const eh_run_state *r)
+{
+    eh_put_key(b, "scores");
+    eh_buf_str(b, EH_STR("[\n"));
+    for (int k = 0; k <= r->n_beside; k++) {
+        const eh_benchmark *about = &row_at(r, k)->about;
+        for (int i = 0; i < about->n_score; i++) {
+            const eh_benchmark_score *s = &about->score[i];
+            eh_buf_char(b, '{');
+            eh_put_text(b, "task", about->name);
+            eh_put_text(b, "score", s->name);
+            eh_put_text(b, "words", s->words);
+            eh_put_text(b, "unit", s->unit);
+            eh_put_text(b, "better", eh_better_name(s->better));
+            eh_put_text(b, "kind", eh_score_kind_name(s->kind));
+            eh_put_end(b, k == r->n_beside && i + 1 == about->n_score ? "}\n" : "},\n");
+        }
+    }
+    eh_buf_str(b, EH_STR("],\n"));
+}
+
+/* Is the work cited by a row before this one? */
+static bool is_cited(const eh_run_state *r, int k, const eh_work *work)
+{
+    for (int e = 0; e < k; e++)
+        for (int i = 0; i < row_at(r, e)->n_work; i++)
+            if (strcmp(row_at(r, e)->work[i].work, work->work) == 0)
+                return true;
+    return false;
+}
+
+/* The works that the benchmarks rest on. */
+static void put_citations(eh_buf *b, const eh_run_state *r)
+{
+    eh_put_key(b, "citations");
+    eh_buf_char(b, '[');
+    for (int k = 0; k <= r->n_beside; k++)
+        for (int i = 0; i < row_at(r, k)->n_work; i++) {
+            const eh_work *w = &row_at(r, k)->work[i];
+            if (is_cited(r, k, w))
+                continue;
+            eh_buf_char(b, '{');
+            eh_put_text(b, "used_for", w->used_for);
+            eh_put_text(b, "work", w->work);
+            eh_put_end(b, "},");
+        }
+    eh_put_end(b, "],\n");
+}
+
 /* One side of the position effect; NaN: not measured, and left out. */
-static void put_side(eh_buf *b, const char *key, double effect, const double place[3])
+static void put_side(eh_buf *b, const char *key, double effect, const double *place, int n_place)
 {
     if (isnan(effect))
         return;
@@ -142,21 +182,22 @@ static void put_side(eh_buf *b, const char *key, double effect, const double pla
     eh_buf_char(b, '{');
     eh_put_double(b, "effect", effect);
     eh_put_key(b, "places");
-    eh_audit_put_numbers(b, place, 3);
+    eh_task_put_numbers(b, place, n_place);
     eh_buf_str(b, EH_STR("},"));
 }
 
-/* By letters, of the test split, before and after; by text, what the first look at letters said. */
+/* Of the test split, before and after; where it does not show the options, what the first look at them said. */
 static void put_position(eh_buf *b, const eh_run_state *r)
 {
     const char *task = r->audit.tasks;
-    const eh_change *effect = eh_changes_find(&r->changes, task, "all", "position_effect");
-    double before = r->position_before, after = (double)NAN, from[3], to[3] = {0.0};
+    const eh_benchmark_score *place[EH_RUN_PLACES];
+    int n_place;
+    const eh_benchmark_score *score = eh_run_positions(r, place, &n_place);
+    const eh_change *effect = score != NULL ? eh_changes_find(&r->changes, task, "all", score->name) : NULL;
+    double before = r->position_before, after = (double)NAN, from[EH_RUN_PLACES], to[EH_RUN_PLACES] = {0.0};
     memcpy(from, r->place, sizeof from);
-    for (int i = 0; i < 3 && effect != NULL; i++) {
-        char name[] = "place_1";
-        name[6] = (char)('1' + i);
-        const eh_change *p = eh_changes_find(&r->changes, task, "all", name);
+    for (int i = 0; i < n_place && effect != NULL; i++) {
+        const eh_change *p = eh_changes_find(&r->changes, task, "all", place[i]->name);
         from[i] = p->before.value;
         to[i] = p->after.value;
     }
@@ -168,8 +209,8 @@ static void put_position(eh_buf *b, const eh_run_state *r)
         return;
     eh_put_key(b, "position");
     eh_buf_char(b, '{');
-    put_side(b, "before", before, from);
-    put_side(b, "after", after, to);
+    put_side(b, "before", before, from, n_place);
+    put_side(b, "after", after, to, n_place);
     eh_put_end(b, "},\n");
 }
 
@@ -283,7 +324,7 @@ static void put_controls(eh_buf *b, const eh_run_state *r)
     eh_put_text(b, "unit", unit);
     eh_put_double(b, "edit", r->control_edit);
     eh_put_key(b, "draws");
-    eh_audit_put_numbers(b, r->control, r->n_control);
+    eh_task_put_numbers(b, r->control, r->n_control);
     eh_buf_char(b, ',');
     eh_put_double(b, "p", (double)as_good / (double)(r->n_control + 1));
     eh_put_end(b, "},\n");
@@ -397,11 +438,13 @@ int eh_run_write(eh_run_state *r, const eh_audit *before, eh_err *err)
     eh_put_text(&b, "preset", r->preset->name);
     eh_put_int(&b, "seed", (int64_t)r->audit.seed);
     eh_put_double(&b, "confidence", r->audit.confidence > 0.0 ? r->audit.confidence : 0.95);
-    eh_put_text(&b, "answer", r->audit.answer != NULL ? r->audit.answer : "letters");
+    eh_put_text(&b, "answer", r->plan.answer->name);
     put_model(&b, r, fingerprint);
     rc = put_splits(&b, r, err);
     if (rc == EH_OK) {
         put_rows(&b, r, before);
+        put_scores(&b, r);
+        put_citations(&b, r);
         put_position(&b, r);
         put_locate(&b, r);
         put_layers(&b, r);

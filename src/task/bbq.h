@@ -63,6 +63,8 @@ typedef struct eh_bbq_set {
     eh_arena memory; /* the texts and names */
 } eh_bbq_set;
 
+#define EH_BBQ_PUBLISHED "https://github.com/nyu-mll/BBQ (data/*.jsonl, supplemental/additional_metadata.csv)"
+
 /* The families of the published set. */
 extern const char *const eh_bbq_families[];
 extern const int64_t eh_bbq_n_family;

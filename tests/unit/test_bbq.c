@@ -8,7 +8,6 @@
 #include "task/bbq.h"
 #include "task/bbq_prompt.h"
 #include "task/bbq_rules.h"
-#include "task/task.h"
 
 static int read_buf(const eh_buf *b, eh_bbq_set *set, eh_err *err)
 {
@@ -414,19 +413,6 @@ TEST(bbq_missing_files_are_named_with_where_to_get_them)
     eh_buf_clear(&b);
 }
 
-TEST(task_table_is_whole)
-{
-    for (int64_t i = 0; i < eh_task_count; i++) {
-        const eh_task_info *t = &eh_task_table[i];
-        CHECK(t->name && t->what && t->score && t->licence && t->citation && t->published && t->files);
-        CHECK(eh_task_find(t->name) == t);
-        CHECK(strcmp(eh_better_name(t->better), "?") != 0);
-    }
-    CHECK(eh_task_find("nothing") == NULL);
-    CHECK(eh_task_find("bbq") != NULL && eh_task_find("bbq_harness") != NULL && eh_task_find("probes") != NULL);
-    CHECK(eh_task_find("pairs") != NULL && eh_task_find("utility") != NULL);
-}
-
 /* ---- Prompts ------------------------------------------------------------------------------------------- */
 
 static const eh_bbq_item ferry = {
@@ -484,7 +470,7 @@ TEST(bbq_orders_are_orders_and_balance_the_places)
         const eh_bbq_orders *o = &eh_bbq_orders_table[i];
         int at[3][3] = {{0}};
         CHECK_INT(o->n, want[i]);
-        CHECK(eh_bbq_orders_find(o->name) == o);
+        CHECK(eh_bbq_orders_find(o->way.name) == o);
         for (int k = 0; k < o->n; k++) {
             int seen = 0;
             for (int p = 0; p < 3; p++) {
