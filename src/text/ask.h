@@ -3,7 +3,7 @@
  *
  *     eh_ask a = {.who = {.tokenizer = t, .n_ctx = 2048}};
  *     rc = eh_ask_next(&a, prompt, letters, 3, &number, err);      number: which request this is
- *     ... answer a.request [a.n] into a.answer ...                 audit/answer.h, with a model
+ *     ... answer a.request [a.n] into a.answer ...                 eh_score, with a model
  *     a.answer[number].cand_logprob[0]
  *     eh_ask_clear(&a);
  *

@@ -117,7 +117,7 @@ static int add_task(study *s, const char *name, eh_err *err)
     const eh_task *row = eh_task_find(name, s->o->extra);
     if (row == NULL || row->example == NULL)
         return cannot_learn(s, name, err);
-    eh_open_task *t;
+    eh_open_task *t; /* with all categories: what --limit draws of one does not depend on which others are wanted */
     int rc = eh_task_open(row, &s->plan.task, &s->learn.who, &t, err);
     if (rc < 0)
         return rc;
