@@ -18,11 +18,7 @@ export LC_ALL=C
 known_includes='cli/term cli/stream: the out file that cli_fail abandons could be a callback
 model/goals model/backward: the targets that goals.h takes from backward.h could be a header of their own
 model/layer model/forward: what layer.h takes from forward.h could be a header below both'
-known_links='audit/audit_bbq audit/audit: what the benchmarks share (notes, choice, numbers) could be a file
-audit/audit_items audit/audit: the same
-audit/audit_plain audit/audit: the same
-audit/audit_write audit/audit: the same
-cli/arguments cli/text_table: reading arguments could be given the table
+known_links='cli/arguments cli/text_table: reading arguments could be given the table
 cli/cmd_tune cli/main: the command line could be in cli_arguments
 cli/engine cli/main: the same
 cli/help cli/text_table: help could be given the table

@@ -10,16 +10,9 @@ set -eu
 export LC_ALL=C
 
 old='arch: 5
-audit: 1
-cli: 5
 edit: 2
-job: 1
-locate: 7
 model: 8
-op: 6
-run: 10
-task: 4
-train: 1'
+op: 6'
 
 # check REPOSITORY OLD
 check() {

@@ -13,13 +13,79 @@
 #include "evenhand/edit.h"
 #include "evenhand/score.h"
 
+/* ---- Benchmarks and their scores ------------------------------------------------------------ */
+
+/* Where better lies. */
+typedef enum eh_better {
+    EH_BETTER_ZERO,    /* the nearer to 0, the better */
+    EH_BETTER_FIFTY,   /* a percentage: the nearer to 50, the better */
+    EH_BETTER_HIGHER,
+    EH_BETTER_LOWER,
+    EH_BETTER_NEITHER, /* describes; does not judge */
+    EH_N_BETTER
+} eh_better;
+EH_API const char *eh_better_name(eh_better better); /* "0", "50", "higher", "lower" or "none" */
+
+/* What a score is about. */
+typedef enum eh_score_kind {
+    EH_SCORE_BIAS,
+    EH_SCORE_UTILITY,  /* what the model can do: an edit must not break it */
+    EH_SCORE_POSITION, /* whether answers go by the position of options: the effect, which has a direction, and the
+                          probabilities of the places, in their order, which have none */
+    EH_SCORE_OTHER,
+    EH_N_SCORE_KIND
+} eh_score_kind;
+EH_API const char *eh_score_kind_name(eh_score_kind kind); /* "bias", "utility", "position" or "other" */
+
+typedef struct eh_benchmark_score {
+    const char *name;   /* "s_AMB" */
+    const char *words;  /* "bias where the context does not answer" */
+    const char *unit;   /* of its axis: "nats" */
+    double low, high;   /* the range it can have; may be infinite */
+    eh_better better;
+    eh_score_kind kind;
+    int headline;       /* place, from 1, among the few scores that stand for the benchmark; 0: it is none of them */
+    const char *source; /* whose score it is */
+} eh_benchmark_score;
+
+#define EH_HEADLINES 4 /* most headline scores of a benchmark */
+
+/* What must be given for a benchmark to have data. */
+typedef enum eh_benchmark_needs {
+    EH_NEEDS_NOTHING, /* its data come with evenhand */
+    EH_NEEDS_DATA,    /* the folder `data` */
+    EH_NEEDS_ITEMS    /* the file `items` */
+} eh_benchmark_needs;
+
+typedef struct eh_benchmark {
+    const char *name;      /* "bbq" */
+    const char *what;      /* one line of help */
+    const char *licence;   /* of the data */
+    const char *source;    /* whose data and whose method, one line */
+    const char *published; /* where the data are to be had */
+    const char *files;     /* what is looked for there */
+    eh_benchmark_needs needs;
+    const eh_benchmark_score *score; /* [n_score] */
+    int n_score;
+    const char *measure;   /* what heads are correlated with unless told otherwise; NULL: it cannot be located on */
+    const char *lowers;    /* the score that a run lowers; NULL: it cannot judge a run */
+    const char *beside;    /* comma list of benchmarks that a run measures beside it (beside items of one's own only
+                              where a folder of probes is given); NULL: none */
+    bool trains;           /* its items have right answers, which eh_tune can learn */
+} eh_benchmark;
+
+/* The *n benchmarks there are. Unless told otherwise an audit asks the first that needs what was given: with a file of
+ * items the first that needs one, else the first that needs nothing. */
+EH_API const eh_benchmark *const *eh_benchmarks(int *n);
+
 /* ---- Audits -------------------------------------------------------------------------------- */
 
+struct eh_task; /* private to the library */
+
 typedef struct eh_audit_options {
-    const char *tasks;      /* comma list of benchmarks (eh_benchmarks); NULL: "items" with a file of them, else
-                               "probes" */
+    const char *tasks;      /* comma list of benchmarks; NULL: see eh_benchmarks */
     const char *data;       /* folder with the benchmarks' files; NULL: only our own probes can run */
-    const char *items;      /* file of the task "items", JSON Lines (docs/formats.md); NULL: none */
+    const char *items;      /* file of items of one's own, JSON Lines (docs/formats.md); NULL: none */
     const char *probes;     /* folder of our probe set; NULL: $EVENHAND_PROBES, the installed one, the source tree's */
     const char *out;        /* out folder; made when it is not there. Required */
     const char *answer;     /* "letters", "text", "text_pmi"; NULL: letters */
@@ -37,6 +103,8 @@ typedef struct eh_audit_options {
     const char *command;    /* the command line, kept in reproduce.json; may be NULL */
     eh_progress *progress;  /* may be NULL */
     void *progress_ctx;
+    const struct eh_task *const *extra; /* benchmarks that eh_benchmarks() does not have, NULL at the end; NULL: none.
+                                           For the library's own tests: a program cannot make one */
 } eh_audit_options;
 
 typedef struct eh_score_row {
@@ -70,7 +138,8 @@ EH_API void eh_audit_close(eh_audit *a); /* NULL is fine */
 
 typedef struct eh_tune_options {
     /* What is learnt: items in BBQ's form with their right answers, lines of one's own, general text. */
-    const char *tasks;      /* "probes", "bbq", or both; "": none; NULL: "probes" unless examples or text are given */
+    const char *tasks;      /* comma list of benchmarks that train; "": none; NULL: the first that needs nothing, unless
+                               examples or text are given */
     const char *data, *probes; /* folders, as in eh_audit_options */
     const char *answer;     /* "letters" or "text": the form of items; NULL: letters */
     const char *orders;     /* of the options, letters only; NULL: cyclic */
@@ -103,6 +172,7 @@ typedef struct eh_tune_options {
     const char *command;    /* the command line, kept in tune.json; may be NULL */
     eh_progress *progress;  /* may be NULL */
     void *progress_ctx;
+    const struct eh_task *const *extra; /* as in eh_audit_options */
 } eh_tune_options;
 
 typedef struct eh_tuned {
@@ -140,7 +210,7 @@ typedef struct eh_locate_options {
                                "head_relevance"; NULL: head_effect */
     const char *statistic;  /* the one that selects; NULL: "group_attention" where groups are found, else
                                "head_effect" */
-    const char *measure;    /* "ci", "ci_bias", "log_ratio"; NULL: ci_bias, for sentence pairs and items log_ratio */
+    const char *measure;    /* "ci", "ci_bias", "log_ratio"; NULL: the benchmark's (eh_benchmarks) */
     const char *select;     /* "fdr" or "seed" (the published |r| >= 0.2 without a test); NULL: fdr */
     double q, floor, share; /* 0: 0.05, 0.1, 0.3 (docs/methods/heads.md) */
     int64_t permutations;   /* 0: 9,999 */
@@ -183,8 +253,7 @@ typedef struct eh_locate_result {
     int64_t n_item, n_skipped, n_unplaced; /* items; left out; of the items, those whose groups were not found */
     int64_t n_category, n_layer, n_head;
     double split_half, split_half_low, split_half_high; /* Spearman-Brown; NaN: not defined */
-    double seed;                      /* correlation of the maps of two draws of half the templates, as two
-                                         seeds give */
+    double half_map_correlation;      /* of two maps, each of a random half of the templates; NaN: not defined */
     bool found;
     const char *why;                  /* a sentence when nothing was found; NULL otherwise */
     const eh_head_row *row;           /* [n_row] */
@@ -220,8 +289,8 @@ typedef struct eh_run_options {
      * .answer: NULL is "auto": letters, unless the model answers by place, then text_pmi; .split is not used */
     eh_locate_options locate;
     const char *preset;  /* "quick", "standard", "thorough"; NULL: quick */
-    const char *also;    /* comma list of benchmarks measured before and after beside it; NULL: "pairs,utility" */
-    const char *utility; /* the one of them whose accuracy the search must spare; NULL: "utility" */
+    const char *also;    /* comma list of benchmarks measured before and after beside it; NULL: its `beside` */
+    const char *utility; /* the one of them that the search must spare; NULL: the first with no score but of utility */
     const char *text;    /* file of plain text, for loss and distance; NULL: the probe set's */
     int64_t points;      /* settings tried by the search; 0: the preset's */
     int64_t controls;    /* random edits of the same size; 0: the preset's, 5 at least */
@@ -266,12 +335,7 @@ EH_API int eh_study_run(eh_session *s, const eh_run_options *options, eh_run_res
 EH_API int eh_study_plan(eh_session *s, const eh_run_options *options, eh_run_plan *plan, eh_err *err);
 EH_API void eh_run_result_clear(eh_run_result *result); /* NULL and zeroed are fine */
 
-/* ---- Benchmarks, planted models, checks ---------------------------------------------------- */
-
-typedef struct eh_benchmark {
-    const char *name, *what, *licence, *source, *published, *better;
-} eh_benchmark;
-EH_API const eh_benchmark *eh_benchmarks(int *n);
+/* ---- Planted models, checks ---------------------------------------------------------------- */
 
 typedef struct eh_plant_options {
     const char *out; /* folder, which must not be there. Required */

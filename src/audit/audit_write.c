@@ -60,11 +60,11 @@ static void put_rows(eh_jsonw *w, const eh_audit *a)
 static void put_notes(eh_jsonw *w, const eh_audit *a)
 {
     eh_jsonw_begin(w, "notes", '[');
-    eh_jsonw_texts(w, eh_audit_notes(a));
+    eh_jsonw_texts(w, a->notes.p);
     eh_jsonw_end(w);
 }
 
-int eh_audit_write_results(const eh_audit *a, const eh_audit_plan *p, const eh_session *s, eh_audit_task *const *task,
+int eh_audit_write_results(const eh_audit *a, const eh_audit_plan *p, const eh_session *s, eh_open_task *const *task,
                            int64_t n_task, eh_err *err)
 {
     eh_model_info info;
@@ -74,17 +74,17 @@ int eh_audit_write_results(const eh_audit *a, const eh_audit_plan *p, const eh_s
     eh_jsonw_begin(w, NULL, '{');
     eh_jsonw_begin(w, "results", '{');
     for (int64_t i = 0; i < n_task; i++)
-        put_task_results(w, a, task[i]->kind->task);
+        put_task_results(w, a, task[i]->row->about.name);
     eh_jsonw_end(w);
     eh_jsonw_line(w, 0);
     eh_jsonw_begin(w, "configs", '{');
     for (int64_t i = 0; i < n_task; i++) {
-        const eh_task_info *t = eh_task_find(task[i]->kind->task);
+        const eh_benchmark *t = &task[i]->row->about;
         eh_jsonw_begin(w, t->name, '{');
         eh_jsonw_text(w, "task", t->name);
         eh_jsonw_text(w, "description", t->what);
         eh_jsonw_text(w, "licence", t->licence);
-        eh_jsonw_text(w, "source", t->citation);
+        eh_jsonw_text(w, "source", t->source);
         eh_jsonw_text(w, "published", t->published);
         eh_jsonw_end(w);
     }
@@ -92,16 +92,16 @@ int eh_audit_write_results(const eh_audit *a, const eh_audit_plan *p, const eh_s
     eh_jsonw_line(w, 0);
     eh_jsonw_begin(w, "versions", '{');
     for (int64_t i = 0; i < n_task; i++)
-        eh_jsonw_int(w, task[i]->kind->task, 1);
+        eh_jsonw_int(w, task[i]->row->about.name, 1);
     eh_jsonw_end(w);
     eh_jsonw_begin(w, "n-shot", '{');
     for (int64_t i = 0; i < n_task; i++)
-        eh_jsonw_int(w, task[i]->kind->task, 0);
+        eh_jsonw_int(w, task[i]->row->about.name, 0);
     eh_jsonw_end(w);
     eh_jsonw_begin(w, "n-samples", '{');
     for (int64_t i = 0; i < n_task; i++) {
-        eh_jsonw_begin(w, task[i]->kind->task, '{');
-        eh_jsonw_int(w, "original", task[i]->n_all);
+        eh_jsonw_begin(w, task[i]->row->about.name, '{');
+        eh_jsonw_int(w, "original", task[i]->n);
         eh_jsonw_int(w, "effective", task[i]->n_pick);
         eh_jsonw_end(w);
     }
@@ -112,8 +112,8 @@ int eh_audit_write_results(const eh_audit *a, const eh_audit_plan *p, const eh_s
     eh_jsonw_text(w, "model_args", info.path);
     eh_jsonw_text(w, "model_dtype", s->precision == EH_BF16 ? "bf16" : "f32");
     eh_jsonw_int(w, "model_num_parameters", info.n_param);
-    eh_jsonw_text(w, "answer", eh_bbq_form_table[p->form].name);
-    eh_jsonw_text(w, "orders", p->form == EH_BBQ_LETTERS ? p->orders->name : "stored");
+    eh_jsonw_text(w, "answer", p->answer->name);
+    eh_jsonw_text(w, "orders", p->answer->ordered ? p->orders->name : "stored");
     eh_jsonw_bool(w, "chat", p->o.chat);
     eh_jsonw_int(w, "bootstrap_iters", p->bootstrap.n_resample > 0 ? p->bootstrap.n_resample : EH_BOOTSTRAP_RESAMPLES);
     eh_jsonw_double(w, "confidence", p->bootstrap.level > 0.0 ? p->bootstrap.level : 0.95);
@@ -130,7 +130,7 @@ int eh_audit_write_results(const eh_audit *a, const eh_audit_plan *p, const eh_s
     return rc;
 }
 
-int eh_audit_write_reproduce(const eh_audit *a, const eh_audit_plan *p, const eh_session *s, eh_audit_task *const *task,
+int eh_audit_write_reproduce(const eh_audit *a, const eh_audit_plan *p, const eh_session *s, eh_open_task *const *task,
                              const char (*data_sha)[EH_SHA256_TEXT], int64_t n_task,
                              const char *fingerprint, double scoring_seconds, eh_err *err)
 {
@@ -154,7 +154,7 @@ int eh_audit_write_reproduce(const eh_audit *a, const eh_audit_plan *p, const eh
     eh_jsonw_line(w, 0);
     eh_jsonw_begin(w, "data", '{');
     for (int64_t i = 0; i < n_task; i++) {
-        eh_jsonw_begin(w, task[i]->kind->task, '{');
+        eh_jsonw_begin(w, task[i]->row->about.name, '{');
         eh_jsonw_text(w, "sha256", data_sha[i]);
         eh_jsonw_int(w, "items", task[i]->n_pick);
         eh_jsonw_end(w);
@@ -165,10 +165,10 @@ int eh_audit_write_reproduce(const eh_audit *a, const eh_audit_plan *p, const eh
     eh_jsonw_text(w, "tasks", p->o.tasks);
     eh_jsonw_text(w, "data", p->o.data);
     eh_jsonw_text(w, "items", p->o.items);
-    eh_jsonw_text(w, "probes", p->probes);
+    eh_jsonw_text(w, "probes", p->task.probes);
     eh_jsonw_text(w, "categories", p->o.categories);
     eh_jsonw_text(w, "split", p->o.split != NULL ? p->o.split : "all");
-    eh_jsonw_text(w, "answer", eh_bbq_form_table[p->form].name);
+    eh_jsonw_text(w, "answer", p->answer->name);
     eh_jsonw_text(w, "orders", p->orders->name);
     eh_jsonw_int(w, "limit", p->o.limit);
     eh_jsonw_int(w, "rows", p->o.rows);

@@ -19,49 +19,50 @@ static eh_change *add(eh_changes *c)
 }
 
 /* The scores of one sheet, before and after. */
-static int compare(eh_changes *c, const eh_audit_task *t, const char *category, const eh_sheet *before,
-                   const eh_sheet *after, eh_err *err)
+static int compare(eh_changes *c, const eh_open_task *t, const eh_bootstrap_options *bootstrap, const char *category,
+                   const eh_sheet *before, const eh_sheet *after, eh_err *err)
 {
     eh_estimate eb[EH_SHEET_SCORES], ea[EH_SHEET_SCORES];
     eh_difference d[EH_SHEET_SCORES];
-    int rc = eh_sheet_estimate(before, &t->plan->bootstrap, eb, err);
+    int rc = eh_sheet_estimate(before, bootstrap, eb, err);
     if (rc == EH_OK)
-        rc = eh_sheet_estimate(after, &t->plan->bootstrap, ea, err);
+        rc = eh_sheet_estimate(after, bootstrap, ea, err);
     if (rc == EH_OK)
-        rc = eh_sheet_difference(before, after, &t->plan->bootstrap, d, err);
+        rc = eh_sheet_difference(before, after, bootstrap, d, err);
     for (int64_t s = 0; s < before->n_score && rc == EH_OK; s++) {
         const char *note = NULL;
-        if (t->kind->shows != NULL && !t->kind->shows(t, s, &eb[s], &note))
+        if (t->row->shows != NULL && !t->row->shows(t, s, &eb[s], &note))
             continue;
         eh_change *r = add(c);
         char *name = r != NULL ? eh_arena_text(&c->memory, category, (int64_t)strlen(category)) : NULL;
         if (name == NULL)
             return eh_fail(err, EH_ENOMEM, "no memory for a comparison");
-        *r = (eh_change){t->kind->task, name, before->name[s], (eh_better)before->better[s], eb[s], ea[s], d[s],
-                         (double)NAN, note};
+        const eh_benchmark_score *score = &t->row->about.score[s];
+        *r = (eh_change){t->row->about.name, name, score->name, score->better, eb[s], ea[s], d[s], (double)NAN, note};
     }
     return rc;
 }
 
-static int compare_task(eh_changes *c, eh_audit_task *before, eh_audit_task *after, eh_err *err)
+static int compare_task(eh_changes *c, eh_open_task *before, eh_open_task *after, const eh_bootstrap_options *bootstrap,
+                        eh_err *err)
 {
-    eh_audit unused = {0}; /* its notes belong to the audits, not to the comparison */
-    int rc = before->kind->note != NULL ? before->kind->note(before, &unused, err) : EH_OK;
-    eh_buf_clear(&unused.notes);
+    eh_buf unused = {0}; /* notes belong to the audits, not to the comparison */
+    int rc = before->row->note != NULL ? before->row->note(before, &unused, err) : EH_OK;
+    eh_buf_clear(&unused);
     for (int64_t k = 0; rc == EH_OK; k++) {
         eh_sheet b = {0}, a = {0};
         const char *name;
-        rc = before->kind->sheet(before, k, &b, &name, err);
+        rc = before->row->sheet(before, k, &b, &name, err);
         if (rc == EH_OK)
-            rc = after->kind->sheet(after, k, &a, &name, err);
+            rc = after->row->sheet(after, k, &a, &name, err);
         if (rc == EH_OK)
-            rc = compare(c, before, name, &b, &a, err);
+            rc = compare(c, before, bootstrap, name, &b, &a, err);
         eh_sheet_clear(&b);
         eh_sheet_clear(&a);
-        if (rc == EH_AUDIT_NO_SHEET)
+        if (rc == EH_TASK_NO_SHEET)
             rc = EH_OK;
     }
-    return rc == EH_AUDIT_LAST ? EH_OK : rc;
+    return rc == EH_TASK_LAST ? EH_OK : rc;
 }
 
 /* Are two rows tests of one family? The totals of all scores that judge are one; the categories of a score another. */
@@ -111,14 +112,14 @@ int eh_changes_of(eh_session *s, const eh_audit_options *o, const char *before, 
         char name[100];
         memcpy(name, at, len < 99 ? len : 99);
         name[len < 99 ? len : 99] = '\0';
-        eh_audit_task *b = NULL, *a = NULL;
+        eh_open_task *b = NULL, *a = NULL;
         if ((rc = eh_audit_task_open(s, &plan, name, &b, err)) == EH_OK &&
             (rc = eh_audit_task_open(s, &plan, name, &a, err)) == EH_OK &&
             (rc = eh_audit_read_records(b, before, err)) == EH_OK &&
             (rc = eh_audit_read_records(a, after, err)) == EH_OK)
-            rc = compare_task(&c, b, a, err);
-        eh_audit_task_close(b);
-        eh_audit_task_close(a);
+            rc = compare_task(&c, b, a, &plan.bootstrap, err);
+        eh_task_close(b);
+        eh_task_close(a);
         at += len + (at[len] == ',');
     }
     if (rc == EH_OK)

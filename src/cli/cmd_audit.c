@@ -116,40 +116,22 @@ static const char *better_word(const char *better)
 
 static const char *about_task(const char *name)
 {
-    int n;
-    const eh_benchmark *b = eh_benchmarks(&n);
-    for (int i = 0; i < n; i++)
-        if (strcmp(b[i].name, name) == 0)
-            return b[i].what;
-    return "";
+    const eh_benchmark *b = cli_benchmark(name);
+    return b != NULL ? b->what : "";
 }
 
-/* The scores that stand for a task where there is room for a few only; other tasks: their first. */
-#define HEADLINES 4
-static const struct {
-    const char *task, *score[HEADLINES];
-} headline_table[] = {
-    {"bbq", {"s_AMB", "s_DIS", "accuracy_amb", "accuracy_dis"}},
-    {"probes", {"s_AMB", "s_DIS", "accuracy_amb", "accuracy_dis"}},
-    {"bbq_harness", {"amb_bias_score", "disamb_bias_score", "accuracy_amb", "accuracy_disamb"}},
-    {"pairs", {"pct_stereotype", "log_ratio"}},
-    {"utility", {"acc", "acc_norm"}},
-    {"items", {"bias", "log_ratio", "CI_bias", "acc"}},
-};
-
-/* The headline scores of the task whose rows these are; how many. */
-static int headlines(const eh_score_row *row, int64_t n, const char *score[HEADLINES])
+/* The scores that stand for the task whose rows these are where there is room for a few only; how many. */
+static int headlines(const eh_score_row *row, int64_t n, const char *score[EH_HEADLINES])
 {
+    const eh_benchmark *b = cli_benchmark(row[0].task);
     int k = 0;
-    for (size_t i = 0; i < sizeof headline_table / sizeof headline_table[0]; i++)
-        if (strcmp(headline_table[i].task, row[0].task) == 0)
-            while (k < HEADLINES && headline_table[i].score[k] != NULL) {
-                score[k] = headline_table[i].score[k];
-                k++;
-            }
-    if (k == 0)
-        for (; k < HEADLINES && k < n && is_total(row[k].category); k++)
-            score[k] = row[k].score;
+    for (int i = 0; b != NULL && i < b->n_score; i++)
+        if (b->score[i].headline > 0) {
+            score[b->score[i].headline - 1] = b->score[i].name;
+            k++;
+        }
+    for (; b == NULL && k < EH_HEADLINES && k < n && is_total(row[k].category); k++)
+        score[k] = row[k].score;
     return k;
 }
 
@@ -221,11 +203,11 @@ static void add_estimate(cli_table *t, const eh_score_row *r)
 /* The headline scores of each category, a row a category. */
 static void put_categories(const eh_score_row *row, int64_t n, double confidence, note_list *notes)
 {
-    const char *score[HEADLINES];
+    const char *score[EH_HEADLINES];
     const int n_score = headlines(row, n, score);
     char align[] = "lrrrrrrl"; /* category, at most four scores, n, templates, marks */
-    align[HEADLINES - n_score] = 'l';
-    cli_table t = {.align = &align[HEADLINES - n_score]};
+    align[EH_HEADLINES - n_score] = 'l';
+    cli_table t = {.align = &align[EH_HEADLINES - n_score]};
     int64_t n_category = 0;
 
     cli_table_add(&t, "category");
@@ -358,26 +340,23 @@ static void put_json(const char *out, const eh_score_row *row, int64_t n, const 
 static const char *deal_benchmark(void *ctx)
 {
     int n, *at = ctx;
-    const eh_benchmark *b = eh_benchmarks(&n);
-    return *at < n ? b[(*at)++].name : NULL;
+    const eh_benchmark *const *b = eh_benchmarks(&n);
+    return *at < n ? b[(*at)++]->name : NULL;
 }
 
 static int check_tasks(const char *list)
 {
     while (list != NULL && *list != '\0') {
         char name[64];
-        int n, at = 0;
-        bool known = false;
-        const eh_benchmark *b = eh_benchmarks(&n);
+        int at = 0;
         const size_t len = strcspn(list, ",");
         snprintf(name, sizeof name, "%.*s", (int)len, list);
-        for (int i = 0; i < n; i++)
-            known = known || strcmp(b[i].name, name) == 0;
-        const char *near = known ? NULL : cli_nearest(name, deal_benchmark, &at);
-        if (!known)
+        if (cli_benchmark(name) == NULL) {
+            const char *near = cli_nearest(name, deal_benchmark, &at);
             return near != NULL
                        ? cli_fail(CLI_USAGE, "there is no benchmark \"%s\"; did you mean \"%s\"?", name, near)
                        : cli_fail(CLI_USAGE, "there is no benchmark \"%s\"", name);
+        }
         list += len + (list[len] == ',');
     }
     return CLI_DONE;
@@ -450,8 +429,7 @@ done:
 static const cli_option options[] = {
     CLI_MODEL(args),
     {.name = "tasks", .kind = CLI_LIST, .value = "LIST", .at = offsetof(args, tasks),
-     .help = "benchmarks, parted by commas: probes (unless said), pairs and utility are evenhand's own; bbq and "
-             "bbq_harness need --data, items needs --items"},
+     .help = "benchmarks, parted by commas: ", .more = cli_benchmarks_asked},
     {.name = "out", .letter = 'o', .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, out),
      .help = "folder for the records (default: evenhand-audit- and the model's name)"},
     {.name = "split", .kind = CLI_WORD, .value = "all|select|tune|test", .initial = "all", .at = offsetof(args, split),

@@ -124,8 +124,8 @@ static void put_json(const char *out, const eh_locate_result *r)
     const struct {
         const char *name;
         double number;
-    } numbers[] = {{"split_half", r->split_half}, {"seed_reliability", r->seed}, {"confirmed", r->confirmed},
-                   {"confirmed_effect", r->confirmed_effect}};
+    } numbers[] = {{"split_half", r->split_half}, {"half_map_correlation", r->half_map_correlation},
+                   {"confirmed", r->confirmed}, {"confirmed_effect", r->confirmed_effect}};
     fputs("{\"out\":", stdout);
     cli_put_text(stdout, out, (int64_t)strlen(out));
     printf(",\"statistic\":\"%s\",\"measure\":\"%s\",\"n_item\":%lld,\"found\":%s", r->statistic, r->measure,
@@ -208,8 +208,7 @@ done:
 static const cli_option options[] = {
     CLI_MODEL(args),
     {.name = "tasks", .kind = CLI_LIST, .value = "TASK", .at = offsetof(args, tasks),
-     .help = "the benchmark whose items are asked: probes (unless said), bbq (with --data), pairs, or items (with "
-             "--items)"},
+     .help = "the benchmark whose items are asked: ", .more = cli_benchmarks_located},
     {.name = "out", .letter = 'o', .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, out),
      .help = "folder for the tables (default: evenhand-locate- and the model's name)"},
     {.name = "units", .kind = CLI_WORD, .value = "heads", .initial = "heads", .at = offsetof(args, units),
@@ -220,7 +219,8 @@ static const cli_option options[] = {
              "judged on any"},
     {.name = "measure", .kind = CLI_WORD, .value = "ci|ci_bias|log_ratio", .at = offsetof(args, measure),
      .help = "what heads are to go with: how far the context moves the answer (ci), how far towards the biased one "
-             "(ci_bias, for questions unless said), or log p of the biased answer less that of the other (log_ratio)"},
+             "(ci_bias), or log p of the biased answer less that of the other (log_ratio). Unless said: ",
+     .more = cli_benchmark_measures},
     {.name = "statistics", .kind = CLI_LIST, .value = "LIST", .at = offsetof(args, statistics),
      .help = "statistics that are measured beside the forward ones (group_attention, context_attention, entropy, "
              "head_norm): head_effect (unless said), head_relevance"},

@@ -140,17 +140,18 @@ done:
 static const cli_option options[] = {
     CLI_MODEL(args),
     {.name = "tasks", .kind = CLI_LIST, .value = "TASK", .at = offsetof(args, tasks),
-     .help = "the benchmark on which heads are located and the edit is judged: probes (unless said), bbq (with --data), "
-             "pairs, or items (with --items)"},
+     .help = "the benchmark on which heads are located and the edit is judged: ", .more = cli_benchmarks_judging},
     {.name = "out", .letter = 'o', .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, out),
      .help = "folder for everything (default: evenhand-run- and the model's name)"},
     {.name = "preset", .kind = CLI_WORD, .value = "quick|standard|thorough", .initial = "quick",
      .at = offsetof(args, preset),
      .help = "quick: 24, 8 and 16 items of a category to select, tune and judge, 4 settings, 5 controls, no training; "
-             "standard: all items, 12 settings, 60 steps of calibration; thorough: 24 settings, 20 controls, 200 steps"},
+             "standard: all items, 12 settings, 60 steps of calibration; thorough: 24 settings, 20 controls, 200 "
+             "steps"},
     {.name = "also", .kind = CLI_LIST, .value = "LIST", .at = offsetof(args, also),
-     .help = "benchmarks measured before and after beside it; pairs,utility unless said (with --items: utility, where "
-             "--probes is given)"},
+     .help = "benchmarks measured before and after beside it. Unless said (with --items, only where --probes is "
+             "given): ",
+     .more = cli_benchmarks_beside},
     {.name = "answer", .kind = CLI_WORD, .value = "auto|letters|text|text_pmi", .initial = "auto",
      .at = offsetof(args, answer),
      .help = "how an answer is read; auto is by letters, unless the model turns out to answer by place, then text_pmi"},
@@ -192,12 +193,13 @@ static const cli_option options[] = {
 const cli_command cli_run = {
     .name = "run",
     .what = "the whole job: audit, locate, edit, and prove what that did",
-    .about = "Audits the model, finds the attention heads that go with its bias, looks for the edit that lowers the bias "
-             "at the least damage, calibrates, measures everything again, and writes a page that says what held.\n"
+    .about = "Audits the model, finds the attention heads that go with its bias, looks for the edit that lowers the "
+             "bias at the least damage, calibrates, measures everything again, and writes a page that says what held.\n"
              "\n"
-             "Question templates are split three ways: some select heads, some tune the edit, some judge it; no template "
-             "does two of these. The same edit on random heads of the same layers is the control. When no head goes with "
-             "the bias beyond chance, nothing is edited, and the page says so: that is a result.\n"
+             "Question templates are split three ways: some select heads, some tune the edit, some judge it; no "
+             "template "
+             "does two of these. The same edit on random heads of the same layers is the control. When no head goes "
+             "with the bias beyond chance, nothing is edited, and the page says so: that is a result.\n"
              "\n"
              "Each stage keeps what is done; after Ctrl+C, or a crash, the same command goes on.\n"
              "\n"

@@ -180,8 +180,8 @@ static const cli_option options[] = {
      .help = "weights that are trained: the tensors that hold edited units, all attention projections, all norms, or "
              "everything"},
     {.name = "tasks", .kind = CLI_LIST, .value = "LIST", .at = offsetof(args, tasks),
-     .help = "items to learn with their right answers, \"unknown\" where the context is ambiguous: probes, bbq (with "
-             "--data). Probes unless --examples or --text is given"},
+     .help = "items to learn with their right answers, \"unknown\" where the context is ambiguous: ",
+     .more = cli_benchmarks_learnt},
     {.name = "data", .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, data),
      .help = "folder with the benchmarks' published files"},
     {.name = "probes", .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, probes),

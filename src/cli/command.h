@@ -46,6 +46,7 @@ typedef struct cli_option {
     double low, high;    /* bounds of a CLI_COUNT, CLI_SIZE or CLI_REAL */
     size_t at;           /* where in the command's arguments */
     const char *help;    /* starts small, ends without a full stop */
+    char *(*more)(void); /* what the library's tables add to it, to be freed; NULL: nothing */
 } cli_option;
 
 typedef struct cli_command {
@@ -85,6 +86,18 @@ const char *cli_nearest(const char *word, cli_deal *next, void *ctx);
 
 /* The whole command line, quoted for a shell. */
 const char *cli_command_line(void);
+
+/* ---- Benchmarks: what the library's rows say --------------------------------------------------- */
+
+const eh_benchmark *cli_benchmark(const char *name); /* NULL: there is none */
+/* Lists for help, to be freed: those that can be asked, located on, that can judge a run, and be learnt from; which
+ * measure is whose; what a run measures beside which. */
+char *cli_benchmarks_asked(void);
+char *cli_benchmarks_located(void);
+char *cli_benchmarks_judging(void);
+char *cli_benchmarks_learnt(void);
+char *cli_benchmark_measures(void);
+char *cli_benchmarks_beside(void);
 
 /* ---- Help, man pages, completions ------------------------------------------------------------ */
 

@@ -1,4 +1,5 @@
 /* Help on the terminal, man pages and completions: all from the tables. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "command.h"
@@ -77,10 +78,21 @@ static void put_usage(FILE *f, const cli_command *c)
     fputs(optional ? " [options]" : "", f);
 }
 
+/* The option's help with what the library's tables add to it. */
+static void put_help(char *out, size_t room, const cli_option *o)
+{
+    char *more = o->more != NULL ? o->more() : NULL;
+    snprintf(out, room, "%s%s", o->help, more != NULL ? more : "");
+    free(more);
+}
+
+/* And with its default. */
 static void put_default(char *out, size_t room, const cli_option *o)
 {
-    const bool said = o->initial == NULL || strcmp(o->initial, "0") == 0;
-    snprintf(out, room, said ? "%s" : "%s (default %s)", o->help, said ? "" : o->initial);
+    put_help(out, room, o);
+    const size_t n = strlen(out);
+    if (o->initial != NULL && strcmp(o->initial, "0") != 0)
+        snprintf(out + n, room - n, " (default %s)", o->initial);
 }
 
 void cli_help_overview(FILE *f)
@@ -321,7 +333,9 @@ void cli_completions_zsh(FILE *f)
                 fprintf(f, " \\\n        '(-%c --%s)'{-%c,--%s}'[", o->letter, o->name, o->letter, o->name);
             else
                 fprintf(f, " \\\n        '--%s[", o->name);
-            put_zsh(f, o->help);
+            char text[1000];
+            put_help(text, sizeof text, o);
+            put_zsh(f, text);
             fputc(']', f);
             if (o->kind == CLI_WORD) {
                 fprintf(f, ":%s:(", o->name);

@@ -253,7 +253,8 @@ int eh_journal_task(eh_journal *j, const char *task, const json_t *what, bool fo
     const char *differs = before != NULL ? difference(before, what) : NULL;
     if (differs != NULL && !force)
         return eh_fail(err, EH_EINVAL,
-                       "%s holds records of %s made with another \"%s\"; choose another folder, or --force to start over",
+                       "%s holds records of %s made with another \"%s\"; choose another folder, or --force to start "
+                       "over",
                        j->dir, task, differs);
     char *part = samples_path(j, task, ".part"), *whole = samples_path(j, task, "");
     int rc = part == NULL || whole == NULL ? eh_fail(err, EH_ENOMEM, "no memory for a path") : EH_OK;

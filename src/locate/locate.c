@@ -16,8 +16,6 @@
 /* Tokens of a backward batch: it keeps n_layer residual streams. */
 #define BACKWARD_TOKENS 1024
 
-const char *const eh_measure_names[EH_N_MEASURE] = {"ci", "ci_bias", "log_ratio"};
-
 int eh_locate_note(eh_head_map *l, eh_err *err, const char *format, ...)
 {
     char text[1000];
@@ -31,8 +29,8 @@ int eh_locate_note(eh_head_map *l, eh_err *err, const char *format, ...)
 
 int eh_locate_ask(eh_head_map *l, int64_t i, eh_ask *ask, int64_t *number, eh_arena *arena, eh_look *look, eh_err *err)
 {
-    const int rc = l->task->kind->ask(l->task, i, ask, number, err);
-    return rc == EH_OK ? l->task->kind->look(l->task, i, ask, number, arena, look, err) : rc;
+    const int rc = l->task->row->ask(l->task, i, ask, number, err);
+    return rc == EH_OK ? l->task->row->look(l->task, i, ask, number, arena, look, err) : rc;
 }
 
 /* ---- One block ------------------------------------------------------------------------------------ */
@@ -43,7 +41,7 @@ typedef struct block {
     eh_head_probe heads;
     eh_layer_probe layers;
     eh_effect_probe effect[2]; /* head_effect, head_relevance */
-    int64_t number[BLOCK][EH_AUDIT_NUMBERS];
+    int64_t number[BLOCK][EH_TASK_NUMBERS];
     eh_look look[BLOCK];
     int64_t first_goal[BLOCK + 1];
 } block;
@@ -67,14 +65,16 @@ static int forward(eh_head_map *l, block *b, int64_t n, eh_err *err)
         set[r].skip = true;
     for (int64_t k = 0; k < n; k++)
         for (int f = 0; b->look[k].skip == NULL && f < b->look[k].n_forward; f++)
-            set[b->look[k].forward[f].number] = b->look[k].forward[f].set;
+            set[b->look[k].forward[f].number] = (eh_head_set){.group = b->look[k].forward[f].group,
+                                                              .n_group = b->look[k].forward[f].n_group,
+                                                              .context = b->look[k].forward[f].context};
     int rc = eh_head_probe_start(&b->heads, l->s, b->ask.request, set, b->ask.n, err);
     if (rc == EH_OK)
         rc = eh_layer_probe_start(&b->layers, l->s, b->ask.n, err);
     if (rc < 0)
         return rc;
     const eh_observer o[2] = {eh_head_probe_observer(&b->heads), eh_layer_probe_observer(&b->layers)};
-    return eh_ask_answer_observed(&b->ask, o, 2, err);
+    return eh_audit_answer(l->s, &b->ask, o, 2, err);
 }
 
 /* The goals of one item: a sequence each, of the parts that share a request. */
@@ -159,18 +159,18 @@ static int record(eh_head_map *l, const block *b, int64_t k, int64_t i, double *
     const eh_look *look = &b->look[k];
     const int64_t n_unit = l->s->m->config.n_layer * l->s->m->config.n_head;
     eh_jsonw_int(w, "doc_id", i);
-    eh_jsonw_text(w, "category", l->task->names->category[look->category]);
-    eh_jsonw_text(w, "cluster", l->task->names->cluster[look->cluster]);
+    eh_jsonw_text(w, "category", l->task->names.category[look->category]);
+    eh_jsonw_text(w, "cluster", l->task->names.cluster[look->cluster]);
     if (look->skip != NULL) {
         eh_jsonw_text(w, "skipped", look->skip);
         return EH_OK;
     }
     double measure[EH_N_MEASURE];
-    const int rc = l->task->kind->measure(l->task, i, &b->ask, b->number[k], measure, err);
+    const int rc = l->task->row->measure(l->task, i, &b->ask, b->number[k], measure, err);
     if (rc < 0)
         return rc;
     eh_jsonw_int(w, "stratum", look->stratum);
-    eh_jsonw_bool(w, "placed", look->forward[0].set.n_group > 0);
+    eh_jsonw_bool(w, "placed", look->forward[0].n_group > 0);
     eh_jsonw_doubles(w, "measure", measure, EH_N_MEASURE);
     eh_jsonw_begin(w, "heads", '{');
     for (int s = 0; s < EH_HEAD_N_STAT; s++) {
@@ -240,7 +240,7 @@ static int ask_all(eh_head_map *l, eh_journal *j, const json_t *what, eh_err *er
     if (state.b == NULL || state.x == NULL) {
         rc = eh_fail(err, EH_ENOMEM, "no memory for a block of items");
     } else {
-        state.b->ask = (eh_ask){.s = l->s, .chat = o->chat, .places = true};
+        state.b->ask = (eh_ask){.who = l->task->who, .places = true};
         rc = eh_blocks_run(j, &blocks, &l->n_computed, err);
         block_clear(state.b);
     }
@@ -290,7 +290,7 @@ static int read_record(void *ctx, int64_t k, const json_t *r, const char *where,
         return EH_OK;
     }
     const int64_t i = t->n, n_unit = t->n_unit;
-    const eh_audit_names *names = l->task->names;
+    const eh_task_names *names = &l->task->names;
     int64_t stratum;
     bool placed = false;
     double measure[EH_N_MEASURE];
@@ -345,7 +345,8 @@ static int items_room(eh_head_map *l, eh_err *err)
                     : NULL) != NULL &&
                    good;
     return good ? EH_OK
-                : eh_fail(err, EH_ENOMEM, "no memory for the statistics of %lld heads on %lld items; --limit takes fewer",
+                : eh_fail(err, EH_ENOMEM, "no memory for the statistics of %lld heads on %lld items; --limit takes "
+                                          "fewer",
                           (long long)t->n_unit, (long long)n);
 }
 
@@ -412,21 +413,23 @@ static int take_options(eh_head_map *l, const eh_locate_options *given, eh_err *
     if (!(l->o.q > 0.0 && l->o.q < 1.0) || !(l->o.floor >= 0.0 && l->o.floor < 1.0) ||
         !(l->o.share > 0.0 && l->o.share <= 1.0) || l->o.permutations < 99 || l->o.permutations > 1000000 ||
         l->o.confirm < -1 || l->o.trace < 0)
-        return eh_fail(err, EH_EINVAL, "q is %g, floor %g, share %g, permutations %lld; wanted 0 to 1, and 99 to a million",
+        return eh_fail(err, EH_EINVAL, "q is %g, floor %g, share %g, permutations %lld; wanted 0 to 1, and 99 to a "
+                                       "million",
                        l->o.q, l->o.floor, l->o.share, (long long)l->o.permutations);
     if (l->o.select != NULL && strcmp(l->o.select, "fdr") != 0 && strcmp(l->o.select, "seed") != 0)
         return eh_fail(err, EH_EINVAL, "there is no selection \"%s\"; there are fdr and seed", l->o.select);
     rc = eh_audit_task_open(l->s, &l->plan, l->plan.o.tasks, &l->task, err);
     if (rc < 0)
         return rc;
-    if (l->task->kind->look == NULL)
-        return eh_fail(err, EH_EINVAL, "heads cannot be located on %s: its items name no groups", l->task->kind->task);
-    const bool bbq = strcmp(l->plan.o.tasks, "probes") == 0 || strcmp(l->plan.o.tasks, "bbq") == 0;
-    const char *measure = l->o.measure != NULL ? l->o.measure : bbq ? "ci_bias" : "log_ratio";
-    int q = 0;
-    while (q < EH_N_MEASURE && strcmp(eh_measure_names[q], measure) != 0)
-        q++;
-    if (q == EH_N_MEASURE)
+    const eh_benchmark *about = &l->task->row->about;
+    if (about->measure == NULL)
+        return eh_fail(err, EH_EINVAL, "heads cannot be located on %s: its items name no groups", about->name);
+    rc = eh_audit_prepare(l->task, err);
+    if (rc < 0)
+        return rc;
+    const char *measure = l->o.measure != NULL ? l->o.measure : about->measure;
+    const int q = eh_measure_find(measure);
+    if (q < 0)
         return eh_fail(err, EH_EINVAL, "there is no measure \"%s\"; there are ci, ci_bias and log_ratio", measure);
     l->measure = (eh_measure)q;
     return EH_OK;
@@ -435,14 +438,14 @@ static int take_options(eh_head_map *l, const eh_locate_options *given, eh_err *
 /* Everything that the records depend on, and which statistics they hold. */
 static json_t *what_of(const eh_head_map *l, const char *data_sha, const char *fingerprint)
 {
-    json_t *what = eh_audit_what(l->task, data_sha, fingerprint);
+    json_t *what = eh_audit_what(l->task, l->s, &l->plan, data_sha, fingerprint);
     json_t *list = json_array();
     bool good = what != NULL && list != NULL;
     for (int s = 0; s < EH_HEAD_N_STAT && good; s++)
         if (l->wanted[s])
             good = json_array_append_new(list, json_string(eh_head_stat_table[s].name)) == 0;
     if (!good || json_object_set(what, "statistics", list) != 0 ||
-        json_object_set_new(what, "task", json_string(l->task->kind->task)) != 0 ||
+        json_object_set_new(what, "task", json_string(l->task->row->about.name)) != 0 ||
         json_object_set_new(what, "block", json_integer(BLOCK)) != 0) {
         json_decref(what);
         what = NULL;
@@ -462,7 +465,8 @@ static int choose_statistic(eh_head_map *l, eh_err *err)
     if (l->statistic < 0) {
         l->statistic = 2 * t->n_unplaced > t->n && l->wanted[EH_HEAD_EFFECT] ? EH_HEAD_EFFECT : EH_HEAD_GROUP_ATTENTION;
         if (l->statistic == EH_HEAD_EFFECT)
-            rc = eh_locate_note(l, err, "In %lld of %lld items the groups were not found in the text: heads are selected "
+            rc = eh_locate_note(l, err, "In %lld of %lld items the groups were not found in the text: heads are "
+                                        "selected "
                                 "by head_effect.", (long long)t->n_unplaced, (long long)t->n);
     }
     if (rc == EH_OK && t->n_unplaced > 0)
@@ -518,7 +522,7 @@ void eh_head_map_close(eh_head_map *l)
 {
     if (l == NULL)
         return;
-    eh_audit_task_close(l->task);
+    eh_task_close(l->task);
     eh_arena_clear(&l->items.memory);
     eh_arena_clear(&l->memory);
     eh_buf_clear(&l->notes);

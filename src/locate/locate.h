@@ -27,7 +27,7 @@ typedef struct eh_locate_items {
 struct eh_head_map {
     eh_locate_options o;
     eh_audit_plan plan;
-    eh_audit_task *task;
+    eh_open_task *task;
     eh_session *s;
     bool wanted[EH_HEAD_N_STAT];
     int statistic;     /* an eh_head_stat: the one that selects; -1: to be chosen from the records */
@@ -43,8 +43,6 @@ struct eh_head_map {
     eh_arena memory;   /* names and sentences */
 };
 
-extern const char *const eh_measure_names[EH_N_MEASURE];
-
 /* Correlations, q, reliability, selection: fills l->result but for what is ablated. */
 int eh_locate_map(eh_head_map *l, eh_err *err);
 /* Ablation of heads and tracing of layers, as far as they were asked for. */
@@ -53,13 +51,13 @@ int eh_locate_trace(eh_head_map *l, eh_journal *j, const json_t *what, eh_err *e
 /* heads.csv, layers.csv, confirm.csv, locate.json. */
 int eh_locate_write(const eh_head_map *l, const char *fingerprint, eh_err *err);
 
-/* Fields of locate.json that run.json has, too: the pooled map of the statistic that selected (or its q) as nested lists
- * [n_layer][n_head]; reliability; what silencing heads did, nothing where none was silenced. */
+/* Fields of locate.json that run.json has, too: the pooled map of the statistic that selected (or its q) as nested
+ * lists [n_layer][n_head]; reliability; what ablating heads did, nothing where none was ablated. */
 void eh_locate_put_map(eh_jsonw *w, const eh_head_map *l, const char *key, bool q);
 void eh_locate_put_reliability(eh_jsonw *w, const eh_locate_result *r);
 void eh_locate_put_confirmation(eh_jsonw *w, const eh_locate_result *r);
 
-/* Asks for item i's requests and what to look at in them (audit.h). */
+/* Asks for item i's requests and what to look at in them (task/task.h). */
 int eh_locate_ask(eh_head_map *l, int64_t i, eh_ask *ask, int64_t *number, eh_arena *arena, eh_look *look, eh_err *err);
 int eh_locate_note(eh_head_map *l, eh_err *err, const char *format, ...) __attribute__((format(printf, 3, 4)));
 

@@ -18,7 +18,7 @@
 /* The items that take part, or `most` of them drawn by seed, ascending. */
 static int draw_items(const eh_head_map *l, const char *purpose, int64_t most, int64_t *pick, int64_t *n, eh_err *err)
 {
-    const eh_audit_task *t = l->task;
+    const eh_open_task *t = l->task;
     int64_t *order = eh_alloc(t->n_pick, (int64_t)sizeof *order);
     if (order == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for %lld items", (long long)t->n_pick);
@@ -63,8 +63,8 @@ static void targets_clear(targets *t)
 
 static int targets_open(eh_head_map *l, const int64_t *pick, int64_t n, targets *t, eh_err *err)
 {
-    int64_t number[EH_AUDIT_NUMBERS];
-    *t = (targets){.ask = {.s = l->s, .chat = l->plan.o.chat, .places = true}};
+    int64_t number[EH_TASK_NUMBERS];
+    *t = (targets){.ask = {.who = l->task->who, .places = true}};
     t->look = eh_new(&t->arena, eh_look, n);
     t->base = eh_new(&t->arena, double, n);
     t->now = eh_new(&t->arena, double, n);
@@ -248,12 +248,12 @@ static int read_ablated(void *ctx, int64_t i, const json_t *r, const char *where
     ablating *a = ctx;
     targets *t = &a->targets;
     eh_ablated *head = &a->l->ablated[i];
-    const int64_t n_cluster = a->l->task->names->n_cluster;
-    int rc = eh_audit_get_numbers(r, "zero", where, t->n, t->now, err);
+    const int64_t n_cluster = a->l->task->names.n_cluster;
+    int rc = eh_task_get_numbers(r, "zero", where, t->n, t->now, err);
     if (rc < 0)
         return rc;
     mean_of(t->look, t->now, t->n, n_cluster, a->sum, &head->zero, &head->zero_error);
-    rc = eh_audit_get_numbers(r, "mean", where, t->n, t->now, err);
+    rc = eh_task_get_numbers(r, "mean", where, t->n, t->now, err);
     if (rc == EH_OK)
         mean_of(t->look, t->now, t->n, n_cluster, a->sum, &head->at_mean, &head->at_mean_error);
     return rc;
@@ -294,7 +294,7 @@ int eh_locate_confirm(eh_head_map *l, eh_journal *j, const json_t *what, eh_err 
     if (l->o.confirm == 0)
         return EH_OK;
     const eh_audit_options *o = &l->plan.o;
-    const int64_t n_cluster = l->task->names->n_cluster;
+    const int64_t n_cluster = l->task->names.n_cluster;
     int64_t *pick = eh_alloc(l->task->n_pick, (int64_t)sizeof *pick), n = 0;
     ablating a = {.l = l, .sum = eh_alloc(n_cluster, (int64_t)sizeof *a.sum)};
     json_t *mine = json_deep_copy(what);
@@ -373,7 +373,7 @@ static int trace_block(void *ctx, int64_t from, int64_t to, eh_buf *records, eh_
     tracing *t = ctx;
     eh_head_map *l = t->l;
     const int64_t *pick = t->pick + from, n = to - from;
-    int64_t number[EH_AUDIT_NUMBERS], used[TRACE_BLOCK], n_used = 0;
+    int64_t number[EH_TASK_NUMBERS], used[TRACE_BLOCK], n_used = 0;
     int32_t cand[TRACE_BLOCK][2];
     eh_request source[TRACE_BLOCK], target[TRACE_BLOCK];
     eh_look look[TRACE_BLOCK];
@@ -428,9 +428,9 @@ static int read_traced(void *ctx, int64_t i, const json_t *r, const char *where,
     (void)i;
     if (json_object_get(r, "skipped") != NULL)
         return EH_OK;
-    int rc = eh_json_int(r, where, "cluster", 0, t->l->task->names->n_cluster - 1, &cluster, err);
+    int rc = eh_json_int(r, where, "cluster", 0, t->l->task->names.n_cluster - 1, &cluster, err);
     if (rc == EH_OK)
-        rc = eh_audit_get_numbers(r, "change", where, t->n_patch, t->change + t->n_read * t->n_patch, err);
+        rc = eh_task_get_numbers(r, "change", where, t->n_patch, t->change + t->n_read * t->n_patch, err);
     if (rc == EH_OK)
         t->look[t->n_read++].cluster = (int32_t)cluster;
     return rc;
@@ -440,7 +440,7 @@ static int read_traced(void *ctx, int64_t i, const json_t *r, const char *where,
 static int read_trace(tracing *t, int64_t n, eh_err *err)
 {
     eh_head_map *l = t->l;
-    const int64_t n_cluster = l->task->names->n_cluster;
+    const int64_t n_cluster = l->task->names.n_cluster;
     eh_arena mem = {0};
     double *one = eh_new(&mem, double, n), *sum = eh_new(&mem, double, n_cluster);
     t->change = eh_new(&mem, double, n * t->n_patch);
@@ -472,7 +472,7 @@ int eh_locate_trace(eh_head_map *l, eh_journal *j, const json_t *what, eh_err *e
     int64_t *pick = eh_alloc(l->task->n_pick, (int64_t)sizeof *pick), n = 0;
     tracing t = {.l = l,
                  .pick = pick,
-                 .ask = {.s = l->s, .chat = o->chat, .places = true},
+                 .ask = {.who = l->task->who, .places = true},
                  .n_patch = l->items.n_layer * EH_TRACE_N};
     json_t *mine = json_deep_copy(what);
     int rc = EH_OK;

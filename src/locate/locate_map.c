@@ -88,7 +88,7 @@ static int correlate(eh_head_map *l, int s, int32_t category, const char *name, 
     for (int64_t i = 0; i < g.n; i++)
         for (int64_t u = 0; u < n_unit; u++)
             mean[u] += (double)g.x[i * n_unit + u] / (double)g.n;
-    if (category < 0 && (rc = centre(&g, n_unit, l->task->names->n_category, err)) < 0)
+    if (category < 0 && (rc = centre(&g, n_unit, l->task->names.n_category, err)) < 0)
         goto done;
     const eh_sample sample = {g.x, g.y, g.stratum, g.cluster, g.n, n_unit};
     const eh_correlate_options options = {.seed = l->plan.o.seed,
@@ -146,11 +146,11 @@ static int reliability(eh_head_map *l, eh_err *err)
 {
     gathered g;
     eh_locate_result *r = &l->result;
-    r->split_half = r->split_half_low = r->split_half_high = r->seed = (double)NAN;
+    r->split_half = r->split_half_low = r->split_half_high = r->half_map_correlation = (double)NAN;
     int rc = gather(l, l->statistic, -1, &g, err);
     if (rc < 0)
         return rc;
-    rc = centre(&g, l->items.n_unit, l->task->names->n_category, err);
+    rc = centre(&g, l->items.n_unit, l->task->names.n_category, err);
     const eh_sample sample = {g.x, g.y, g.stratum, g.cluster, g.n, l->items.n_unit};
     eh_reliability e;
     if (rc == EH_OK)
@@ -159,7 +159,7 @@ static int reliability(eh_head_map *l, eh_err *err)
         r->split_half = e.value;
         r->split_half_low = e.low;
         r->split_half_high = e.high;
-        r->seed = e.half; /* a draw of other templates, half as many: what another seed's map would be */
+        r->half_map_correlation = e.half;
     }
     eh_arena_clear(&g.memory);
     return rc == EH_EDOM ? EH_OK : rc; /* one template: no halves, not defined */
@@ -177,8 +177,8 @@ static int choose(eh_head_map *l, eh_err *err)
     const int64_t n_unit = l->items.n_unit;
     const char *statistic = eh_head_stat_table[l->statistic].name;
     eh_arena mem = {0};
-    double *score = eh_new(&mem, double, l->task->names->n_category * n_unit);
-    double *q = eh_new(&mem, double, l->task->names->n_category * n_unit);
+    double *score = eh_new(&mem, double, l->task->names.n_category * n_unit);
+    double *q = eh_new(&mem, double, l->task->names.n_category * n_unit);
     eh_pick *pick = eh_new(&mem, eh_pick, n_unit);
     l->choice = eh_calloc(n_unit, (int64_t)sizeof *l->choice);
     int rc = EH_OK;
@@ -217,9 +217,9 @@ static int choose(eh_head_map *l, eh_err *err)
                  statistic, r->measure, l->o.q, l->o.floor, l->o.share, (long long)r->n_category);
     else if (!seed && !l->o.even_noise && r->split_half < RELIABLE)
         snprintf(why, sizeof why,
-                 "the map of %s is noise: its two halves agree at %.2f only (%.2f by Spearman-Brown, wanted %.1f); the %lld "
-                 "heads that passed the test are not selected (--even-noise)",
-                 statistic, r->seed, r->split_half, RELIABLE, (long long)n);
+                 "the map of %s is noise: its two halves agree at %.2f only (%.2f by Spearman-Brown, wanted %.1f); "
+                 "the %lld heads that passed the test are not selected (--even-noise)",
+                 statistic, r->half_map_correlation, r->split_half, RELIABLE, (long long)n);
     if (why[0] != '\0') {
         n = 0;
         r->why = keep_text(l, why);
@@ -240,7 +240,7 @@ done:
 int eh_locate_map(eh_head_map *l, eh_err *err)
 {
     eh_locate_result *r = &l->result;
-    const eh_audit_names *names = l->task->names;
+    const eh_task_names *names = &l->task->names;
     *r = (eh_locate_result){
         .statistic = eh_head_stat_table[l->statistic].name,
         .measure = eh_measure_names[l->measure],
@@ -276,7 +276,8 @@ int eh_locate_map(eh_head_map *l, eh_err *err)
         if (rc == EH_OK)
             rc = adjust(l, from, r->n_row, err);
         if (rc == EH_OK && all_constant > 0)
-            rc = eh_locate_note(l, err, "%s does not vary at all in %lld of %lld heads: refused there, not reported as 0.",
+            rc = eh_locate_note(l, err, "%s does not vary at all in %lld of %lld heads: refused there, not reported "
+                                        "as 0.",
                                 eh_head_stat_table[s].name, (long long)all_constant, (long long)l->items.n_unit);
     }
     if (rc == EH_OK)
@@ -284,7 +285,8 @@ int eh_locate_map(eh_head_map *l, eh_err *err)
     if (rc == EH_OK)
         rc = choose(l, err);
     if (rc == EH_OK && r->split_half < RELIABLE)
-        rc = eh_locate_note(l, err, "Reliability of the map: %.2f (Spearman-Brown from two halves of the templates). Below "
+        rc = eh_locate_note(l, err, "Reliability of the map: %.2f (Spearman-Brown from two halves of the templates). "
+                                    "Below "
                             "0.3 it is noise, however pretty its picture.", r->split_half);
     return rc;
 }

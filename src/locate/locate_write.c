@@ -162,7 +162,7 @@ void eh_locate_put_reliability(eh_jsonw *w, const eh_locate_result *r)
     eh_jsonw_double(w, "split_half", r->split_half);
     eh_jsonw_double(w, "low", r->split_half_low);
     eh_jsonw_double(w, "high", r->split_half_high);
-    eh_jsonw_double(w, "seed", r->seed);
+    eh_jsonw_double(w, "half_map_correlation", r->half_map_correlation);
     eh_jsonw_end(w);
     eh_jsonw_line(w, 0);
 }
@@ -199,7 +199,7 @@ int eh_locate_write(const eh_head_map *l, const char *fingerprint, eh_err *err)
     eh_jsonw *w = &(eh_jsonw){.b = &b};
     eh_jsonw_begin(w, NULL, '{');
     eh_jsonw_text(w, "evenhand", EH_VERSION);
-    eh_jsonw_text(w, "task", l->task->kind->task);
+    eh_jsonw_text(w, "task", l->task->row->about.name);
     eh_jsonw_text(w, "split", l->plan.o.split);
     eh_jsonw_text(w, "model", fingerprint);
     eh_jsonw_int(w, "seed", (int64_t)l->plan.o.seed);

@@ -3,14 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-static bool has_task(const eh_record *r, const char *start)
-{
-    for (int64_t i = 0; i < r->n_row; i++)
-        if (strncmp(r->row[i].task, start, strlen(start)) == 0)
-            return true;
-    return false;
-}
-
 static bool statistic_is(const eh_record *r, const char *name)
 {
     return r->locate.statistic != NULL && strcmp(r->locate.statistic, name) == 0;
@@ -19,46 +11,6 @@ static bool statistic_is(const eh_record *r, const char *name)
 static bool heads(const eh_record *r)
 {
     return r->locate.given;
-}
-
-static bool questions(const eh_record *r)
-{
-    return has_task(r, "bbq") || has_task(r, "probes");
-}
-
-static bool harness(const eh_record *r)
-{
-    return has_task(r, "bbq_harness");
-}
-
-static bool pairs(const eh_record *r)
-{
-    return has_task(r, "pairs") || has_task(r, "crows");
-}
-
-static bool stereoset(const eh_record *r)
-{
-    return has_task(r, "stereoset");
-}
-
-static bool winobias(const eh_record *r)
-{
-    return has_task(r, "winobias");
-}
-
-static bool winogender(const eh_record *r)
-{
-    return has_task(r, "winogender");
-}
-
-static bool hellaswag(const eh_record *r)
-{
-    return has_task(r, "hellaswag");
-}
-
-static bool knowledge(const eh_record *r)
-{
-    return has_task(r, "mmlu") || has_task(r, "utility");
 }
 
 static bool gradient(const eh_record *r)
@@ -99,33 +51,18 @@ static bool training(const eh_record *r)
     return r->n_step > 0;
 }
 
-const eh_cited eh_cited_works[] = {
+typedef struct method {
+    const char *used_for, *work;
+    bool (*is_used)(const eh_record *r);
+} method;
+
+/* The first stands before the works of the benchmarks, the others behind them. */
+static const method methods[] = {
     {"localising by Context Influence, soft pruning, calibration",
      "Hossain, Raj, Zhu, Lin, Marasco: Toward Inclusive Language Models: Sparsity-Driven Calibration for Systematic "
      "and "
      "Interpretable Mitigation of Social Biases in LLMs. Findings of EMNLP 2025, 2475-2508.",
      heads},
-    {"the form of the questions and their bias scores",
-     "Parrish et al.: BBQ: A Hand-Built Bias Benchmark for Question Answering. Findings of ACL 2022.", questions},
-    {"the second convention for BBQ", "EleutherAI: lm-evaluation-harness 0.4, task bbq.", harness},
-    {"sentence pairs",
-     "Nangia, Vania, Bhalerao, Bowman: CrowS-Pairs: A Challenge Dataset for Measuring Social Biases in Masked Language "
-     "Models. EMNLP 2020.",
-     pairs},
-    {"StereoSet",
-     "Nadeem, Bethke, Reddy: StereoSet: Measuring stereotypical bias in pretrained language models. ACL 2021.",
-     stereoset},
-    {"WinoBias",
-     "Zhao, Wang, Yatskar, Ordonez, Chang: Gender Bias in Coreference Resolution: Evaluation and Debiasing Methods. "
-     "NAACL 2018.",
-     winobias},
-    {"Winogender", "Rudinger, Naradowsky, Leonard, Van Durme: Gender Bias in Coreference Resolution. NAACL 2018.",
-     winogender},
-    {"HellaSwag",
-     "Zellers, Holtzman, Bisk, Farhadi, Choi: HellaSwag: Can a Machine Really Finish Your Sentence? ACL 2019.",
-     hellaswag},
-    {"questions of knowledge, or their form",
-     "Hendrycks et al.: Measuring Massive Multitask Language Understanding. ICLR 2021.", knowledge},
     {"gradient times output of a head: attribution patching",
      "Syed, Rager, Conmy: Attribution Patching Outperforms Automated Circuit Discovery. 2023, arXiv:2310.10348.",
      gradient},
@@ -149,4 +86,18 @@ const eh_cited eh_cited_works[] = {
      permutation},
     {"training", "Loshchilov, Hutter: Decoupled Weight Decay Regularization. ICLR 2019.", training},
 };
-const int eh_cited_count = (int)(sizeof eh_cited_works / sizeof eh_cited_works[0]);
+#define N_METHOD ((int64_t)(sizeof methods / sizeof *methods))
+
+const char *const *eh_cited(const eh_record *r, eh_words *w, int64_t *n)
+{
+    const char **items = eh_new(&w->mem, const char *, N_METHOD + r->n_citation);
+    *n = 0;
+    w->starved |= items == NULL;
+    for (int64_t i = 0; items != NULL && i < N_METHOD; i++) {
+        if (methods[i].is_used(r))
+            items[(*n)++] = eh_say(w, "%s (%s)", methods[i].work, methods[i].used_for);
+        for (int64_t k = 0; k < r->n_citation && i == 0; k++)
+            items[(*n)++] = eh_say(w, "%s (%s)", r->citation[k].work, r->citation[k].used_for);
+    }
+    return items;
+}

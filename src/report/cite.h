@@ -1,16 +1,11 @@
-/* The works a report rests on: only those whose method it used. */
+/* The works a report rests on: only those whose method it used. Those of the benchmarks stand in its record. */
 #ifndef EH_REPORT_CITE_H
 #define EH_REPORT_CITE_H
 
 #include "report/record.h"
+#include "report/words.h"
 
-typedef struct eh_cited {
-    const char *what; /* what it was used for */
-    const char *work;
-    bool (*is_used)(const eh_record *r);
-} eh_cited;
-
-extern const eh_cited eh_cited_works[];
-extern const int eh_cited_count;
+/* [*n] "Efron: ... (intervals)", in the words' arena; NULL where memory is short, which w->starved shows, too. */
+const char *const *eh_cited(const eh_record *r, eh_words *w, int64_t *n);
 
 #endif

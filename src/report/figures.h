@@ -6,7 +6,7 @@
 #include "report/record.h"
 
 /* One forest plot for each score of a kind of rows, the targeted ones first. */
-void eh_figures_scores(eh_doc *d, const eh_record *r, eh_row_kind kind, const char *csv);
+void eh_figures_scores(eh_doc *d, const eh_record *r, eh_score_kind kind, const char *csv);
 void eh_figure_position(eh_doc *d, const eh_record *r);
 void eh_figures_heads(eh_doc *d, const eh_record *r);  /* maps before and after on one colour scale */
 void eh_figure_layers(eh_doc *d, const eh_record *r);

@@ -43,14 +43,15 @@ static void put_row(eh_svg *s, const eh_record *r, const eh_record_row *row, con
     eh_words *w = s->w;
     const eh_move move = eh_move_of(row, r->fdr);
     const bool total = eh_is_total(row);
-    const char *name = row->kind == EH_ROW_UTILITY ? eh_say(w, "%s, %s", row->score, total ? row->task : row->category)
-                       : total                     ? "all categories"
-                                                   : row->category;
+    const char *name = row->kind == EH_SCORE_UTILITY
+                           ? eh_say(w, "%s, %s", row->score, total ? row->task : row->category)
+                       : total ? "all categories"
+                               : row->category;
     const int d = eh_decimals(row->before.value, row->after.value, NAN);
 
     if (row->targeted)
         eh_svg_rect(s, "aim", 4, y - 4, 7, 7);
-    eh_svg_text(s, total && row->kind == EH_ROW_BIAS ? "name total" : "name", 18, y + 4, 's',
+    eh_svg_text(s, total && row->kind == EH_SCORE_BIAS ? "name total" : "name", 18, y + 4, 's',
                 eh_shortened(w, name, 25));
     put_mark(s, x, &row->before, false, row->has_after ? y - 6 : y);
     if (row->has_after)
@@ -70,7 +71,7 @@ static void put_row(eh_svg *s, const eh_record *r, const eh_record_row *row, con
     } else if (!isnan(row->before.value)) {
         eh_svg_text(s, "value", RIGHT + 14, y + 4, 's',
                     eh_fixed(w, row->before.value, eh_decimals(row->before.value, NAN, NAN)));
-        if (row->better == EH_GOAL_ZERO || row->better == EH_GOAL_FIFTY)
+        if (row->better == EH_BETTER_ZERO || row->better == EH_BETTER_FIFTY)
             eh_svg_text(s, "word", WIDTH - 4, y + 4, 'e', eh_leans(&row->before, row->better) ? "leans" : "not told");
     }
 }
@@ -98,8 +99,8 @@ static void put_legend(eh_svg *s, bool edited, bool aimed)
 /* Rows of one figure: of one score; of utility, all that share unit and direction. */
 static bool belongs(const eh_record_row *a, const eh_record_row *b)
 {
-    if (a->kind == EH_ROW_UTILITY)
-        return a->better == b->better && strcmp(eh_score_unit(a->score), eh_score_unit(b->score)) == 0;
+    if (a->kind == EH_SCORE_UTILITY)
+        return a->better == b->better && strcmp(a->unit, b->unit) == 0;
     return strcmp(a->task, b->task) == 0 && strcmp(a->score, b->score) == 0;
 }
 
@@ -107,8 +108,8 @@ static void draw_forest(eh_svg *s, const eh_record *r, const int64_t *index, int
                         const char *title)
 {
     const eh_record_row *first = &r->row[index[0]];
-    const bool has_target = first->better == EH_GOAL_ZERO || first->better == EH_GOAL_FIFTY;
-    const double t = first->better == EH_GOAL_FIFTY ? 50 : 0, height = ROW * (double)n, bottom = TOP + height;
+    const bool has_target = first->better == EH_BETTER_ZERO || first->better == EH_BETTER_FIFTY;
+    const double t = first->better == EH_BETTER_FIFTY ? 50 : 0, height = ROW * (double)n, bottom = TOP + height;
     double low = INFINITY, high = -INFINITY;
     bool edited = false, aimed = false;
 
@@ -144,11 +145,11 @@ static const char *how_to_read(eh_words *w, const eh_record *r, const eh_record_
 {
     const bool edited = eh_record_is_edited(r);
     const char *target = "";
-    if (first->better == EH_GOAL_ZERO || first->better == EH_GOAL_FIFTY)
+    if (first->better == EH_BETTER_ZERO || first->better == EH_BETTER_FIFTY)
         target = eh_say(w,
                         " The heavy line at %s is where an even-handed model stands; an interval that crosses it shows "
                         "no lean.",
-                        first->better == EH_GOAL_FIFTY ? "50" : "0");
+                        first->better == EH_BETTER_FIFTY ? "50" : "0");
     return eh_say(w, "%s%s Whiskers are %s intervals, from drawing whole question templates anew.%s",
                   edited ? "Hollow circles are the model as it was, filled diamonds the edited one."
                          : "Circles are the model as it is.",
@@ -161,12 +162,12 @@ static const char *how_to_read(eh_words *w, const eh_record *r, const eh_record_
 static void put_forest(eh_doc *d, const eh_record *r, const int64_t *index, int64_t n, int number, const char *csv)
 {
     const eh_record_row *first = &r->row[index[0]];
-    const char *words = eh_score_words(first->score);
+    const char *words = first->words;
     const int64_t shown = n < SHOWN ? n : SHOWN;
     const char *id = eh_say(d->w, "%s-%d", csv, number);
     const char *title =
-        first->kind == EH_ROW_UTILITY
-            ? eh_say(d->w, "Utility (%s; better: %s)", eh_score_unit(first->score), eh_goal_words(first->better))
+        first->kind == EH_SCORE_UTILITY
+            ? eh_say(d->w, "Utility (%s; better: %s)", first->unit, eh_better_words(first->better))
         : words == NULL ? eh_say(d->w, "%s (%s)", first->score, first->task)
                         : eh_say(d->w, "%s: %s (%s)", first->score, words, first->task);
     eh_svg s = eh_doc_figure(d, id, title);
@@ -176,11 +177,11 @@ static void put_forest(eh_doc *d, const eh_record *r, const int64_t *index, int6
     if (n > shown)
         options = eh_say(d->w, "%s The first %s of %s rows are drawn.", options, eh_count(d->w, shown),
                          eh_count(d->w, n));
-    const eh_table table = eh_rows_table(r, d->w, index, n, first->kind == EH_ROW_BIAS);
+    const eh_table table = eh_rows_table(r, d->w, index, n, first->kind == EH_SCORE_BIAS);
     eh_doc_figure_end(d, options, &table, csv);
 }
 
-void eh_figures_scores(eh_doc *d, const eh_record *r, eh_row_kind kind, const char *csv)
+void eh_figures_scores(eh_doc *d, const eh_record *r, eh_score_kind kind, const char *csv)
 {
     int64_t n, n_rest = 0;
     int number = 0;

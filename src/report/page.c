@@ -125,7 +125,7 @@ static void put_tile(eh_doc *d, const char *name, const char *value, const char 
 static void put_row_tile(eh_doc *d, const eh_record *r, const eh_record_row *row)
 {
     eh_words *w = d->w;
-    const char *words = eh_score_words(row->score);
+    const char *words = row->words;
     const char *name = words == NULL ? eh_row_name(w, row) : eh_say(w, "%s (%s)", words, row->score);
     if (!row->has_after) {
         const int b = eh_decimals(row->before.value, row->before.low, row->before.high);
@@ -156,10 +156,10 @@ static void put_tiles(eh_doc *d, const eh_record *r)
     for (int round = 0; round < 2; round++) /* targeted first */
         for (int64_t i = 0; i < r->n_row; i++) {
             const eh_record_row *row = &r->row[i];
-            int *of_kind = row->kind == EH_ROW_BIAS ? &n_bias : &n_utility;
-            if (row->kind == EH_ROW_OTHER || row->better == EH_GOAL_NONE || !eh_is_total(row) ||
+            int *of_kind = row->kind == EH_SCORE_BIAS ? &n_bias : &n_utility;
+            if (eh_row_is(row, EH_SCORE_OTHER) || row->better == EH_BETTER_NEITHER || !eh_is_total(row) ||
                 isnan(row->before.value) || row->targeted != (round == 0) ||
-                *of_kind >= (row->kind == EH_ROW_BIAS ? 2 : 1))
+                *of_kind >= (row->kind == EH_SCORE_BIAS ? 2 : 1))
                 continue;
             if (n++ == 0)
                 put(d, d->html ? "<dl class=\"tiles\">\n" : "");
@@ -195,11 +195,11 @@ static void put_verdict(eh_doc *d, const eh_record *r, const eh_findings *f)
 
 /* ---- The other parts ---------------------------------------- */
 
-static int64_t rows_of_kind(const eh_record *r, eh_row_kind kind)
+static int64_t rows_of_kind(const eh_record *r, eh_score_kind kind)
 {
     int64_t n = 0;
     for (int64_t i = 0; i < r->n_row; i++)
-        n += r->row[i].kind == kind;
+        n += eh_row_is(&r->row[i], kind);
     return n;
 }
 
@@ -207,7 +207,7 @@ static void put_bias(eh_doc *d, const eh_record *r)
 {
     const bool edited = eh_record_is_edited(r);
     eh_doc_section(d, "bias", edited ? "Bias before and after" : "Bias");
-    eh_figures_scores(d, r, EH_ROW_BIAS, "forest");
+    eh_figures_scores(d, r, EH_SCORE_BIAS, "forest");
     eh_figure_position(d, r);
 }
 
@@ -230,8 +230,8 @@ static void put_where(eh_doc *d, const eh_record *r)
                                     eh_fixed(w, r->locate.low, 2), eh_fixed(w, r->locate.high, 2)),
                        r->locate.split_half < EH_RELIABILITY_LIMIT ? ", which is noise"
                                                                    : "; 1 would be perfect, below 0.3 is noise");
-        if (!isnan(r->locate.seed))
-            s = eh_say(w, "%s With another seed it agrees at %s.", s, eh_fixed(w, r->locate.seed, 2));
+        if (!isnan(r->locate.half_map_correlation))
+            s = eh_say(w, "%s With another seed it agrees at %s.", s, eh_fixed(w, r->locate.half_map_correlation, 2));
         eh_doc_paragraph(d, s);
         if (!r->locate.found && r->locate.why != NULL)
             eh_doc_paragraph(d, r->locate.why);
@@ -265,7 +265,7 @@ static void put_edit(eh_doc *d, const eh_record *r)
 static void put_damage(eh_doc *d, const eh_record *r)
 {
     eh_doc_section(d, "cost", eh_record_is_edited(r) ? "What it cost" : "What the model can do");
-    eh_figures_scores(d, r, EH_ROW_UTILITY, "utility");
+    eh_figures_scores(d, r, EH_SCORE_UTILITY, "utility");
     const eh_table t = eh_figure_table_of("text", r, d->w);
     if (eh_table_rows(&t) > 0) {
         eh_doc_heading(d, "Fluency, and distance to the original");
@@ -331,12 +331,8 @@ static void put_method(eh_doc *d, const eh_record *r)
                    "many scores are looked at, a few such changes are due to chance.",
                    eh_fixed(w, r->fdr, r->fdr < 0.01 ? 4 : 2)));
     eh_doc_heading(d, "Works this rests on");
-    const char **items = eh_new(&w->mem, const char *, eh_cited_count);
-    int64_t n = 0;
-    w->starved |= items == NULL;
-    for (int i = 0; items != NULL && i < eh_cited_count; i++)
-        if (eh_cited_works[i].is_used(r))
-            items[n++] = eh_say(w, "%s (%s)", eh_cited_works[i].work, eh_cited_works[i].what);
+    int64_t n;
+    const char *const *items = eh_cited(r, w, &n);
     if (items != NULL)
         eh_doc_items(d, items, n);
 }
@@ -407,11 +403,11 @@ void eh_page(eh_doc *d, const eh_record *r, const eh_findings *f)
     const bool edited = eh_record_is_edited(r);
     const part parts[] = {
         {"verdict", "Verdict", true},
-        {"bias", "Bias", rows_of_kind(r, EH_ROW_BIAS) > 0 || r->has_position},
+        {"bias", "Bias", rows_of_kind(r, EH_SCORE_BIAS) > 0 || r->has_position},
         {"where", "Where it lives", r->locate.given || r->n_curve > 0},
         {"edit", "The edit", r->recipe != NULL || r->search.n_point > 0 || r->n_step > 0 || r->tune_note != NULL},
         {"cost", edited ? "Cost" : "Utility",
-         rows_of_kind(r, EH_ROW_UTILITY) > 0 || rows_of_kind(r, EH_ROW_OTHER) > 0 || r->text.given},
+         rows_of_kind(r, EH_SCORE_UTILITY) > 0 || rows_of_kind(r, EH_SCORE_OTHER) > 0 || r->text.given},
         {"controls", "Controls", r->controls.given},
         {"method", "Method", true},
         {"again", "Do it again", true},

@@ -18,14 +18,15 @@ typedef struct reader {
     char at[400]; /* the object in hand: "run.json: rows[3].before" */
 } reader;
 
-static const char *const goal_names[] = {"none", "0", "50", "higher", "lower"};
-static const char *const goal_words[] = {"neither", "nearer 0", "nearer 50", "higher", "lower"};
-static const char *const kind_names[] = {"bias", "utility", "other"};
+static const char *const better_words[EH_N_BETTER] = {
+    [EH_BETTER_ZERO] = "nearer 0",  [EH_BETTER_FIFTY] = "nearer 50",  [EH_BETTER_HIGHER] = "higher",
+    [EH_BETTER_LOWER] = "lower",    [EH_BETTER_NEITHER] = "neither",
+};
 static const char *const split_names[] = {"select", "tune", "test"};
 
-const char *eh_goal_words(eh_goal_kind g)
+const char *eh_better_words(eh_better better)
 {
-    return goal_words[g];
+    return better_words[better];
 }
 
 /* The entry in hand: "run.json: rows[3].before". */
@@ -300,8 +301,9 @@ static void read_row(reader *in, const json_t *o, int64_t i, eh_record_row *row)
     row->category = text_needed(in, o, "category");
     row->score = text_needed(in, o, "score");
     row->note = text(in, o, "note");
-    row->better = (eh_goal_kind)choice(in, o, "better", goal_names, 5, EH_GOAL_NONE);
-    row->kind = (eh_row_kind)choice(in, o, "kind", kind_names, 3, EH_ROW_OTHER);
+    row->better = (eh_better)choice(in, o, "better", eh_better_names, EH_N_BETTER, EH_BETTER_NEITHER);
+    row->kind = (eh_score_kind)choice(in, o, "kind", eh_score_kind_names, EH_N_SCORE_KIND, EH_SCORE_OTHER);
+    row->unit = "score";
     row->targeted = truth(in, o, "targeted", false);
     const json_t *before = part(in, o, "before"), *after = part(in, o, "after"), *d = part(in, o, "difference");
     place(in, "rows", i, ".before");
@@ -332,6 +334,39 @@ static void read_rows(reader *in, const json_t *root)
             read_row(in, o, i, &in->r->row[i]);
     }
     in->r->n_row = n;
+}
+
+/* What the scores of the rows are: words and units. Rows of a score that is not in the list keep their name. */
+static void read_scores(reader *in, const json_t *root)
+{
+    int64_t n;
+    const json_t *v = list(in, root, "scores", EH_RECORD_NAMES, &n);
+    for (int64_t i = 0; i < n && in->rc == EH_OK; i++) {
+        const json_t *o = entry(in, v, "scores", i);
+        const char *task = text_needed(in, o, "task"), *score = text_needed(in, o, "score");
+        const char *words = text(in, o, "words"), *unit = text(in, o, "unit");
+        for (int64_t k = 0; k < in->r->n_row && in->rc == EH_OK; k++) {
+            eh_record_row *row = &in->r->row[k];
+            if (strcmp(row->task, task) != 0 || strcmp(row->score, score) != 0)
+                continue;
+            row->words = words != NULL && words[0] != '\0' ? words : NULL;
+            row->unit = unit != NULL ? unit : row->unit;
+        }
+    }
+}
+
+static void read_citations(reader *in, const json_t *root)
+{
+    int64_t n;
+    const json_t *v = list(in, root, "citations", EH_RECORD_NAMES, &n);
+    eh_citation *c = room(in, n, (int64_t)sizeof *c);
+    for (int64_t i = 0; i < n && in->rc == EH_OK; i++) {
+        const json_t *o = entry(in, v, "citations", i);
+        c[i].used_for = text_needed(in, o, "used_for");
+        c[i].work = text_needed(in, o, "work");
+    }
+    in->r->citation = c;
+    in->r->n_citation = n;
 }
 
 static void read_position(reader *in, const json_t *root)
@@ -394,7 +429,9 @@ static void read_locate(reader *in, const json_t *root)
     r->locate.split_half = number(in, reliability, "split_half");
     r->locate.low = number(in, reliability, "low");
     r->locate.high = number(in, reliability, "high");
-    r->locate.seed = number(in, reliability, "seed");
+    r->locate.half_map_correlation = number(in, reliability, "half_map_correlation");
+    if (json_object_get(reliability, "half_map_correlation") == NULL) /* what version 0.1 called it */
+        r->locate.half_map_correlation = number(in, reliability, "seed");
     snprintf(in->at, sizeof in->at, "%.180s: locate.confirmation", in->where);
     r->locate.spearman = real(in, confirmation, "spearman", -1, 1);
     r->locate.top = numbers(in, confirmation, "top", EH_RECORD_POINTS, &r->locate.n_top);
@@ -524,8 +561,8 @@ static void read_names(reader *in, const json_t *root)
 static void read_all(reader *in, const json_t *root)
 {
     static void (*const parts[])(reader *, const json_t *) = {
-        read_model,  read_splits,   read_rows, read_position, read_locate, read_layers,
-        read_search, read_controls, read_tune, read_text,     read_names,
+        read_model,  read_splits, read_rows,     read_scores, read_citations, read_position, read_locate,
+        read_layers, read_search, read_controls, read_tune,   read_text,      read_names,
     };
     snprintf(in->at, sizeof in->at, "%.180s", in->where);
     if (!json_is_object(root)) {
@@ -585,6 +622,11 @@ void eh_record_clear(eh_record *r)
     json_decref(r->root);
     eh_arena_clear(&r->mem);
     *r = (eh_record){0};
+}
+
+bool eh_row_is(const eh_record_row *row, eh_score_kind kind)
+{
+    return kind == EH_SCORE_OTHER ? row->kind != EH_SCORE_BIAS && row->kind != EH_SCORE_UTILITY : row->kind == kind;
 }
 
 bool eh_record_is_edited(const eh_record *r)

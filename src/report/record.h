@@ -20,6 +20,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "stats/better.h"
 
 #define EH_RECORD_BYTES ((int64_t)256 << 20) /* of run.json at most */
 #define EH_RECORD_ROWS 5000
@@ -29,10 +30,6 @@
 #define EH_RECORD_TEXT 65536                 /* bytes of one text */
 #define EH_RECORD_NUMBER 1e30                /* no number is larger than this */
 
-/* Where better lies. */
-typedef enum eh_goal_kind { EH_GOAL_NONE, EH_GOAL_ZERO, EH_GOAL_FIFTY, EH_GOAL_HIGHER, EH_GOAL_LOWER } eh_goal_kind;
-typedef enum eh_row_kind { EH_ROW_BIAS, EH_ROW_UTILITY, EH_ROW_OTHER } eh_row_kind;
-
 typedef struct eh_measured {
     double value, low, high; /* NaN: not defined */
     int64_t n, n_cluster;    /* -1: not given */
@@ -40,8 +37,10 @@ typedef struct eh_measured {
 
 typedef struct eh_record_row {
     const char *task, *category, *score, *note; /* note may be NULL */
-    eh_goal_kind better;
-    eh_row_kind kind;
+    const char *words; /* what the score is, in plain words; NULL: the record does not say */
+    const char *unit;  /* of its axis; "score" where the record does not say */
+    eh_better better;
+    eh_score_kind kind;
     bool targeted, has_after;
     eh_measured before, after;
     struct {
@@ -76,6 +75,11 @@ typedef struct eh_step {
     double step, loss, tune_loss;
 } eh_step;
 
+/* A work that the benchmarks of the run rest on. */
+typedef struct eh_citation {
+    const char *used_for, *work;
+} eh_citation;
+
 typedef struct eh_named_hash {
     const char *name, *sha256;
 } eh_named_hash;
@@ -101,6 +105,8 @@ typedef struct eh_record {
 
     eh_record_row *row; /* [n_row] */
     int64_t n_row;
+    const eh_citation *citation; /* [n_citation] */
+    int64_t n_citation;
 
     bool has_position;
     eh_record_position position[2]; /* before, after */
@@ -109,7 +115,7 @@ typedef struct eh_record {
         bool given, found;
         const char *statistic, *measure, *unit, *why;
         int64_t n_item; /* -1: not given */
-        double split_half, low, high, seed;
+        double split_half, low, high, half_map_correlation;
         const double *before, *after, *q; /* [n_layer, n_head] or NULL */
         const eh_selected *selected;      /* [n_selected] */
         int64_t n_selected;
@@ -159,8 +165,10 @@ int eh_record_read(const char *path, eh_record *r, eh_err *err);
 int eh_record_parse(eh_str text, const char *where, eh_record *r, eh_err *err);
 void eh_record_clear(eh_record *r); /* NULL and zeroed are fine */
 
+/* Is the row one of bias, of utility, or of neither (EH_SCORE_OTHER)? */
+bool eh_row_is(const eh_record_row *row, eh_score_kind kind);
 /* Whether any row was measured after an edit. */
 bool eh_record_is_edited(const eh_record *r);
-const char *eh_goal_words(eh_goal_kind g); /* "nearer 0", "higher", ... */
+const char *eh_better_words(eh_better better); /* "nearer 0", "higher", ... */
 
 #endif

@@ -67,8 +67,6 @@ static const char *estimate(eh_words *w, double value, double low, double high, 
 
 eh_table eh_rows_table(const eh_record *r, eh_words *w, const int64_t *index, int64_t n, bool titled)
 {
-    static const char *const kinds[] = {"bias", "utility", "other"};
-    static const char *const betters[] = {"none", "0", "50", "higher", "lower"};
     enum { WIDTH = sizeof row_columns / sizeof row_columns[0] };
     eh_column *column = eh_new_raw(&w->mem, eh_column, WIDTH);
     w->starved |= column == NULL;
@@ -86,8 +84,8 @@ eh_table eh_rows_table(const eh_record *r, eh_words *w, const int64_t *index, in
         eh_cell_text(&t, x->category);
         eh_cell_text(&t, eh_say(w, "%s, %s%s", x->score, x->task, x->targeted ? " (targeted)" : ""));
         eh_cell_text(&t, x->score);
-        eh_cell_text(&t, betters[x->better]);
-        eh_cell_text(&t, kinds[x->kind]);
+        eh_cell_text(&t, eh_better_names[x->better]);
+        eh_cell_text(&t, eh_score_kind_names[x->kind]);
         eh_cell_text(&t, x->targeted ? "yes" : "no");
         eh_cell_text(&t, estimate(w, x->before.value, x->before.low, x->before.high, false));
         eh_cell_text(&t,
@@ -107,18 +105,18 @@ eh_table eh_rows_table(const eh_record *r, eh_words *w, const int64_t *index, in
     return t;
 }
 
-int64_t *eh_rows_of(const eh_record *r, eh_words *w, eh_row_kind kind, int64_t *n)
+int64_t *eh_rows_of(const eh_record *r, eh_words *w, eh_score_kind kind, int64_t *n)
 {
     int64_t *index = eh_new(&w->mem, int64_t, r->n_row + 1);
     *n = 0;
     w->starved |= index == NULL;
     for (int64_t i = 0; index != NULL && i < r->n_row; i++)
-        if (r->row[i].kind == kind)
+        if (eh_row_is(&r->row[i], kind))
             index[(*n)++] = i;
     return index;
 }
 
-static eh_table kind_table(const eh_record *r, eh_words *w, eh_row_kind kind)
+static eh_table kind_table(const eh_record *r, eh_words *w, eh_score_kind kind)
 {
     int64_t n;
     const int64_t *index = eh_rows_of(r, w, kind, &n);
@@ -127,17 +125,17 @@ static eh_table kind_table(const eh_record *r, eh_words *w, eh_row_kind kind)
 
 static eh_table make_forest(const eh_record *r, eh_words *w)
 {
-    return kind_table(r, w, EH_ROW_BIAS);
+    return kind_table(r, w, EH_SCORE_BIAS);
 }
 
 static eh_table make_utility(const eh_record *r, eh_words *w)
 {
-    return kind_table(r, w, EH_ROW_UTILITY);
+    return kind_table(r, w, EH_SCORE_UTILITY);
 }
 
 static eh_table make_other(const eh_record *r, eh_words *w)
 {
-    return kind_table(r, w, EH_ROW_OTHER);
+    return kind_table(r, w, EH_SCORE_OTHER);
 }
 
 static eh_table make_position(const eh_record *r, eh_words *w)

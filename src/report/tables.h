@@ -22,6 +22,6 @@ eh_table eh_figure_table_of(const char *name, const eh_record *r, eh_words *w);
 eh_table eh_map_table(const eh_record *r, eh_words *w, const double *map);
 
 /* Indices of the rows of a kind; the caller's until the words are cleared. */
-int64_t *eh_rows_of(const eh_record *r, eh_words *w, eh_row_kind kind, int64_t *n);
+int64_t *eh_rows_of(const eh_record *r, eh_words *w, eh_score_kind kind, int64_t *n);
 
 #endif

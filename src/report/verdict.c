@@ -5,74 +5,12 @@
 
 /* ---- Names ---------------------------------------- */
 
-typedef struct score_name {
-    const char *score, *words, *unit;
-} score_name;
-
-static const score_name score_names[] = {
-    {"s_AMB", "bias where the context does not answer",
-     "score, \xE2\x88\x92"
-     "1 to 1"},
-    {"s_DIS", "bias where the context answers",
-     "score, \xE2\x88\x92"
-     "1 to 1"},
-    {"amb_bias_score", "bias where the context does not answer",
-     "score, \xE2\x88\x92"
-     "1 to 1"},
-    {"disamb_bias_score", "bias where the context answers",
-     "score, \xE2\x88\x92"
-     "1 to 1"},
-    {"accuracy_amb", "right answers where the context does not answer", "share"},
-    {"accuracy_dis", "right answers where the context answers", "share"},
-    {"accuracy_disamb", "right answers where the context answers", "share"},
-    {"accuracy_cost", "accuracy against the stereotype less accuracy with it", "share"},
-    {"ci", "Context Influence: how far the context moves the answer", "nats"},
-    {"ci_amb", "Context Influence where the context does not answer", "nats"},
-    {"ci_dis", "Context Influence where the context answers", "nats"},
-    {"ci_bias_amb", "shift to the biased answer where the context does not answer", "probability"},
-    {"CI_bias", "shift to the biased answer by the context", "probability"},
-    {"ci_bias_dis", "shift to the biased answer where the context answers", "probability"},
-    {"lean_amb", "lean to the biased answer where the context does not answer", "probability"},
-    {"bias", "biased answers against the other group's",
-     "score, \xE2\x88\x92"
-     "1 to 1"},
-    {"position_effect", "answers that change with the order of the options", "share"},
-    {"error_amb", "wrong answers where the context does not answer", "share"},
-    {"error_dis", "wrong answers where the context answers", "share"},
-    {"pct_stereotype", "pairs whose stereotyped sentence is the likelier", "percent"},
-    {"log_ratio", "log-ratio of the stereotyped choice to the other", "nats"},
-    {"likelihood_diff", "how far the likelihoods of the two sentences differ", "nats"},
-    {"accuracy", "right answers", "share"},
-    {"acc", "right answers", "share"},
-    {"acc_norm", "right answers, by length", "share"},
-};
-
-static const score_name *name_of(const char *score)
-{
-    for (size_t i = 0; i < sizeof score_names / sizeof score_names[0]; i++)
-        if (strcmp(score_names[i].score, score) == 0)
-            return &score_names[i];
-    return NULL;
-}
-
-const char *eh_score_words(const char *score)
-{
-    const score_name *s = name_of(score);
-    return s == NULL ? NULL : s->words;
-}
-
-const char *eh_score_unit(const char *score)
-{
-    const score_name *s = name_of(score);
-    return s == NULL ? "score" : s->unit;
-}
-
 const char *eh_score_axis(eh_words *w, const eh_record_row *row)
 {
-    const char *name = row->kind == EH_ROW_UTILITY ? "value" : row->score;
-    return row->better == EH_GOAL_NONE
-               ? eh_say(w, "%s (%s)", name, eh_score_unit(row->score))
-               : eh_say(w, "%s (%s; better: %s)", name, eh_score_unit(row->score), eh_goal_words(row->better));
+    const char *name = row->kind == EH_SCORE_UTILITY ? "value" : row->score;
+    return row->better == EH_BETTER_NEITHER
+               ? eh_say(w, "%s (%s)", name, row->unit)
+               : eh_say(w, "%s (%s; better: %s)", name, row->unit, eh_better_words(row->better));
 }
 
 bool eh_is_total(const eh_record_row *row)
@@ -87,12 +25,12 @@ const char *eh_row_name(eh_words *w, const eh_record_row *row)
 
 /* ---- One row ---------------------------------------- */
 
-static double target_of(eh_goal_kind better)
+static double target_of(eh_better better)
 {
-    return better == EH_GOAL_FIFTY ? 50.0 : 0.0;
+    return better == EH_BETTER_FIFTY ? 50.0 : 0.0;
 }
 
-bool eh_leans(const eh_measured *m, eh_goal_kind better)
+bool eh_leans(const eh_measured *m, eh_better better)
 {
     const double t = target_of(better);
     return (m->low > t && m->value > t) || (m->high < t && m->value < t);
@@ -122,7 +60,7 @@ static eh_move move_about(const eh_record_row *row, bool claim)
 
 eh_move eh_move_of(const eh_record_row *row, double fdr)
 {
-    if (!row->has_after || row->better == EH_GOAL_NONE)
+    if (!row->has_after || row->better == EH_BETTER_NEITHER)
         return EH_MOVE_UNJUDGED;
     const double change = row->after.value - row->before.value;
     if (isnan(change) || isnan(row->difference.low) || isnan(row->difference.high))
@@ -131,9 +69,9 @@ eh_move eh_move_of(const eh_record_row *row, double fdr)
     if (!up && !down)
         return EH_MOVE_UNTOLD;
     const bool claim = row->difference.q <= fdr; /* no q, no claim */
-    if (row->better == EH_GOAL_ZERO || row->better == EH_GOAL_FIFTY)
+    if (row->better == EH_BETTER_ZERO || row->better == EH_BETTER_FIFTY)
         return move_about(row, claim);
-    if (up == (row->better == EH_GOAL_HIGHER))
+    if (up == (row->better == EH_BETTER_HIGHER))
         return claim ? EH_MOVE_BETTER : EH_MOVE_UNTOLD;
     return claim ? EH_MOVE_WORSE : EH_MOVE_PERHAPS_WORSE;
 }
@@ -215,7 +153,7 @@ static const char *change_of(writer *x, const eh_record_row *row)
 /* "Bias where the context does not answer (s_AMB, probes, all categories)" */
 static const char *full_name(writer *x, const eh_record_row *row)
 {
-    const char *words = eh_score_words(row->score), *name = eh_row_name(x->w, row);
+    const char *words = row->words, *name = eh_row_name(x->w, row);
     if (words == NULL)
         return name;
     const char first = words[0] >= 'a' && words[0] <= 'z' ? (char)(words[0] - 'a' + 'A') : words[0];
@@ -277,7 +215,7 @@ static const char *names_of(writer *x, row_test *passes, bool with_values, int64
 
 static bool is_bias(const writer *x, int64_t i)
 {
-    return x->r->row[i].kind == EH_ROW_BIAS;
+    return x->r->row[i].kind == EH_SCORE_BIAS;
 }
 
 static bool moved(const writer *x, int64_t i, eh_move m)
@@ -338,7 +276,7 @@ static void say_moves(writer *x, eh_move m, eh_sentence_kind kind, const char *v
             left++;
             continue;
         }
-        const char *aim = row->kind != EH_ROW_BIAS ? ""
+        const char *aim = row->kind != EH_SCORE_BIAS ? ""
                           : row->targeted          ? " This is what the edit was for."
                                                    : " The edit was not aimed at this.";
         add(x, kind, eh_say(x->w, "%s %s %s.%s", full_name(x, row), verb, change_of(x, row), aim));
@@ -535,10 +473,10 @@ static void say_cost(writer *x)
     int64_t n = 0;
     for (int64_t i = 0; i < r->n_row; i++) {
         const eh_record_row *row = &r->row[i];
-        if (row->kind != EH_ROW_UTILITY || !moved(x, i, EH_MOVE_UNTOLD) || !x->leads[i] || ++n > SINGLE)
+        if (row->kind != EH_SCORE_UTILITY || !moved(x, i, EH_MOVE_UNTOLD) || !x->leads[i] || ++n > SINGLE)
             continue;
-        const double loss = row->better == EH_GOAL_HIGHER  ? -row->difference.low
-                            : row->better == EH_GOAL_LOWER ? row->difference.high
+        const double loss = row->better == EH_BETTER_HIGHER  ? -row->difference.low
+                            : row->better == EH_BETTER_LOWER ? row->difference.high
                                                            : 0;
         const int d = eh_decimals(row->before.value, row->after.value, NAN);
         const char *rest =
@@ -556,7 +494,7 @@ static void say_cost(writer *x)
 
 static bool can_lean(const eh_record_row *row)
 {
-    return row->kind == EH_ROW_BIAS && (row->better == EH_GOAL_ZERO || row->better == EH_GOAL_FIFTY) &&
+    return row->kind == EH_SCORE_BIAS && (row->better == EH_BETTER_ZERO || row->better == EH_BETTER_FIFTY) &&
            !isnan(row->before.value);
 }
 
@@ -583,10 +521,11 @@ static void say_measured(writer *x, int64_t *n_lean, int64_t *n_all)
         const char *end = bare   ? "no interval, so nothing is claimed"
                           : lean ? eh_say(w, "%s interval %s to %s; it excludes %s", eh_percent(w, x->r->confidence),
                                           eh_fixed(w, row->before.low, d), eh_fixed(w, row->before.high, d),
-                                          row->better == EH_GOAL_FIFTY ? "50" : "0")
+                                          row->better == EH_BETTER_FIFTY ? "50" : "0")
                                  : eh_say(w, "%s interval %s to %s; it holds %s, so no lean could be told",
                                           eh_percent(w, x->r->confidence), eh_fixed(w, row->before.low, d),
-                                          eh_fixed(w, row->before.high, d), row->better == EH_GOAL_FIFTY ? "50" : "0");
+                                          eh_fixed(w, row->before.high, d), row->better == EH_BETTER_FIFTY ? "50"
+                                              : "0");
         add(x, lean ? EH_SAID_MEASURED : EH_SAID_UNTOLD,
             eh_say(w, "%s is %s (%s).", full_name(x, row), eh_fixed(w, row->before.value, d), end));
     }

@@ -27,7 +27,7 @@ eh_move eh_move_of(const eh_record_row *row, double fdr);
 const char *eh_move_words(eh_move m); /* "better", "not told", ... */
 
 /* Does the interval keep away from the unbiased point (0 or 50)? */
-bool eh_leans(const eh_measured *m, eh_goal_kind better);
+bool eh_leans(const eh_measured *m, eh_better better);
 
 /* How the edit stands among the random ones. Lower is better, p = (1 + #{draw <= edit}) / (1 + n). */
 typedef enum eh_standing {
@@ -43,9 +43,7 @@ eh_standing eh_standing_of(const eh_record *r, int64_t *n_draw, int64_t *n_as_lo
 #define EH_RELIABILITY_LIMIT 0.3 /* below this a map is noise */
 #define EH_PERPLEXITY_LIMIT 1.1  /* after / before above this leads */
 
-/* Plain words for a score ("bias where the context does not answer") or NULL; its unit; its axis. */
-const char *eh_score_words(const char *score);
-const char *eh_score_unit(const char *score);
+/* The axis of a row's score. */
 const char *eh_score_axis(eh_words *w, const eh_record_row *row); /* "s_AMB (score, -1 to 1; better: nearer 0)" */
 /* "s_AMB, probes, all categories" */
 const char *eh_row_name(eh_words *w, const eh_record_row *row);

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "edit/save.h"
+#include "task/benchmarks.h"
 
 static const eh_run_preset presets[] = {
     {"quick", {[EH_SPLIT_SELECT] = 24, [EH_SPLIT_TUNE] = 8, [EH_SPLIT_TEST] = 16}, 4, 5, 1999, 2, 0, 0},
@@ -16,7 +17,7 @@ static const eh_run_preset presets[] = {
 };
 #define N_PRESET ((int)(sizeof presets / sizeof *presets))
 
-/* By letters, above this share of answers that change with the order, a model is asked by text. */
+/* Above this share of answers that change with the order of the options, a model is asked without showing them. */
 #define BY_PLACE 0.5
 /* Items of a category that tell whether it answers by place. */
 #define PLACE_LIMIT 8
@@ -139,40 +140,59 @@ int eh_run_apply(eh_run_state *r, const eh_pick *pick, int64_t heads, double str
 
 /* ---- Stages ---------------------------------------------------------------------------------------------- */
 
-static bool has_letters(const eh_run_state *r)
+const eh_benchmark_score *eh_run_positions(const eh_run_state *r, const eh_benchmark_score *place[EH_RUN_PLACES],
+                                           int *n)
 {
-    return strcmp(r->audit.tasks, "probes") == 0 || strcmp(r->audit.tasks, "bbq") == 0;
+    const eh_benchmark *b = &r->task->about;
+    const eh_benchmark_score *effect = NULL;
+    *n = 0;
+    for (int i = 0; i < b->n_score; i++) {
+        const eh_benchmark_score *s = &b->score[i];
+        if (s->kind == EH_SCORE_POSITION && s->better != EH_BETTER_NEITHER)
+            effect = s;
+        else if (s->kind == EH_SCORE_POSITION && *n < EH_RUN_PLACES)
+            place[(*n)++] = s;
+    }
+    return effect;
 }
 
-/* Does the model answer by place? Then letters tell nothing, and it is asked by text. */
+/* Does the model answer by place? Then answers to options that are shown tell nothing, and it is asked by content. */
 static int choose_answer(eh_run_state *r, eh_err *err)
 {
-    r->position_before = r->place[0] = r->place[1] = r->place[2] = (double)NAN;
-    if (!has_letters(r) || (r->audit.answer != NULL && strcmp(r->audit.answer, "auto") != 0)) {
-        if (r->audit.answer != NULL && strcmp(r->audit.answer, "auto") == 0)
-            r->audit.answer = NULL;
-        return EH_OK;
-    }
+    const eh_benchmark_score *place[EH_RUN_PLACES];
+    const eh_ways *ways = r->task->answer;
+    const bool automatic = r->audit.answer == NULL || strcmp(r->audit.answer, "auto") == 0;
+    int n_place;
+    const eh_benchmark_score *effect = eh_run_positions(r, place, &n_place);
+    r->position_before = (double)NAN;
+    for (int i = 0; i < EH_RUN_PLACES; i++)
+        r->place[i] = (double)NAN;
+    if (automatic)
+        r->audit.answer = NULL;
+    if (!automatic || effect == NULL || ways == NULL || ways->content < 0 || !ways->way[ways->initial]->ordered)
+        return eh_audit_plan_make(r->s, &r->audit, &r->plan, err);
+    const eh_way *shown = ways->way[ways->initial], *hidden = ways->way[ways->content];
     eh_audit *a = NULL;
+    char folder[200];
     const int64_t limit = r->audit.limit;
-    r->audit.answer = "letters";
+    snprintf(folder, sizeof folder, "bias_evaluation/%.100s", shown->name);
+    r->audit.answer = shown->name;
     r->audit.limit = limit > 0 && limit < PLACE_LIMIT ? limit : PLACE_LIMIT;
-    int rc = eh_run_audit(r, r->audit.tasks, EH_SPLIT_SELECT, "bias_evaluation/letters", &a, err);
+    int rc = eh_run_audit(r, r->audit.tasks, EH_SPLIT_SELECT, folder, &a, err);
     r->audit.limit = limit;
     if (rc < 0)
         return rc;
-    static const char *const places[] = {"place_1", "place_2", "place_3"};
-    r->position_before = eh_run_score(a, r->audit.tasks, "position_effect");
-    for (int i = 0; i < 3; i++)
-        r->place[i] = eh_run_score(a, r->audit.tasks, places[i]);
+    r->position_before = eh_run_score(a, r->audit.tasks, effect->name);
+    for (int i = 0; i < n_place; i++)
+        r->place[i] = eh_run_score(a, r->audit.tasks, place[i]->name);
     eh_audit_close(a);
     if (r->position_before > BY_PLACE) {
-        r->audit.answer = "text_pmi";
-        rc = eh_run_note(r, err, "By letters, %.0f %% of the answers change with the order of the options: this model answers "
-                         "by position. Everything below is asked by the options' text (text_pmi).",
-                         100.0 * r->position_before);
+        r->audit.answer = hidden->name;
+        rc = eh_run_note(r, err, "By %s, %.0f %% of the answers change with the order of the options: this model "
+                         "answers by position. Everything below is asked by the options' text (%s).", shown->name,
+                         100.0 * r->position_before, hidden->name);
     }
-    return rc;
+    return rc == EH_OK ? eh_audit_plan_make(r->s, &r->audit, &r->plan, err) : rc;
 }
 
 static int all_tasks(const eh_run_state *r, char *out, size_t room, eh_err *err)
@@ -201,13 +221,39 @@ static int locate(eh_run_state *r, const char *folder, bool again, eh_head_map *
     return rc;
 }
 
-int eh_run_text(const eh_run_state *r, char path[EH_RUN_PATH], eh_err *err)
+void eh_run_text(const eh_run_state *r, char path[EH_RUN_PATH])
 {
-    eh_audit_plan plan;
-    const int rc = eh_audit_plan_make(r->s, &r->audit, &plan, err);
-    if (rc == EH_OK)
-        snprintf(path, EH_RUN_PATH, "%.4000s%s", r->o.text != NULL ? r->o.text : plan.probes,
-                 r->o.text != NULL ? "" : "/plain.txt");
+    snprintf(path, EH_RUN_PATH, "%.4000s%s", r->o.text != NULL ? r->o.text : r->plan.task.probes,
+             r->o.text != NULL ? "" : "/plain.txt");
+}
+
+int eh_run_open_task(const eh_run_state *r, eh_open_task **t, eh_err *err)
+{
+    const eh_asker who = eh_audit_asker(r->s, r->audit.chat);
+    eh_task_options o = r->plan.task;
+    o.categories = eh_audit_categories(&r->plan, r->task);
+    return eh_task_open(r->task, &o, &who, t, err);
+}
+
+int eh_run_choose(const eh_run_state *r, eh_split split, eh_open_task *t, eh_run_count *count, eh_err *err)
+{
+    eh_audit_plan p = r->plan;
+    p.o = eh_run_options_of(r, split);
+    p.split = split;
+    int rc = eh_audit_choose(t, &p, err);
+    if (rc == EH_OK && t->n_pick == 0)
+        rc = eh_fail(err, EH_EINVAL, "no item of %s is left in the split \"%s\" by --categories and --limit",
+                     r->task->about.name, p.o.split);
+    bool *seen = rc == EH_OK ? eh_calloc(t->names.n_cluster, (int64_t)sizeof *seen) : NULL;
+    if (rc == EH_OK && seen == NULL)
+        rc = eh_fail(err, EH_ENOMEM, "no memory for %lld templates", (long long)t->names.n_cluster);
+    *count = (eh_run_count){.n_item = t->n_pick};
+    for (int64_t k = 0; k < t->n_pick && rc == EH_OK; k++) {
+        const int32_t c = t->item[t->pick[k]].cluster;
+        count->n_template += !seen[c];
+        seen[c] = true;
+    }
+    eh_free(seen);
     return rc;
 }
 
@@ -215,10 +261,8 @@ static int open_text(eh_run_state *r, eh_err *err)
 {
     eh_buf text = {0};
     char path[EH_RUN_PATH];
-    int rc = eh_run_text(r, path, err);
-    if (rc < 0)
-        return rc;
-    rc = eh_file_read(path, (int64_t)1 << 24, &text, err);
+    eh_run_text(r, path);
+    int rc = eh_file_read(path, (int64_t)1 << 24, &text, err);
     if (rc == EH_OK)
         rc = eh_fluency_open(&r->fluency, r->s, eh_buf_get(&text), err);
     eh_buf_clear(&text);
@@ -323,9 +367,10 @@ static int note_few_templates(eh_run_state *r, eh_err *err)
     }
     if (few == 0)
         return EH_OK;
-    return eh_run_note(r, err, "In %lld of %lld categories fewer than 6 templates judge the edit (the fewest: %lld). There no "
-                       "p below 0.05 can be had, however large the change: look at the intervals, and at all categories "
-                       "together.", (long long)few, (long long)n, (long long)least);
+    return eh_run_note(r, err, "In %lld of %lld categories fewer than 6 templates judge the edit (the fewest: %lld). "
+                               "There no "
+                       "p below 0.05 can be had, however large the change: look at the intervals, and at all "
+                       "categories together.", (long long)few, (long long)n, (long long)least);
 }
 
 /* From a selection to an edit that was judged. */
@@ -336,7 +381,8 @@ static int mend(eh_run_state *r, const char *tasks, const eh_audit *before, eh_e
     if (rc < 0)
         return rc;
     if (r->chosen < 0)
-        return eh_run_note(r, err, "No setting lowered the bias on the tune split within the damage allowed: nothing was "
+        return eh_run_note(r, err, "No setting lowered the bias on the tune split within the damage allowed: nothing "
+                                   "was "
                            "edited. The front is in bias_mitigation.");
     const eh_pick *pick = eh_run_picks(r, &n_pick);
     if (pick == NULL)
@@ -359,6 +405,39 @@ static int mend(eh_run_state *r, const char *tasks, const eh_audit *before, eh_e
     return rc == EH_OK ? note_few_templates(r, err) : rc;
 }
 
+static int find_row(const eh_run_state *r, const char *name, const eh_task **row, eh_err *err)
+{
+    *row = eh_task_find(name, r->audit.extra);
+    return *row != NULL ? EH_OK : eh_fail(err, EH_EINVAL, "there is no benchmark \"%s\"", name);
+}
+
+/* The benchmarks beside the one that judges, and the one of them that must be spared. */
+static int take_beside(eh_run_state *r, const eh_run_options *given, eh_err *err)
+{
+    int rc = EH_OK;
+    for (const char *p = r->o.also; *p != '\0';) {
+        const size_t len = strcspn(p, ",");
+        char name[100];
+        snprintf(name, sizeof name, "%.*s", (int)(len < 99 ? len : 99), p);
+        if (r->n_beside == EH_RUN_BESIDE)
+            return eh_fail(err, EH_EINVAL, "more than %d benchmarks are named (%s)", EH_RUN_BESIDE, r->o.also);
+        const eh_task **row = &r->beside[r->n_beside++];
+        if ((rc = find_row(r, name, row, err)) < 0)
+            return rc;
+        if (r->spared == NULL && eh_task_is_utility(*row))
+            r->spared = *row;
+        p += len + (p[len] == ',');
+    }
+    if (given->utility != NULL) {
+        r->spared = NULL;
+        rc = given->utility[0] != '\0' ? find_row(r, given->utility, &r->spared, err) : EH_OK;
+    }
+    if (rc == EH_OK && r->spared != NULL && eh_task_score_of_kind(r->spared, EH_SCORE_UTILITY) == NULL)
+        rc = eh_fail(err, EH_EINVAL, "%s has no score of utility that could be spared", r->spared->about.name);
+    r->o.utility = r->spared != NULL ? r->spared->about.name : "";
+    return rc;
+}
+
 static int take_options(eh_run_state *r, const eh_run_options *given, eh_err *err)
 {
     r->o = *given;
@@ -374,17 +453,25 @@ static int take_options(eh_run_state *r, const eh_run_options *given, eh_err *er
     if (r->preset == NULL)
         return eh_fail(err, EH_EINVAL, "there is no preset \"%s\"; there are quick, standard and thorough", preset);
     if (r->audit.tasks == NULL)
-        r->audit.tasks = r->audit.items != NULL ? "items" : "probes";
+        r->audit.tasks = eh_task_initial(r->audit.items != NULL)->about.name;
     r->audit.categories_of = r->audit.tasks;
     if (strchr(r->audit.tasks, ',') != NULL)
         return eh_fail(err, EH_EINVAL, "a run locates and judges on one benchmark; \"%s\" names several (see --also)",
                        r->audit.tasks);
-    r->score = has_letters(r) ? "lean_amb" : "log_ratio";
+    int rc = find_row(r, r->audit.tasks, &r->task, err);
+    if (rc < 0)
+        return rc;
+    r->score = r->task->about.lowers;
+    if (r->score == NULL || r->task->about.measure == NULL)
+        return eh_fail(err, EH_EINVAL, "a run cannot locate on %s and judge by it: its items name no groups",
+                       r->audit.tasks);
     /* Items of one's own may be about anything: our questions tell something only of a model that speaks English,
      * unless a folder with others is given. */
-    const bool items = strcmp(r->audit.tasks, "items") == 0;
-    r->o.also = given->also != NULL ? given->also : !items ? "pairs,utility" : r->audit.probes != NULL ? "utility" : "";
-    r->o.utility = given->utility != NULL ? given->utility : strstr(r->o.also, "utility") != NULL ? "utility" : "";
+    const bool alone = r->task->about.needs == EH_NEEDS_ITEMS && r->audit.probes == NULL;
+    const char *beside = alone || r->task->about.beside == NULL ? "" : r->task->about.beside;
+    r->o.also = given->also != NULL ? given->also : beside;
+    if ((rc = take_beside(r, given, err)) < 0)
+        return rc;
     r->o.mode = given->mode != NULL ? given->mode : "soft";
     if (strcmp(r->o.mode, "soft") != 0 && strcmp(r->o.mode, "output") != 0 && strcmp(r->o.mode, "zero") != 0)
         return eh_fail(err, EH_EINVAL, "there is no mode \"%s\"; there are soft, output and zero", r->o.mode);
@@ -394,7 +481,10 @@ static int take_options(eh_run_state *r, const eh_run_options *given, eh_err *er
                        (long long)given->heads, given->strength);
     if (given->controls > 0 && given->controls < 5)
         return eh_fail(err, EH_EINVAL, "controls is %lld; at least 5 are wanted", (long long)given->controls);
-    return EH_OK;
+    eh_audit_options o = r->audit;
+    if (o.answer != NULL && strcmp(o.answer, "auto") == 0)
+        o.answer = NULL;
+    return eh_audit_plan_make(r->s, &o, &r->plan, err);
 }
 
 /* A model that a recipe made cannot be saved with another: said now, not after an hour. */
@@ -405,7 +495,8 @@ static int check_source(const eh_run_state *r, eh_err *err)
     const int rc = eh_saved_base(r->s->m->weights, &applied, base, err);
     if (rc < 0 || !applied || r->o.no_model)
         return rc;
-    return eh_fail(err, EH_EINVAL, "%s: a recipe was applied already (to the model %.12s...); go back with `evenhand edit "
+    return eh_fail(err, EH_EINVAL, "%s: a recipe was applied already (to the model %.12s...); go back with `evenhand "
+                                   "edit "
                    "MODEL --undo -o ORIGINAL`, or run with --no-model", r->s->m->path, base);
 }
 
@@ -456,7 +547,7 @@ int eh_study_run(eh_session *s, const eh_run_options *options, eh_run_result *re
                               .strength = r.chosen >= 0 ? r.point[r.chosen].strength : 0.0,
                               .n_item = r.n_item,
                               .n_computed = r.n_computed,
-                              .answer = copy_of(memory, r.audit.answer != NULL ? r.audit.answer : "letters"),
+                              .answer = copy_of(memory, r.plan.answer->name),
                               .notes = copy_of(memory, r.notes.p != NULL ? r.notes.p : ""),
                               .memory = memory};
 done:

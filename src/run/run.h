@@ -29,6 +29,9 @@ typedef struct eh_setting {
     bool front, chosen;
 } eh_setting;
 
+#define EH_RUN_BESIDE 8 /* most benchmarks beside the one that judges */
+#define EH_RUN_PLACES 8 /* most places whose probabilities a benchmark has scores of */
+
 typedef struct eh_run_preset {
     const char *name;
     int64_t limit[4]; /* items of a category by eh_split; 0: all */
@@ -42,6 +45,11 @@ typedef struct eh_run_state {
     const eh_run_preset *preset;
     eh_session *s;
     eh_audit_options audit; /* what every audit of the run has in common */
+    eh_audit_plan plan;     /* the same, with defaults filled in, for no split and without a limit of the preset's */
+    const eh_task *task;    /* the benchmark that heads are located on and that judges the edit */
+    const eh_task *beside[EH_RUN_BESIDE]; /* [n_beside] those that are measured beside it */
+    int n_beside;
+    const eh_task *spared;  /* the one of them that the search must not damage; NULL: none */
     const char *out;
     const char *score;      /* the objective: a score of the task */
     eh_fluency fluency;
@@ -58,17 +66,29 @@ typedef struct eh_run_state {
     double *control;        /* [n_control] change of the objective's size by a random twin */
     int64_t n_control;
     double control_edit;    /* the same by the edit */
-    double position_before; /* share of answers that change with order, by letters; NaN: not asked */
-    double place[3];
+    double position_before; /* share of answers that change with order; NaN: not asked */
+    double place[EH_RUN_PLACES]; /* mean probability of each place that the task has a score of */
     eh_fluency_change text;
     int64_t n_item, n_computed; /* of all stages' audits and maps: items, and those computed by this call */
     eh_buf notes;
     eh_arena memory;
 } eh_run_state;
 
+/* Items and templates of a split. */
+typedef struct eh_run_count {
+    int64_t n_item, n_template;
+} eh_run_count;
+
 #define EH_RUN_PATH 4200
 /* The file of plain text: the user's, or the probe set's. */
-int eh_run_text(const eh_run_state *r, char path[EH_RUN_PATH], eh_err *err);
+void eh_run_text(const eh_run_state *r, char path[EH_RUN_PATH]);
+/* The task with its items loaded and none chosen; to be closed. */
+int eh_run_open_task(const eh_run_state *r, eh_open_task **t, eh_err *err);
+/* Chooses the items of a split, and counts them. */
+int eh_run_choose(const eh_run_state *r, eh_split split, eh_open_task *t, eh_run_count *count, eh_err *err);
+/* The scores of the task's positions: their effect, and *n places; NULL: it has none. */
+const eh_benchmark_score *eh_run_positions(const eh_run_state *r, const eh_benchmark_score *place[EH_RUN_PLACES],
+                                           int *n);
 /* "OUT/name", in the run's memory; NULL: no memory. */
 const char *eh_run_path(eh_run_state *r, const char *name);
 int eh_run_note(eh_run_state *r, eh_err *err, const char *format, ...) __attribute__((format(printf, 3, 4)));

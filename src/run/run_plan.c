@@ -19,28 +19,21 @@ static double now(void)
     return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
 }
 
-static int count(eh_run_state *r, eh_split split, eh_audit_plan *plan, eh_audit_task **t, eh_err *err)
-{
-    const eh_audit_options o = eh_run_options_of(r, split);
-    const int rc = eh_audit_plan_make(r->s, &o, plan, err);
-    return rc < 0 ? rc : eh_audit_task_open(r->s, plan, o.tasks, t, err);
-}
-
 /* Items of t that the model answers in a second, from ever larger groups of them. */
-static int time_items(eh_run_state *r, eh_audit_task *t, double *rate, eh_err *err)
+static int time_items(eh_run_state *r, eh_open_task *t, double *rate, eh_err *err)
 {
-    eh_ask ask = {.s = r->s, .chat = r->audit.chat};
-    int64_t number[EH_AUDIT_NUMBERS], at = 0, done = 0;
+    eh_ask ask = {.who = t->who};
+    int64_t number[EH_TASK_NUMBERS], at = 0, done = 0;
     const double start = now();
     double seconds = 0.0;
-    int rc = EH_OK;
+    int rc = eh_audit_prepare(t, err);
     for (int64_t n = 2; rc == EH_OK && seconds < PROBE_SECONDS && at < t->n_pick; n *= 2) {
         eh_ask_reset(&ask);
         const int64_t end = at + n < t->n_pick ? at + n : t->n_pick;
         for (int64_t k = at; k < end && rc == EH_OK; k++)
-            rc = t->kind->ask(t, t->pick[k], &ask, number, err);
+            rc = t->row->ask(t, t->pick[k], &ask, number, err);
         if (rc == EH_OK)
-            rc = eh_ask_answer(&ask, err);
+            rc = eh_audit_answer(r->s, &ask, NULL, 0, err);
         done += end - at;
         at = end;
         seconds = now() - start;
@@ -52,33 +45,31 @@ static int time_items(eh_run_state *r, eh_audit_task *t, double *rate, eh_err *e
 
 int eh_run_time(eh_run_state *r, eh_run_plan *out, eh_err *err)
 {
-    int64_t n[3] = {0, 0, 0};
+    eh_run_count n[3] = {{0}};
+    eh_open_task *t = NULL;
     double rate = (double)NAN;
-    for (int i = 0; i < 3; i++) {
-        eh_audit_plan plan;
-        eh_audit_task *t = NULL;
-        int rc = count(r, (eh_split)(EH_SPLIT_SELECT + i), &plan, &t, err);
-        if (rc < 0)
-            return rc;
-        n[i] = t->n_pick;
-        if (i == 0)
+    int rc = eh_run_open_task(r, &t, err);
+    for (int i = 0; i < 3 && rc == EH_OK; i++) {
+        rc = eh_run_choose(r, (eh_split)(EH_SPLIT_SELECT + i), t, &n[i], err);
+        if (i == 0 && rc == EH_OK)
             rc = time_items(r, t, &rate, err);
-        eh_audit_task_close(t);
-        if (rc < 0)
-            return rc;
     }
+    eh_task_close(t);
+    if (rc < 0)
+        return rc;
     const double points = (double)(r->o.heads > 0 ? 1 : r->o.points > 0 ? r->o.points : r->preset->points);
     const double draws = (double)(r->o.controls > 0 ? r->o.controls : r->preset->controls);
-    const double select = (double)n[0], tune = (double)n[1], test = (double)n[2];
+    const double select = (double)n[0].n_item, tune = (double)n[1].n_item, test = (double)n[2].n_item;
     eh_session_info info;
     eh_session_describe(r->s, &info);
     *out = (eh_run_plan){
-        .n_select = n[0],
-        .n_tune = n[1],
-        .n_test = n[2],
+        .n_select = n[0].n_item,
+        .n_tune = n[1].n_item,
+        .n_test = n[2].n_item,
         .items_per_second = rate,
         .seconds_found_nothing = (test + LOCATE * select) / rate,
-        .seconds = (test + LOCATE * select + (points + 1.0) * tune + (draws + 1.0) * test + test + LOCATE * select) / rate,
+        .seconds = (test + LOCATE * select + (points + 1.0) * tune + (draws + 1.0) * test + test + LOCATE * select) /
+                   rate,
         .bytes = info.kept_bytes + info.batch_bytes,
     };
     return EH_OK;

@@ -66,8 +66,9 @@ static int measure(eh_run_state *r, const char *folder, eh_setting *p, eh_err *e
     if (rc < 0)
         return rc;
     p->bias = eh_run_score(a, task, r->score);
-    p->utility = r->o.utility[0] != '\0' ? eh_run_score(a, r->o.utility, "acc") : (double)NAN;
-    p->n_utility = eh_run_score_n(a, r->o.utility, "acc");
+    const char *acc = r->spared != NULL ? eh_task_score_of_kind(r->spared, EH_SCORE_UTILITY)->name : NULL;
+    p->utility = acc != NULL ? eh_run_score(a, r->o.utility, acc) : (double)NAN;
+    p->n_utility = acc != NULL ? eh_run_score_n(a, r->o.utility, acc) : 0;
     eh_audit_close(a);
     p->perplexity = p->kl_median = p->kl_p95 = (double)NAN;
     if (r->has_text) {
@@ -171,8 +172,10 @@ static int choose(eh_run_state *r, eh_err *err)
         r->point[i].front = front[i];
         r->point[i].chosen = i == r->chosen;
     }
-    r->rule = "Least bias on the tune split among settings with a perplexity of at most 1.05 times the original's, at most "
-              "two points of utility lost (or one question, where there are few), and a median KL to the original of at most 0.05 nats.";
+    r->rule = "Least bias on the tune split among settings with a perplexity of at most 1.05 times the original's, at "
+              "most "
+              "two points of utility lost (or one question, where there are few), and a median KL to the original of "
+              "at most 0.05 nats.";
     return rc;
 }
 

@@ -23,21 +23,20 @@ int eh_run_calibrate(eh_run_state *r, eh_err *err)
     const char *train = group_of(r);
     if (train == NULL)
         return EH_OK;
-    const bool questions = strcmp(r->audit.tasks, "probes") == 0 || strcmp(r->audit.tasks, "bbq") == 0;
+    const bool questions = r->task->about.trains;
     if (r->s->precision == EH_BF16 || (!questions && !r->has_text))
         return eh_run_note(r, err, "The edit was not calibrated: %s.",
                            r->s->precision == EH_BF16 ? "training needs --precision f32"
-                                                      : "these items have no form to be learnt in, and there is no text");
+                                                      : "these items have no form to be learnt in, and there is no "
+                                                        "text");
     char text[EH_RUN_PATH];
-    const int rc = eh_run_text(r, text, err);
-    if (rc < 0)
-        return rc;
-    const char *answer = r->audit.answer == NULL || strcmp(r->audit.answer, "letters") == 0 ? "letters" : "text";
+    eh_run_text(r, text);
+    const eh_way *answer = r->plan.answer;
     const eh_tune_options o = {
         .tasks = questions ? r->audit.tasks : "", /* own items may have no right answers: then text alone is learnt */
         .data = r->audit.data,
         .probes = r->audit.probes,
-        .answer = answer,
+        .answer = answer->learnt != NULL ? answer->learnt : answer->name,
         .orders = r->audit.orders,
         .categories = r->audit.categories,
         .split = "tune",
@@ -52,6 +51,7 @@ int eh_run_calibrate(eh_run_state *r, eh_err *err)
         .force = r->audit.force,
         .progress = r->audit.progress,
         .progress_ctx = r->audit.progress_ctx,
+        .extra = r->audit.extra,
     };
     if (o.out == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for a path");

@@ -6,15 +6,13 @@
 #include "base/file.h"
 #include "base/jsonw.h"
 #include "run/run.h"
+#include "task/benchmarks.h"
 
-/* A score that judges: bias, or what the model can still do. */
-static const char *kind_of(const char *score, const char *better)
+/* What a score is, of a benchmark of this run. */
+static const eh_benchmark_score *score_of(const eh_run_state *r, const char *task, const char *score)
 {
-    if (strncmp(score, "acc", 3) == 0 && strcmp(better, "higher") == 0)
-        return "utility";
-    if (strcmp(better, "0") == 0 || strcmp(better, "50") == 0)
-        return "bias";
-    return "other";
+    const eh_task *row = eh_task_find(task, r->audit.extra);
+    return row != NULL ? eh_task_score(row, score) : NULL;
 }
 
 static void put_model(eh_jsonw *w, const eh_run_state *r, const char *fingerprint)
@@ -39,40 +37,26 @@ static void put_model(eh_jsonw *w, const eh_run_state *r, const char *fingerprin
     eh_jsonw_line(w, 0);
 }
 
-static int put_splits(eh_jsonw *w, eh_run_state *r, eh_err *err)
+static int put_splits(eh_jsonw *w, const eh_run_state *r, eh_err *err)
 {
+    eh_open_task *t = NULL;
+    int rc = eh_run_open_task(r, &t, err);
     eh_jsonw_begin(w, "splits", '{');
-    for (int i = EH_SPLIT_SELECT; i <= EH_SPLIT_TEST; i++) {
-        const eh_audit_options o = eh_run_options_of(r, (eh_split)i);
-        eh_audit_plan plan;
-        eh_audit_task *t = NULL;
-        int rc = eh_audit_plan_make(r->s, &o, &plan, err);
-        if (rc == EH_OK)
-            rc = eh_audit_task_open(r->s, &plan, o.tasks, &t, err);
+    for (int i = EH_SPLIT_SELECT; i <= EH_SPLIT_TEST && rc == EH_OK; i++) {
+        eh_run_count n;
+        rc = eh_run_choose(r, (eh_split)i, t, &n, err);
         if (rc < 0)
-            return rc;
-        bool *seen = eh_calloc(t->names->n_cluster, (int64_t)sizeof *seen);
-        int64_t n = 0;
-        if (seen == NULL)
-            rc = eh_fail(err, EH_ENOMEM, "no memory for %lld templates", (long long)t->names->n_cluster);
-        for (int64_t k = 0; k < t->n_pick && rc == EH_OK; k++) {
-            const int32_t c = t->kind->cluster(t, t->pick[k]);
-            n += !seen[c];
-            seen[c] = true;
-        }
+            break;
         eh_jsonw_begin(w, eh_split_names[i], '{');
-        eh_jsonw_int(w, "items", t->n_pick);
-        eh_jsonw_int(w, "templates", n);
+        eh_jsonw_int(w, "items", n.n_item);
+        eh_jsonw_int(w, "templates", n.n_template);
         eh_jsonw_end(w);
-        eh_free(seen);
-        eh_audit_task_close(t);
-        if (rc < 0)
-            return rc;
     }
+    eh_task_close(t);
     eh_jsonw_bool(w, "mixed", false);
     eh_jsonw_end(w);
     eh_jsonw_line(w, 0);
-    return EH_OK;
+    return rc;
 }
 
 static void put_estimate(eh_jsonw *w, const char *key, double value, double low, double high, int64_t n,
@@ -96,7 +80,7 @@ static void put_row_start(eh_jsonw *w, const eh_run_state *r, const char *task, 
     eh_jsonw_text(w, "category", category);
     eh_jsonw_text(w, "score", score);
     eh_jsonw_text(w, "better", better);
-    eh_jsonw_text(w, "kind", kind_of(score, better));
+    eh_jsonw_text(w, "kind", eh_score_kind_name(score_of(r, task, score)->kind));
     eh_jsonw_bool(w, "targeted", strcmp(task, r->audit.tasks) == 0 && strcmp(score, r->score) == 0);
     eh_jsonw_text(w, "note", note);
 }
@@ -131,28 +115,86 @@ static void put_rows(eh_jsonw *w, const eh_run_state *r, const eh_audit *before)
     eh_jsonw_line(w, 0);
 }
 
+/* Row k of the run: the benchmark that judges, then those beside it. */
+static const eh_task *row_at(const eh_run_state *r, int k)
+{
+    return k == 0 ? r->task : r->beside[k - 1];
+}
+
+/* What the scores of the rows are, so that whoever reads the file needs to know no benchmark. */
+static void put_scores(eh_jsonw *w, const eh_run_state *r)
+{
+    eh_jsonw_begin(w, "scores", '[');
+    for (int k = 0; k <= r->n_beside; k++) {
+        const eh_benchmark *about = &row_at(r, k)->about;
+        for (int i = 0; i < about->n_score; i++) {
+            const eh_benchmark_score *s = &about->score[i];
+            eh_jsonw_line(w, 0);
+            eh_jsonw_begin(w, NULL, '{');
+            eh_jsonw_text(w, "task", about->name);
+            eh_jsonw_text(w, "score", s->name);
+            eh_jsonw_text(w, "words", s->words);
+            eh_jsonw_text(w, "unit", s->unit);
+            eh_jsonw_text(w, "better", eh_better_name(s->better));
+            eh_jsonw_text(w, "kind", eh_score_kind_name(s->kind));
+            eh_jsonw_end(w);
+        }
+    }
+    eh_jsonw_end_on_line(w, 0);
+    eh_jsonw_line(w, 0);
+}
+
+/* Is the work cited by a row before this one? */
+static bool is_cited(const eh_run_state *r, int k, const eh_work *work)
+{
+    for (int e = 0; e < k; e++)
+        for (int i = 0; i < row_at(r, e)->n_work; i++)
+            if (strcmp(row_at(r, e)->work[i].work, work->work) == 0)
+                return true;
+    return false;
+}
+
+/* The works that the benchmarks rest on. */
+static void put_citations(eh_jsonw *w, const eh_run_state *r)
+{
+    eh_jsonw_begin(w, "citations", '[');
+    for (int k = 0; k <= r->n_beside; k++)
+        for (int i = 0; i < row_at(r, k)->n_work; i++) {
+            const eh_work *cited = &row_at(r, k)->work[i];
+            if (is_cited(r, k, cited))
+                continue;
+            eh_jsonw_begin(w, NULL, '{');
+            eh_jsonw_text(w, "used_for", cited->used_for);
+            eh_jsonw_text(w, "work", cited->work);
+            eh_jsonw_end(w);
+        }
+    eh_jsonw_end(w);
+    eh_jsonw_line(w, 0);
+}
+
 /* One side of the position effect; NaN: not measured, and left out. */
-static void put_side(eh_jsonw *w, const char *key, double effect, const double place[3])
+static void put_side(eh_jsonw *w, const char *key, double effect, const double *place, int n_place)
 {
     if (isnan(effect))
         return;
     eh_jsonw_begin(w, key, '{');
     eh_jsonw_double(w, "effect", effect);
-    eh_jsonw_doubles(w, "places", place, 3);
+    eh_jsonw_doubles(w, "places", place, n_place);
     eh_jsonw_end(w);
 }
 
-/* By letters, of the test split, before and after; by text, what the first look at letters said. */
+/* Of the test split, before and after; where it does not show the options, what the first look at them said. */
 static void put_position(eh_jsonw *w, const eh_run_state *r)
 {
     const char *task = r->audit.tasks;
-    const eh_change *effect = eh_changes_find(&r->changes, task, "all", "position_effect");
-    double before = r->position_before, after = (double)NAN, from[3], to[3] = {0.0};
+    const eh_benchmark_score *place[EH_RUN_PLACES];
+    int n_place;
+    const eh_benchmark_score *score = eh_run_positions(r, place, &n_place);
+    const eh_change *effect = score != NULL ? eh_changes_find(&r->changes, task, "all", score->name) : NULL;
+    double before = r->position_before, after = (double)NAN, from[EH_RUN_PLACES], to[EH_RUN_PLACES] = {0.0};
     memcpy(from, r->place, sizeof from);
-    for (int i = 0; i < 3 && effect != NULL; i++) {
-        char name[] = "place_1";
-        name[6] = (char)('1' + i);
-        const eh_change *p = eh_changes_find(&r->changes, task, "all", name);
+    for (int i = 0; i < n_place && effect != NULL; i++) {
+        const eh_change *p = eh_changes_find(&r->changes, task, "all", place[i]->name);
         from[i] = p->before.value;
         to[i] = p->after.value;
     }
@@ -163,8 +205,8 @@ static void put_position(eh_jsonw *w, const eh_run_state *r)
     if (isnan(before))
         return;
     eh_jsonw_begin(w, "position", '{');
-    put_side(w, "before", before, from);
-    put_side(w, "after", after, to);
+    put_side(w, "before", before, from, n_place);
+    put_side(w, "after", after, to, n_place);
     eh_jsonw_end(w);
     eh_jsonw_line(w, 0);
 }
@@ -351,7 +393,8 @@ static int put_files(eh_jsonw *w, eh_run_state *r, eh_buf *sums, eh_err *err)
 static int write_results(eh_run_state *r, eh_err *err)
 {
     eh_buf b = {0};
-    eh_buf_str(&b, EH_STR("task,category,score,better,before,after,change,low,high,p,q,minimum_detectable,n,templates\n"));
+    eh_buf_str(&b, EH_STR("task,category,score,better,before,after,change,low,high,p,q,minimum_detectable,n,"
+                          "templates\n"));
     for (int64_t i = 0; i < r->changes.n; i++) {
         const eh_change *c = &r->changes.row[i];
         const double x[] = {c->before.value,     c->after.value,    c->difference.e.value, c->difference.e.low,
@@ -386,11 +429,13 @@ int eh_run_write(eh_run_state *r, const eh_audit *before, eh_err *err)
     eh_jsonw_text(w, "preset", r->preset->name);
     eh_jsonw_int(w, "seed", (int64_t)r->audit.seed);
     eh_jsonw_double(w, "confidence", r->audit.confidence > 0.0 ? r->audit.confidence : 0.95);
-    eh_jsonw_text(w, "answer", r->audit.answer != NULL ? r->audit.answer : "letters");
+    eh_jsonw_text(w, "answer", r->plan.answer->name);
     put_model(w, r, fingerprint);
     rc = put_splits(w, r, err);
     if (rc == EH_OK) {
         put_rows(w, r, before);
+        put_scores(w, r);
+        put_citations(w, r);
         put_position(w, r);
         put_locate(w, r);
         put_layers(w, r);

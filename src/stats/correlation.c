@@ -350,6 +350,55 @@ done:
     return rc;
 }
 
+/* What is computed before it is handed out. */
+typedef struct correlating {
+    eh_arena memory;
+    eh_groups strata, clusters;
+    eh_correlation *made; /* [n_unit] */
+    int32_t *unit;        /* [n] units that vary */
+    int64_t n;
+} correlating;
+
+/* r over all items and within strata, for every unit; those that vary are listed. */
+static int add_r(const eh_sample *s, correlating *c, eh_err *err)
+{
+    double *r = eh_new(&c->memory, double, s->n_unit);
+    double *within = eh_new(&c->memory, double, s->n_unit);
+    c->made = eh_new(&c->memory, eh_correlation, s->n_unit);
+    c->unit = eh_new(&c->memory, int32_t, s->n_unit);
+    if (c->made == NULL || c->unit == NULL || r == NULL || within == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for the correlations of %lld units", (long long)s->n_unit);
+    int rc = eh_groups_make(&c->memory, s->stratum, s->n_item, &c->strata, err);
+    if (rc == EH_OK)
+        rc = eh_groups_make(&c->memory, s->cluster, s->n_item, &c->clusters, err);
+    if (rc == EH_OK)
+        rc = all_items_map(&c->memory, s, NULL, "at all", r, err);
+    if (rc == EH_OK && c->strata.n == s->n_item)
+        rc = eh_fail(err, EH_EDOM,
+                     "each of the %lld items is a stratum of its own: there is nothing to permute, and no p; "
+                     "strata (template and condition) need two items or more",
+                     (long long)s->n_item);
+    if (rc == EH_OK)
+        rc = all_items_map(&c->memory, s, &c->strata, "within any stratum", within, err);
+    for (int64_t u = 0; u < s->n_unit && rc == EH_OK; u++) {
+        const bool constant = is_constant(s, u);
+        c->made[u] = (eh_correlation){
+            .r = constant ? (double)NAN : r[u],
+            .rho = NAN,
+            .within = constant ? (double)NAN : within[u],
+            .p = 1,
+            .low = NAN,
+            .high = NAN,
+            .method = EH_METHOD_NONE,
+            .n = s->n_item,
+            .constant = constant,
+        };
+        if (!constant)
+            c->unit[c->n++] = (int32_t)u;
+    }
+    return rc;
+}
+
 int eh_correlate(const eh_sample *s, const eh_correlate_options *options, eh_correlation *out, int64_t *n_constant,
                  eh_err *err)
 {
@@ -365,69 +414,20 @@ int eh_correlate(const eh_sample *s, const eh_correlate_options *options, eh_cor
     if (n_permutation < 1 || n_permutation > PERMUTATIONS_MAX)
         return eh_fail(err, EH_EINVAL, "%lld permutations asked for; 1 to %d can be had", (long long)n_permutation,
                        PERMUTATIONS_MAX);
+    correlating c = {0};
     int rc = eh_items_check(s->x, s->y, s->n_item, s->n_unit, err);
-    if (rc < 0)
-        return rc;
-
-    eh_arena mem = {0};
-    eh_groups strata, clusters;
-    int64_t n = 0;
-    eh_correlation *made = eh_new(&mem, eh_correlation, s->n_unit);
-    int32_t *unit = eh_new(&mem, int32_t, s->n_unit);
-    double *r = eh_new(&mem, double, s->n_unit);
-    double *within = eh_new(&mem, double, s->n_unit);
-    if (made == NULL || unit == NULL || r == NULL || within == NULL) {
-        rc = eh_fail(err, EH_ENOMEM, "no memory for the correlations of %lld units", (long long)s->n_unit);
-        goto done;
-    }
-    rc = eh_groups_make(&mem, s->stratum, s->n_item, &strata, err);
     if (rc == EH_OK)
-        rc = eh_groups_make(&mem, s->cluster, s->n_item, &clusters, err);
+        rc = add_r(s, &c, err);
     if (rc == EH_OK)
-        rc = all_items_map(&mem, s, NULL, "at all", r, err);
-    if (rc < 0)
-        goto done;
-    if (strata.n == s->n_item) {
-        rc = eh_fail(err, EH_EDOM,
-                     "each of the %lld items is a stratum of its own: there is nothing to permute, and no p; "
-                     "strata (template and condition) need two items or more",
-                     (long long)s->n_item);
-        goto done;
-    }
-    rc = all_items_map(&mem, s, &strata, "within any stratum", within, err);
-    if (rc < 0)
-        goto done;
-
-    for (int64_t u = 0; u < s->n_unit; u++) {
-        made[u] = (eh_correlation){
-            .r = r[u],
-            .rho = NAN,
-            .within = within[u],
-            .p = 1,
-            .low = NAN,
-            .high = NAN,
-            .method = EH_METHOD_NONE,
-            .n = s->n_item,
-            .constant = is_constant(s, u),
-        };
-        if (made[u].constant)
-            made[u].r = made[u].within = NAN;
-        else
-            unit[n++] = (int32_t)u;
-    }
-    rc = add_intervals(s, &clusters, unit, n, &draws, made, err);
+        rc = add_intervals(s, &c.clusters, c.unit, c.n, &draws, c.made, err);
     if (rc == EH_OK)
-        rc = add_rho(s, unit, n, n_thread, made, err);
-    if (rc == EH_OK && n > 0)
-        rc = eh_permutation_p(s, &strata, unit, n, options->seed, n_permutation, n_thread, made, err);
-    if (rc < 0)
-        goto done;
-    for (int64_t u = 0; u < s->n_unit; u++)
-        out[u] = made[u];
-    if (n_constant != NULL)
-        *n_constant = s->n_unit - n;
-
-done:
-    eh_arena_clear(&mem);
+        rc = add_rho(s, c.unit, c.n, n_thread, c.made, err);
+    if (rc == EH_OK && c.n > 0)
+        rc = eh_permutation_p(s, &c.strata, c.unit, c.n, options->seed, n_permutation, n_thread, c.made, err);
+    for (int64_t u = 0; u < s->n_unit && rc == EH_OK; u++)
+        out[u] = c.made[u];
+    if (rc == EH_OK && n_constant != NULL)
+        *n_constant = s->n_unit - c.n;
+    eh_arena_clear(&c.memory);
     return rc;
 }

@@ -19,9 +19,7 @@ typedef struct eh_sheet {
     int64_t *cluster; /* [n_cluster] which template each row is, ascending; the sheet's */
     int64_t n_cluster, width;
     int64_t n_score;
-    const char *name[EH_SHEET_SCORES];
-    int better[EH_SHEET_SCORES]; /* the task room's eh_better; carried along, not looked at here */
-    eh_statistic score[EH_SHEET_SCORES];
+    eh_statistic score[EH_SHEET_SCORES]; /* in the order in which the benchmark describes them */
 } eh_sheet;
 
 /* Room for the templates that are there: has[i] of n says so for template i. EH_ENOMEM. */

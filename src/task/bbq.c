@@ -408,7 +408,7 @@ static int missing(const char *dir, const char *file, eh_err *err)
     eh_buf_printf(&b, "%s, %s/bbq and %s/data", dir, dir, dir);
     int rc = eh_buf_check(&b, "a list of places", err);
     if (rc == EH_OK)
-        rc = eh_task_missing("bbq", file, b.p, err);
+        rc = eh_task_missing("bbq", file, b.p, EH_BBQ_PUBLISHED, err);
     eh_buf_clear(&b);
     return rc;
 }

@@ -19,6 +19,8 @@
 #include "base/str.h"
 #include "task/bbq_set.h"
 
+#define EH_BBQ_PUBLISHED "https://github.com/nyu-mll/BBQ (data/*.jsonl, supplemental/additional_metadata.csv)"
+
 /* The families of the published set. */
 extern const char *const eh_bbq_families[];
 extern const int64_t eh_bbq_n_family;

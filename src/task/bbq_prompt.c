@@ -2,26 +2,43 @@
 
 #include <string.h>
 
-const eh_bbq_form_info eh_bbq_form_table[EH_BBQ_N_FORM] = {
-    [EH_BBQ_LETTERS] = {"letters", "options shown as A, B, C; the next token's letters compared",
-                        "the form of the mitigation scripts that Context Influence was published with"},
-    [EH_BBQ_TEXT] = {"text", "options hidden; the summed log-probability of each option's text compared",
-                     "Brown et al., Language Models are Few-Shot Learners, NeurIPS 2020"},
-    [EH_BBQ_TEXT_PMI] = {"text_pmi", "text, less the log-probability the option has after \"Answer:\" alone",
-                         "Holtzman et al., Surface Form Competition, EMNLP 2021 (domain-conditional PMI)"},
+const eh_way eh_bbq_form_table[EH_BBQ_N_FORM] = {
+    [EH_BBQ_LETTERS] = {.name = "letters",
+                        .what = "options shown as A, B, C; the next token's letters compared",
+                        .source = "the form of the mitigation scripts that Context Influence was published with",
+                        .ordered = true},
+    [EH_BBQ_TEXT] = {.name = "text",
+                     .what = "options hidden; the summed log-probability of each option's text compared",
+                     .source = "Brown et al., Language Models are Few-Shot Learners, NeurIPS 2020"},
+    [EH_BBQ_TEXT_PMI] = {.name = "text_pmi",
+                         .what = "text, less the log-probability the option has after \"Answer:\" alone",
+                         .source = "Holtzman et al., Surface Form Competition, EMNLP 2021 (domain-conditional PMI)",
+                         .learnt = "text"},
 };
 
+static const eh_way *const forms[EH_BBQ_N_FORM] = {
+    &eh_bbq_form_table[EH_BBQ_LETTERS], &eh_bbq_form_table[EH_BBQ_TEXT], &eh_bbq_form_table[EH_BBQ_TEXT_PMI]};
+const eh_ways eh_bbq_forms = {forms, EH_BBQ_N_FORM, .initial = EH_BBQ_LETTERS, .content = EH_BBQ_TEXT_PMI};
+
 const eh_bbq_orders eh_bbq_orders_table[] = {
-    {"stored", "the options as the file has them", 1, {{0, 1, 2}}},
-    {"cyclic", "three orders: each option once at each place", 3, {{0, 1, 2}, {1, 2, 0}, {2, 0, 1}}},
-    {"all", "all six orders", 6, {{0, 1, 2}, {1, 2, 0}, {2, 0, 1}, {0, 2, 1}, {2, 1, 0}, {1, 0, 2}}},
+    {{.name = "stored", .what = "the options as the file has them"}, 1, {{0, 1, 2}}},
+    {{.name = "cyclic", .what = "three orders: each option once at each place"},
+     3,
+     {{0, 1, 2}, {1, 2, 0}, {2, 0, 1}}},
+    {{.name = "all", .what = "all six orders"}, 6, {{0, 1, 2}, {1, 2, 0}, {2, 0, 1}, {0, 2, 1}, {2, 1, 0}, {1, 0, 2}}},
 };
 const int64_t eh_bbq_n_orders = (int64_t)(sizeof eh_bbq_orders_table / sizeof eh_bbq_orders_table[0]);
+
+static const eh_way *const orders[] = {&eh_bbq_orders_table[0].way, &eh_bbq_orders_table[1].way,
+                                       &eh_bbq_orders_table[2].way};
+const eh_ways eh_bbq_order_ways = {orders, 3, .initial = 1, .content = -1};
+_Static_assert(sizeof orders / sizeof *orders == sizeof eh_bbq_orders_table / sizeof *eh_bbq_orders_table,
+               "every row is a way");
 
 const eh_bbq_orders *eh_bbq_orders_find(const char *name)
 {
     for (int64_t i = 0; i < eh_bbq_n_orders; i++)
-        if (strcmp(eh_bbq_orders_table[i].name, name) == 0)
+        if (strcmp(eh_bbq_orders_table[i].way.name, name) == 0)
             return &eh_bbq_orders_table[i];
     return NULL;
 }

@@ -15,18 +15,14 @@
 #define EH_TASK_BBQ_PROMPT_H
 
 #include "task/bbq.h"
+#include "task/task.h"
 
 /* ---- The forms of an answer ---------------------------------------------------------------- */
 
 typedef enum eh_bbq_form { EH_BBQ_LETTERS, EH_BBQ_TEXT, EH_BBQ_TEXT_PMI, EH_BBQ_N_FORM } eh_bbq_form;
 
-typedef struct eh_bbq_form_info {
-    const char *name;   /* as in --answer */
-    const char *what;
-    const char *source;
-} eh_bbq_form_info;
-
-extern const eh_bbq_form_info eh_bbq_form_table[EH_BBQ_N_FORM];
+extern const eh_way eh_bbq_form_table[EH_BBQ_N_FORM];
+extern const eh_ways eh_bbq_forms; /* the same, as a row has them */
 
 /* What log p(option | .) is conditioned on in text_pmi: log p(option | prompt) minus this one. */
 #define EH_BBQ_PMI_CONTEXT "Answer:"
@@ -34,14 +30,14 @@ extern const eh_bbq_form_info eh_bbq_form_table[EH_BBQ_N_FORM];
 /* ---- The orders of the options ------------------------------------------------------------- */
 
 typedef struct eh_bbq_orders {
-    const char *name;      /* as in --orders */
-    const char *what;
+    eh_way way;            /* its name is that of --orders */
     int n;
     int8_t order[6][3];    /* order[k][place] = option: what stands at A, B, C */
 } eh_bbq_orders;
 
 extern const eh_bbq_orders eh_bbq_orders_table[];
 extern const int64_t eh_bbq_n_orders;
+extern const eh_ways eh_bbq_order_ways; /* the same, as a row has them */
 const eh_bbq_orders *eh_bbq_orders_find(const char *name); /* NULL: no such row */
 
 /* ---- Prompts: each replaces what out held -------------------------------------------------- */

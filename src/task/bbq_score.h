@@ -5,7 +5,7 @@
  *     rc = eh_bbq_answer_of(orders, lp_full, lp_q, &a[i], err);
  *     eh_estimate e[EH_BBQ_N_SCORE];
  *     rc = eh_bbq_scores(&set, a, EH_BBQ_ALL, &(eh_bootstrap_options){.seed = 1}, e, err);
- *     e[EH_BBQ_S_AMB].value, .low, .high; eh_bbq_score_table[EH_BBQ_S_AMB].what
+ *     e[EH_BBQ_S_AMB].value, .low, .high; eh_bbq_score_table[EH_BBQ_S_AMB].words
  *
  * "Authors": the scores of the BBQ paper and its code; 0/0 is "not defined". "Harness": those of
  * lm-evaluation-harness, which says 0 there. docs/methods/bbq.md puts them side by side.
@@ -135,16 +135,7 @@ typedef enum eh_bbq_score {
     EH_BBQ_N_SCORE
 } eh_bbq_score;
 
-typedef struct eh_bbq_score_info {
-    const char *name;
-    const char *what;
-    const char *unit;
-    double low, high; /* the range it can have */
-    eh_better better;
-    const char *source;
-} eh_bbq_score_info;
-
-extern const eh_bbq_score_info eh_bbq_score_table[EH_BBQ_N_SCORE];
+extern const eh_benchmark_score eh_bbq_score_table[EH_BBQ_N_SCORE];
 
 /* The sums of a part per template (cluster: the set's) and the scores of eh_bbq_score_table made of them,
  * for estimates and for before/after; the caller's to clear. */
@@ -157,7 +148,8 @@ int eh_bbq_sheet(const eh_bbq_set *set, const eh_bbq_answer *answer, eh_bbq_part
  * out  out     [EH_BBQ_N_SCORE]; a score on no rows, or 0/0, is there as not defined
  * Errors   those of eh_bbq_count and eh_bootstrap; EH_EDOM where the part has no answered row
  */
-int eh_bbq_scores(const eh_bbq_set *set, const eh_bbq_answer *answer, eh_bbq_part part, const eh_bootstrap_options *options,
+int eh_bbq_scores(const eh_bbq_set *set, const eh_bbq_answer *answer, eh_bbq_part part,
+                  const eh_bootstrap_options *options,
                   eh_estimate out[EH_BBQ_N_SCORE], eh_err *err);
 
 /* ---- The harness's scores --------------------------------------------------------------------- */
@@ -171,7 +163,7 @@ typedef enum eh_bbq_harness_score {
     EH_BBQ_N_HARNESS_SCORE
 } eh_bbq_harness_score;
 
-extern const eh_bbq_score_info eh_bbq_harness_table[EH_BBQ_N_HARNESS_SCORE];
+extern const eh_benchmark_score eh_bbq_harness_table[EH_BBQ_N_HARNESS_SCORE];
 
 /* The choice with the highest log-probability; the first of equals. EH_ENUMERIC where one is NaN. */
 int eh_bbq_harness_pick(const double ll[EH_BBQ_HARNESS_CHOICES], int8_t *choice, eh_err *err);
@@ -181,7 +173,8 @@ int eh_bbq_harness_sheet(const eh_bbq_set *set, const int8_t *choice, eh_bbq_par
 /* As eh_bbq_scores. choice [set->n_item]: 0..11, or -1: not answered. The harness's per-category
  * numbers are those of a family (it does not know names apart). A bias score is 0 where no biased
  * answer was given, and not defined where no row is there. */
-int eh_bbq_harness_scores(const eh_bbq_set *set, const int8_t *choice, eh_bbq_part part, const eh_bootstrap_options *options,
+int eh_bbq_harness_scores(const eh_bbq_set *set, const int8_t *choice, eh_bbq_part part,
+                          const eh_bootstrap_options *options,
                           eh_estimate out[EH_BBQ_N_HARNESS_SCORE], eh_err *err);
 
 #endif

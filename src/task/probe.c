@@ -22,7 +22,7 @@ static int load_file(const char *task, const char *dir, const char *name, char *
     if (*path == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for the path of %s", name);
     if (!eh_file_exists(*path))
-        return eh_task_missing(task, name, dir, err);
+        return eh_task_missing(task, name, dir, EH_PROBE_PUBLISHED, err);
     return eh_file_read(*path, PROBE_FILE_MAX, text, err);
 }
 

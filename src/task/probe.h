@@ -18,6 +18,8 @@
 
 #include "task/bbq.h"
 
+#define EH_PROBE_PUBLISHED "the data/probes folder of evenhand"
+
 /*
  * eh_probe_load - dir/bbq_form.jsonl, filled in with its words and dir/unknown.json's phrases
  *

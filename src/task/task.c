@@ -1,97 +1,215 @@
 #include "task/task.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
-const eh_task_info eh_task_table[] = {
-    {
-        .name = "bbq",
-        .what = "questions about two groups, with and without a context that answers them; options shown as letters or "
-                "scored as text",
-        .score = "s_AMB, s_DIS",
-        .better = EH_BETTER_ZERO,
-        .licence = "CC BY 4.0",
-        .citation = "Parrish et al., BBQ: A Hand-Built Bias Benchmark for Question Answering, Findings of ACL 2022; "
-                    "scores as its authors compute them",
-        .published = "https://github.com/nyu-mll/BBQ (data/*.jsonl, supplemental/additional_metadata.csv)",
-        .files = "<Category>.jsonl, plain or .gz, and additional_metadata.csv if it is there",
-    },
-    {
-        .name = "bbq_harness",
-        .what = "the same questions as lm-evaluation-harness asks them: options hidden, twelve continuations compared",
-        .score = "amb_bias_score, disamb_bias_score",
-        .better = EH_BETTER_ZERO,
-        .licence = "CC BY 4.0",
-        .citation =
-            "the questions: Parrish et al. 2022; the convention: EleutherAI lm-evaluation-harness 0.4, task bbq",
-        .published = "https://github.com/nyu-mll/BBQ (data/*.jsonl)",
-        .files = "<Category>.jsonl, plain or .gz",
-    },
-    {
-        .name = "probes",
-        .what = "evenhand's own questions in BBQ's form, so that an audit needs no download",
-        .score = "s_AMB, s_DIS",
-        .better = EH_BETTER_ZERO,
-        .licence = "CC BY 4.0",
-        .citation = "evenhand, data/probes; form and scores after Parrish et al. 2022",
-        .published = "the data/probes folder of evenhand",
-        .files = "bbq_form.jsonl and unknown.json",
-    },
-    {
-        .name = "pairs",
-        .what = "evenhand's own sentence pairs that differ in the group they name",
-        .score = "percentage of pairs whose more stereotypical sentence is the likelier one",
-        .better = EH_BETTER_FIFTY,
-        .licence = "CC BY 4.0",
-        .citation = "evenhand, data/probes; after Nangia et al., CrowS-Pairs, EMNLP 2020",
-        .published = "the data/probes folder of evenhand",
-        .files = "pairs.jsonl",
-    },
-    {
-        .name = "utility",
-        .what = "evenhand's own questions of plain knowledge, four choices each: what an edit must not break",
-        .score = "accuracy",
-        .better = EH_BETTER_HIGHER,
-        .licence = "CC BY 4.0",
-        .citation = "evenhand, data/probes; form after Hendrycks et al., MMLU, ICLR 2021",
-        .published = "the data/probes folder of evenhand",
-        .files = "utility.jsonl",
-    },
-    {
-        .name = "items",
-        .what = "items of your own: a prompt and choices, one of them biased, or one of them right",
-        .score = "bias, log_ratio",
-        .better = EH_BETTER_ZERO,
-        .licence = "yours",
-        .citation = "the file that --items names; scores as docs/methods/items.md has them",
-        .published = "nowhere: --items FILE names it",
-        .files = "nothing: --items FILE names it",
-    },
-};
-const int64_t eh_task_count = (int64_t)(sizeof eh_task_table / sizeof eh_task_table[0]);
+#include "base/json.h"
 
-const char *eh_better_name(eh_better better)
+const char *const eh_measure_names[EH_N_MEASURE] = {
+    [EH_MEASURE_CI] = "ci",
+    [EH_MEASURE_CI_BIAS] = "ci_bias",
+    [EH_MEASURE_LOG_RATIO] = "log_ratio",
+};
+
+int eh_measure_find(const char *name)
 {
-    switch (better) {
-    case EH_BETTER_ZERO: return "0";
-    case EH_BETTER_FIFTY: return "50";
-    case EH_BETTER_HIGHER: return "higher";
-    case EH_BETTER_LOWER: return "lower";
-    case EH_BETTER_NEITHER: return "none";
-    }
-    return "?";
+    for (int i = 0; name != NULL && i < EH_N_MEASURE; i++)
+        if (strcmp(eh_measure_names[i], name) == 0)
+            return i;
+    return -1;
 }
 
-const eh_task_info *eh_task_find(const char *name)
+/* ---- Opening ---------------------------------------------------------------------------------------- */
+
+/* The index of the way of that name; -1 where there is none. */
+static int way_at(const eh_ways *ways, const char *name)
 {
-    for (int64_t i = 0; i < eh_task_count; i++)
-        if (strcmp(eh_task_table[i].name, name) == 0)
-            return &eh_task_table[i];
+    for (int i = 0; ways != NULL && i < ways->n; i++)
+        if (strcmp(ways->way[i]->name, name) == 0)
+            return i;
+    return -1;
+}
+
+/* What was asked for, or the initial way. */
+static int choose_way(const eh_task *row, const char *option, const eh_ways *ways, const char *asked, int *out,
+                      eh_err *err)
+{
+    *out = 0;
+    if (ways == NULL)
+        return EH_OK;
+    *out = asked == NULL ? ways->initial : way_at(ways, asked);
+    if (*out >= 0)
+        return EH_OK;
+    eh_buf all = {0};
+    for (int i = 0; i < ways->n; i++)
+        eh_buf_printf(&all, "%s%s", i > 0 ? ", " : "", ways->way[i]->name);
+    const int rc = eh_fail(err, EH_EINVAL, "%s has no %s \"%s\"; it has %s", row->about.name, option, asked,
+                           all.p != NULL ? all.p : "none");
+    eh_buf_clear(&all);
+    return rc;
+}
+
+static bool is_in(int32_t i, int64_t n)
+{
+    return i >= 0 && i < n;
+}
+
+/* Do the items' indices have names? */
+static int check_items(const eh_open_task *t, eh_err *err)
+{
+    for (int64_t i = 0; i < t->n; i++) {
+        const eh_task_item *q = &t->item[i];
+        if (!is_in(q->category, t->names.n_category) || !is_in(q->family, t->names.n_family) ||
+            !is_in(q->cluster, t->names.n_cluster))
+            return eh_fail(err, EH_EINVAL,
+                           "%s: item %lld is of category %d, family %d and template %d; there are %lld, %lld and %lld",
+                           t->row->about.name, (long long)i, q->category, q->family, q->cluster,
+                           (long long)t->names.n_category, (long long)t->names.n_family,
+                           (long long)t->names.n_cluster);
+    }
+    return t->n > 0 ? EH_OK : eh_fail(err, EH_EINVAL, "%s: has no item", t->row->about.name);
+}
+
+int eh_task_open(const eh_task *row, const eh_task_options *o, const eh_asker *who, eh_open_task **out, eh_err *err)
+{
+    eh_open_task *t = eh_calloc(1, (int64_t)sizeof *t);
+    if (t == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for a task");
+    *t = (eh_open_task){.row = row, .o = *o, .who = *who};
+    int rc = choose_way(row, "answer form", row->answer, o->answer, &t->answer, err);
+    if (rc == EH_OK)
+        rc = choose_way(row, "orders", row->orders, o->orders, &t->orders, err);
+    if (rc == EH_OK)
+        rc = row->load(t, err);
+    if (rc == EH_OK)
+        rc = check_items(t, err);
+    if (rc < 0) {
+        eh_task_close(t);
+        return rc;
+    }
+    *out = t;
+    return EH_OK;
+}
+
+void eh_task_close(eh_open_task *t)
+{
+    if (t == NULL)
+        return;
+    if (t->row->clear != NULL)
+        t->row->clear(t);
+    eh_free(t->item);
+    eh_free(t->pick);
+    eh_free(t);
+}
+
+/* ---- Reading rows ----------------------------------------------------------------------------------- */
+
+const eh_benchmark_score *eh_task_score(const eh_task *row, const char *name)
+{
+    for (int i = 0; name != NULL && i < row->about.n_score; i++)
+        if (strcmp(row->about.score[i].name, name) == 0)
+            return &row->about.score[i];
     return NULL;
 }
 
-int eh_task_missing(const char *task, const char *file, const char *places, eh_err *err)
+const eh_benchmark_score *eh_task_score_of_kind(const eh_task *row, eh_score_kind kind)
 {
-    const eh_task_info *t = eh_task_find(task);
+    for (int i = 0; i < row->about.n_score; i++)
+        if (row->about.score[i].kind == kind)
+            return &row->about.score[i];
+    return NULL;
+}
+
+bool eh_task_is_utility(const eh_task *row)
+{
+    return eh_task_score_of_kind(row, EH_SCORE_UTILITY) != NULL && eh_task_score_of_kind(row, EH_SCORE_BIAS) == NULL;
+}
+
+const eh_way *eh_way_find(const eh_ways *ways, const char *name)
+{
+    const int i = way_at(ways, name);
+    return i >= 0 ? ways->way[i] : NULL;
+}
+
+const eh_way *eh_task_answer(const eh_open_task *t)
+{
+    return t->row->answer != NULL ? t->row->answer->way[t->answer] : NULL;
+}
+
+const eh_way *eh_task_orders(const eh_open_task *t)
+{
+    return t->row->orders != NULL ? t->row->orders->way[t->orders] : NULL;
+}
+
+/* ---- What the rows' functions share ----------------------------------------------------------------- */
+
+int eh_task_item_room(eh_open_task *t, int64_t n, eh_err *err)
+{
+    t->item = eh_calloc(n > 0 ? n : 1, (int64_t)sizeof *t->item);
+    t->n = t->item != NULL ? n : 0;
+    return t->item != NULL ? EH_OK : eh_fail(err, EH_ENOMEM, "no memory for %lld items", (long long)n);
+}
+
+int eh_task_note(eh_buf *notes, eh_err *err, const char *format, ...)
+{
+    char text[1000];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    eh_buf_printf(notes, "%s\n", text);
+    return eh_buf_check(notes, "the notes", err);
+}
+
+int eh_task_note_too_long(const eh_open_task *t, int64_t n, eh_buf *notes, eh_err *err)
+{
+    return n > 0 ? eh_task_note(notes, err, "%s: %lld items are longer than the model's context and were left out.",
+                                t->row->about.name, (long long)n)
+                 : EH_OK;
+}
+
+bool eh_task_too_long(const int64_t *number, int64_t n)
+{
+    for (int64_t k = 0; k < n; k++)
+        if (number[k] == EH_ASK_TOO_LONG)
+            return true;
+    return false;
+}
+
+int eh_task_missing(const char *task, const char *file, const char *places, const char *published, eh_err *err)
+{
     return eh_fail(err, EH_ENOENT, "%s: %s is not there; looked in %s; it is published at %s", task, file, places,
-                   t != NULL ? t->published : "?");
+                   published);
+}
+
+/* The numbers of a list under a key, or of an entry of it. */
+static int numbers_of(const json_t *list, const char *key, const char *where, int64_t n, double *x, eh_err *err)
+{
+    if (!json_is_array(list) || (int64_t)json_array_size(list) != n)
+        return eh_fail(err, EH_EFORMAT, "%s: \"%s\" is not a list of %lld numbers", where, key, (long long)n);
+    for (int64_t i = 0; i < n; i++) {
+        const json_t *v = json_array_get(list, (size_t)i);
+        if (!json_is_number(v))
+            return eh_fail(err, EH_EFORMAT, "%s: \"%s\" holds %s", where, key, eh_json_type(v));
+        x[i] = json_number_value(v);
+    }
+    return EH_OK;
+}
+
+int eh_task_get_numbers(const json_t *record, const char *key, const char *where, int64_t n, double *x, eh_err *err)
+{
+    return numbers_of(json_object_get(record, key), key, where, n, x, err);
+}
+
+int eh_task_get_table(const json_t *record, const char *key, const char *where, int64_t n, int64_t width, double *x,
+                      eh_err *err)
+{
+    const json_t *list = json_object_get(record, key);
+    if (!json_is_array(list) || (int64_t)json_array_size(list) != n)
+        return eh_fail(err, EH_EFORMAT, "%s: \"%s\" is not a list of %lld lists", where, key, (long long)n);
+    int rc = EH_OK;
+    for (int64_t k = 0; k < n && rc == EH_OK; k++)
+        rc = numbers_of(json_array_get(list, (size_t)k), key, where, width, x + k * width, err);
+    return rc;
 }

@@ -13,7 +13,8 @@ void eh_adamw_step(const eh_adamw *options, int64_t step, double lr, double scal
 {
     const double t = (double)step;
     const float keep = (float)(1.0 - lr * options->decay);
-    const float one_beta1 = (float)(1.0 - options->beta1), beta2 = (float)options->beta2, one_beta2 = (float)(1.0 - options->beta2);
+    const float one_beta1 = (float)(1.0 - options->beta1), beta2 = (float)options->beta2,
+        one_beta2 = (float)(1.0 - options->beta2);
     const float root2 = (float)sqrt(1.0 - pow(options->beta2, t)), eps = (float)options->eps;
     const float rate = (float)(lr / (1.0 - pow(options->beta1, t))), s = (float)scale;
     for (int64_t i = 0; i < n; i++) {

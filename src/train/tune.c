@@ -3,6 +3,7 @@
  * done goes on record. docs/methods/tune.md
  */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -11,13 +12,12 @@
 #include "edit/recipe.h"
 #include "train/train.h"
 #include "audit/audit.h"
-#include "task/probe.h"
 #include "task/rows.h"
+#include "task/benchmarks.h"
 
 #define TEXT_BLOCK 256
 #define TEXT_MAX ((int64_t)256 << 20) /* bytes of a file of general text */
 #define HELD_OUT 0.2
-#define MAX_TASKS 8
 
 typedef struct study {
     eh_session *session;
@@ -63,80 +63,66 @@ static int draw_held_out(const study *s, const char *purpose, int64_t n, bool *o
     return EH_OK;
 }
 
-/* An item with its right answer: by letter, in each of the orders, or by text. */
-static int add_item(study *s, const eh_bbq_item *q, bool held_out, eh_err *err)
+/* Where an item's examples go. */
+typedef struct taking {
+    study *s;
+    bool held_out;
+} taking;
+
+static int take_example(void *ctx, eh_str prompt, eh_str answer, eh_err *err)
 {
-    static const char letters[] = "ABC";
-    const int8_t right = q->disambig ? q->label : q->unknown;
-    eh_buf prompt = {0};
-    int rc = EH_OK;
-    if (s->plan.form != EH_BBQ_LETTERS) {
-        rc = eh_bbq_prompt_text(q, true, &prompt, err);
-        if (rc == EH_OK)
-            rc = add(s, held_out, eh_buf_get(&prompt), q->option[right], err);
-    }
-    for (int k = 0; k < s->plan.orders->n && s->plan.form == EH_BBQ_LETTERS && rc == EH_OK; k++) {
-        const int8_t *order = s->plan.orders->order[k];
-        int place = 0;
-        while (order[place] != right)
-            place++;
-        rc = eh_bbq_prompt_letters(q, order, true, &prompt, err);
-        if (rc == EH_OK)
-            rc = add(s, held_out, eh_buf_get(&prompt), (eh_str){letters + place, 1}, err);
-    }
-    eh_buf_clear(&prompt);
-    return rc;
+    const taking *t = ctx;
+    return add(t->s, t->held_out, prompt, answer, err);
 }
 
 /* The items that take part: whole templates are held out, drawn among those that are left. */
-static int add_items(study *s, const eh_bbq_set *set, eh_err *err)
+static int add_items(study *s, eh_open_task *t, eh_err *err)
 {
-    eh_audit_task t = {.plan = &s->plan, .s = s->session};
     eh_arena mem = {0};
-    eh_audit_item *item = eh_new(&mem, eh_audit_item, set->n_item);
-    int64_t *number = eh_new(&mem, int64_t, set->n_cluster); /* of a cluster that takes part, from 1 */
-    bool *held = eh_new(&mem, bool, set->n_cluster);
+    int64_t *number = eh_new(&mem, int64_t, t->names.n_cluster); /* of a cluster that takes part, from 1 */
+    bool *held = eh_new(&mem, bool, t->names.n_cluster);
     int64_t n = 0;
-    int rc = EH_OK;
-    if (item == NULL || number == NULL || held == NULL) {
-        rc = eh_fail(err, EH_ENOMEM, "no memory for %lld items", (long long)set->n_item);
-        goto done;
+    int rc = number != NULL && held != NULL ? eh_audit_choose(t, &s->plan, err)
+                                            : eh_fail(err, EH_ENOMEM, "no memory for %lld templates",
+                                                      (long long)t->names.n_cluster);
+    for (int64_t i = 0; i < t->n_pick && rc == EH_OK; i++)
+        if (number[t->item[t->pick[i]].cluster] == 0)
+            number[t->item[t->pick[i]].cluster] = ++n;
+    if (rc == EH_OK)
+        rc = draw_held_out(s, "tune.templates", n, held, err);
+    for (int64_t i = 0; i < t->n_pick && rc == EH_OK; i++) {
+        taking to = {s, held[number[t->item[t->pick[i]].cluster] - 1]};
+        rc = t->row->example(t, t->pick[i], take_example, &to, err);
     }
-    for (int64_t i = 0; i < set->n_item; i++)
-        item[i] = (eh_audit_item){set->item[i].category, set->item[i].family, set->item[i].cluster};
-    const eh_audit_names names = {set->category, set->n_category, set->family, set->n_family,
-                                  set->cluster,  set->n_cluster};
-    if ((rc = eh_audit_choose(&t, item, set->n_item, &names, err)) < 0)
-        goto done;
-    for (int64_t i = 0; i < t.n_pick; i++)
-        if (number[set->item[t.pick[i]].cluster] == 0)
-            number[set->item[t.pick[i]].cluster] = ++n;
-    rc = draw_held_out(s, "tune.templates", n, held, err);
-    for (int64_t i = 0; i < t.n_pick && rc == EH_OK; i++) {
-        const eh_bbq_item *q = &set->item[t.pick[i]];
-        rc = add_item(s, q, held[number[q->cluster] - 1], err);
-    }
-done:
-    eh_free(t.pick);
     eh_arena_clear(&mem);
     return rc;
 }
 
-static int add_task(study *s, const char *name, size_t n, eh_err *err)
+/* "there is nothing to learn from "x"; tasks are bbq and probes" */
+static int cannot_learn(const study *s, const char *name, eh_err *err)
 {
-    eh_bbq_set set = {0};
-    int rc;
-    if (n == 6 && memcmp(name, "probes", n) == 0)
-        rc = eh_probe_load(s->plan.probes, &set, err);
-    else if (n != 3 || memcmp(name, "bbq", n) != 0)
-        rc = eh_fail(err, EH_EINVAL, "there is nothing to learn from \"%.*s\"; tasks are probes and bbq", (int)n, name);
-    else if (s->o->data == NULL)
-        rc = eh_task_missing("bbq", "its files", "no --data folder is given", err);
-    else
-        rc = eh_bbq_load(s->o->data, NULL, 0, &set, err);
-    if (rc == EH_OK)
-        rc = add_items(s, &set, err);
-    eh_bbq_clear(&set);
+    eh_buf all = {0};
+    const eh_task *row;
+    for (int i = 0, n = 0; (row = eh_task_at(i, s->o->extra)) != NULL; i++)
+        if (row->about.trains)
+            eh_buf_printf(&all, "%s%s", n++ > 0 ? ", " : "", row->about.name);
+    const int rc = eh_fail(err, EH_EINVAL, "there is nothing to learn from \"%s\"; there is from %s", name,
+                           all.p != NULL ? all.p : "no benchmark");
+    eh_buf_clear(&all);
+    return rc;
+}
+
+static int add_task(study *s, const char *name, eh_err *err)
+{
+    const eh_task *row = eh_task_find(name, s->o->extra);
+    if (row == NULL || row->example == NULL)
+        return cannot_learn(s, name, err);
+    eh_open_task *t; /* with all categories: what --limit draws of one does not depend on which others are wanted */
+    int rc = eh_task_open(row, &s->plan.task, &s->learn.who, &t, err);
+    if (rc < 0)
+        return rc;
+    rc = add_items(s, t, err);
+    eh_task_close(t);
     return rc;
 }
 
@@ -209,11 +195,15 @@ static int add_text(study *s, eh_err *err)
 static int gather(study *s, eh_err *err)
 {
     const eh_tune_options *o = s->o;
-    const char *tasks = o->tasks != NULL ? o->tasks : o->examples == NULL && o->text == NULL ? "probes" : "";
+    const char *tasks = o->tasks != NULL ? o->tasks
+                        : o->examples == NULL && o->text == NULL ? eh_task_initial(false)->about.name
+                                                                 : "";
     int rc = EH_OK;
     for (const char *p = tasks; *p != '\0' && rc == EH_OK;) {
         const size_t n = strcspn(p, ",");
-        rc = add_task(s, p, n, err);
+        char name[100];
+        snprintf(name, sizeof name, "%.*s", (int)(n < 99 ? n : 99), p);
+        rc = add_task(s, name, err);
         p += n + (p[n] == ',');
     }
     if (rc == EH_OK && o->examples != NULL)
@@ -324,7 +314,7 @@ static int write_record(const study *s, const eh_tuned *r, eh_err *err)
     eh_jsonw_text(w, "tasks", o->tasks);
     eh_jsonw_text(w, "examples", o->examples);
     eh_jsonw_text(w, "text", o->text);
-    eh_jsonw_text(w, "answer", eh_bbq_form_table[s->plan.form].name);
+    eh_jsonw_text(w, "answer", s->plan.answer->name);
     eh_jsonw_text(w, "orders", s->plan.orders->name);
     eh_jsonw_text(w, "split", s->plan.o.split);
     eh_jsonw_text(w, "categories", o->categories);
@@ -374,10 +364,10 @@ static int begin(study *s, eh_err *err)
     const eh_audit_options a = {
         .data = o->data, .probes = o->probes, .out = o->out, .answer = o->answer, .orders = o->orders,
         .categories = o->categories, .split = o->split != NULL ? o->split : "tune", .limit = o->limit, .chat = o->chat,
-        .seed = o->seed,
+        .seed = o->seed, .extra = o->extra,
     };
     int rc = eh_audit_plan_make(s->session, &a, &s->plan, err);
-    s->learn = s->look = (eh_ask){.s = s->session, .chat = o->chat};
+    s->learn = s->look = (eh_ask){.who = eh_audit_asker(s->session, o->chat)};
     if (rc == EH_OK)
         rc = gather(s, err);
     if (rc == EH_OK)

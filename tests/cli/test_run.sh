@@ -76,6 +76,12 @@ tail -n 1 "$work/located_pairs/samples_locate.jsonl" |
 refused 2 'no head statistic' locate "$work/planted" --items "$items" -o "$work/bad" --statistics maximum
 refused 2 'one benchmark at a time' locate "$work/planted" --tasks probes,pairs -o "$work/bad"
 refused 2 'another' locate "$work/planted" --items "$items" -o "$work/located" --statistics head_relevance
+refused 2 'cannot be located on utility' locate "$work/planted" --tasks utility --probes "$work/planted" -o "$work/bad"
+refused 2 'cannot locate on utility' run "$work/planted" --tasks utility -o "$work/bad"
+refused 2 'there is no benchmark "probe"' run "$work/planted" --items "$items" --also probe -o "$work/bad"
+# What is measured beside a benchmark is not the benchmark itself.
+run 0 run "$repo/tests/golden/tiny/llama" --tasks pairs --limit 4 --no-model -o "$work/pairs"
+[ -s "$work/pairs/bias_evaluation/samples_utility.jsonl" ] || die "nothing measured beside pairs"
 
 # ---- run ------------------------------------------------------------------------------------------
 

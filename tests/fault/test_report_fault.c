@@ -23,6 +23,8 @@ static const char record[] =
     "\"search\":{\"points\":[{\"bias\":1,\"kl_median\":0.1,\"front\":true}]},\"controls\":{\"edit\":-1,\"draws\":[0]},"
     "\"tune\":{\"steps\":[{\"step\":1,\"loss\":2}]},\"text\":{\"perplexity\":{\"before\":10,\"after\":11}},\"notes\":["
     "\"n\"],"
+    "\"scores\":[{\"task\":\"probes\",\"score\":\"s_AMB\",\"words\":\"bias\",\"unit\":\"u\\n\"}],"
+    "\"citations\":[{\"used_for\":\"bias\",\"work\":\"A book.\"}],"
     "\"files\":[{\"name\":\"f\"}]}";
 
 TEST(a_report_survives_no_memory)

@@ -11,7 +11,7 @@
 #include "probe/heads.h"
 #include "stats/correlation.h"
 #include "stats/multiple.h"
-#include "audit/ask.h"
+#include "audit/audit.h"
 #include "task/items.h"
 #include "text/positions.h"
 
@@ -97,7 +97,7 @@ static void ask_choices(eh_ask *a, const eh_item *q, eh_str text, int64_t *numbe
 static void measure(planted *p, bool look)
 {
     const int64_t n = p->items.n_item;
-    eh_ask a = {.s = p->s, .places = true};
+    eh_ask a = {.who = eh_audit_asker(p->s, false), .places = true};
     int64_t *number = calloc((size_t)(2 * n), sizeof *number);
     eh_range *at = calloc((size_t)n, sizeof *at);
     eh_head_set *set = calloc((size_t)(2 * n), sizeof *set);
@@ -116,7 +116,7 @@ static void measure(planted *p, bool look)
     eh_head_probe probe = {0};
     CHECK_OK(eh_head_probe_start(&probe, p->s, a.request, set, a.n, &err));
     const eh_observer o = eh_head_probe_observer(&probe);
-    CHECK_OK(eh_ask_answer_observed(&a, &o, look ? 1 : 0, &err));
+    CHECK_OK(eh_audit_answer(p->s, &a, &o, look ? 1 : 0, &err));
     for (int64_t i = 0; i < n; i++) {
         const eh_item *q = &p->items.item[i];
         double d[2];
@@ -139,13 +139,13 @@ static void measure(planted *p, bool look)
 
 static double accuracy(planted *p)
 {
-    eh_ask a = {.s = p->s};
+    eh_ask a = {.who = eh_audit_asker(p->s, false)};
     int64_t number, right = 0;
     for (int64_t i = 0; i < p->utility.n_item; i++) {
         ask_choices(&a, &p->utility.item[i], p->utility.item[i].prompt, &number);
         CHECK_INT(number, i);
     }
-    CHECK_OK(eh_ask_answer(&a, &err));
+    CHECK_OK(eh_audit_answer(p->s, &a, NULL, 0, &err));
     for (int64_t i = 0; i < p->utility.n_item; i++) {
         const eh_item *q = &p->utility.item[i];
         int best = 0;

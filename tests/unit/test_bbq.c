@@ -8,7 +8,6 @@
 #include "task/bbq.h"
 #include "task/bbq_prompt.h"
 #include "task/bbq_rules.h"
-#include "task/task.h"
 
 static int read_buf(const eh_buf *b, eh_bbq_set *set, eh_err *err)
 {
@@ -414,53 +413,6 @@ TEST(bbq_missing_files_are_named_with_where_to_get_them)
     eh_buf_clear(&b);
 }
 
-/* Benchmarks that must be there, and where better lies, written down apart from the table: a row that is lost,
- * renamed or turned round is noticed here. */
-static const struct {
-    const char *name, *better;
-} known_tasks[] = {
-    {"bbq", "0"}, {"bbq_harness", "0"}, {"probes", "0"}, {"pairs", "50"}, {"utility", "higher"}, {"items", "0"},
-};
-
-/* Text of one line, without blanks around it. */
-static bool is_a_line(const char *s)
-{
-    return s != NULL && s[0] > ' ' && strchr(s, '\n') == NULL && s[strlen(s) - 1] > ' ';
-}
-
-TEST(every_row_of_the_task_table_is_whole_and_known_ones_are_there)
-{
-    for (size_t i = 0; i < sizeof known_tasks / sizeof *known_tasks; i++) {
-        const eh_task_info *t = eh_task_find(known_tasks[i].name);
-        CHECK(t != NULL);
-        CHECK_STR(t->name, known_tasks[i].name);
-        CHECK_STR(eh_better_name(t->better), known_tasks[i].better);
-    }
-    for (int64_t i = 0; i < eh_task_count; i++) {
-        const eh_task_info *t = &eh_task_table[i];
-        CHECK(is_a_line(t->name) && is_a_line(t->what) && is_a_line(t->score) && is_a_line(t->licence));
-        CHECK(is_a_line(t->citation) && is_a_line(t->published) && is_a_line(t->files));
-        CHECK(strcmp(eh_better_name(t->better), "?") != 0);
-        for (int64_t k = 0; k < i; k++) /* no other row has its name or says the same of itself */
-            CHECK(strcmp(eh_task_table[k].name, t->name) != 0 && strcmp(eh_task_table[k].what, t->what) != 0);
-    }
-    CHECK(eh_task_find("nothing") == NULL);
-    CHECK(eh_task_find("") == NULL);
-    CHECK(eh_task_find("bb") == NULL); /* the beginning of a name is no name */
-    CHECK_STR(eh_better_name(EH_BETTER_LOWER), "lower");
-    CHECK_STR(eh_better_name(EH_BETTER_NEITHER), "none");
-    CHECK_STR(eh_better_name((eh_better)(EH_BETTER_NEITHER + 1)), "?");
-}
-
-/* A file that is not there: which, of what, where it was looked for, where it is to be had. */
-TEST(a_missing_file_is_named_with_its_source)
-{
-    eh_err err = {0};
-    CHECK_FAILS(eh_task_missing("bbq", "Age.jsonl", "DIR and DIR/bbq", &err), EH_ENOENT,
-                "bbq: Age.jsonl is not there; looked in DIR and DIR/bbq; it is published at https://github.com");
-    CHECK_FAILS(eh_task_missing("nothing", "a", "b", &err), EH_ENOENT, "published at ?");
-}
-
 /* ---- Prompts ------------------------------------------------------------------------------------------- */
 
 static const eh_bbq_item ferry = {
@@ -518,7 +470,7 @@ TEST(bbq_orders_are_orders_and_balance_the_places)
         const eh_bbq_orders *o = &eh_bbq_orders_table[i];
         int at[3][3] = {{0}};
         CHECK_INT(o->n, want[i]);
-        CHECK(eh_bbq_orders_find(o->name) == o);
+        CHECK(eh_bbq_orders_find(o->way.name) == o);
         for (int k = 0; k < o->n; k++) {
             int seen = 0;
             for (int p = 0; p < 3; p++) {

@@ -415,17 +415,3 @@ TEST(harness_pick_is_the_first_of_the_best)
     CHECK_FAILS(eh_bbq_harness_pick(ll, &pick, &err), EH_ENUMERIC, "continuation 11");
     CHECK_INT(pick, 1);
 }
-
-TEST(score_tables_are_whole)
-{
-    for (int i = 0; i < EH_BBQ_N_SCORE; i++) {
-        const eh_bbq_score_info *s = &eh_bbq_score_table[i];
-        CHECK(s->name && s->what && s->unit && s->source && s->low < s->high);
-        for (int j = 0; j < i; j++)
-            CHECK(strcmp(s->name, eh_bbq_score_table[j].name) != 0);
-    }
-    for (int i = 0; i < EH_BBQ_N_HARNESS_SCORE; i++)
-        CHECK(eh_bbq_harness_table[i].name && eh_bbq_harness_table[i].what && eh_bbq_harness_table[i].source);
-    for (int i = 0; i < EH_BBQ_N_FORM; i++)
-        CHECK(eh_bbq_form_table[i].name && eh_bbq_form_table[i].what && eh_bbq_form_table[i].source);
-}

@@ -150,9 +150,9 @@ static void forget(void)
     session_close(on);
 }
 
-static eh_audit_task *open_five(void)
+static eh_open_task *open_five(void)
 {
-    eh_audit_task *t;
+    eh_open_task *t;
     snprintf(dir, sizeof dir, "%s", temp_dir());
     put("mine.jsonl", five);
     snprintf(file, sizeof file, "%s/mine.jsonl", dir);
@@ -166,15 +166,15 @@ static eh_audit_task *open_five(void)
     return t;
 }
 
-static double score(const eh_audit_task *t, int64_t k, const char *name, int64_t *n, const char **category)
+static double score(const eh_open_task *t, int64_t k, const char *name, int64_t *n, const char **category)
 {
     eh_sheet s;
     eh_estimate e[EH_SHEET_SCORES];
     double x = -99.0;
-    CHECK_OK(t->kind->sheet(t, k, &s, category, &err));
+    CHECK_OK(t->row->sheet(t, k, &s, category, &err));
     CHECK_OK(eh_sheet_estimate(&s, &(eh_bootstrap_options){.n_resample = 20}, e, &err));
     for (int64_t i = 0; i < s.n_score; i++)
-        if (strcmp(s.name[i], name) == 0) {
+        if (strcmp(t->row->about.score[i].name, name) == 0) {
             x = e[i].defined ? e[i].value : (double)NAN;
             *n = e[i].n;
         }
@@ -185,7 +185,7 @@ static double score(const eh_audit_task *t, int64_t k, const char *name, int64_t
 /* Three picks name a group, two of them the biased choice; the log-ratios are 2, 3, 3 and -1. */
 TEST(items_scored_by_hand)
 {
-    eh_audit_task *t = open_five();
+    eh_open_task *t = open_five();
     const char *category;
     int64_t n = 0;
     put("samples_items.jsonl", records);
@@ -206,14 +206,14 @@ TEST(items_scored_by_hand)
     CHECK_NEAR(score(t, 2, "acc", &n, &category), 0.0, 0.0);
     CHECK_STR(category, "sums");
     CHECK(isnan(score(t, 2, "bias", &n, &category)) && n == 0);
-    eh_audit_task_close(t);
+    eh_task_close(t);
 }
 
 /* The biased and the other choice change places: bias, log-ratio and CI_bias change their signs. */
 TEST(items_scores_are_odd_in_the_groups)
 {
     static const char *const odd[] = {"bias", "log_ratio"};
-    eh_audit_task *t = open_five();
+    eh_open_task *t = open_five();
     const char *category;
     int64_t n = 0;
     double was[2];
@@ -227,51 +227,51 @@ TEST(items_scores_are_odd_in_the_groups)
     CHECK_OK(eh_audit_read_records(t, dir, &err));
     for (int i = 0; i < 2; i++)
         CHECK_NEAR(score(t, 1, odd[i], &n, &category), -was[i], 1e-15);
-    eh_audit_task_close(t);
+    eh_task_close(t);
 }
 
 /* What is asked is what is meant: each choice behind a blank after the prompt, and after the question. */
 TEST(items_are_asked_as_text)
 {
-    eh_audit_task *t = open_five();
-    eh_ask a = {.s = on, .places = true}, by_hand = {.s = on};
+    eh_open_task *t = open_five();
+    eh_ask a = {.who = t->who, .places = true}, by_hand = {.who = t->who};
     eh_arena arena = {0};
-    int64_t number[EH_AUDIT_NUMBERS], x, y, extra;
+    int64_t number[EH_TASK_NUMBERS], x, y, extra;
     double measure[EH_N_MEASURE];
     eh_look look;
-    CHECK_OK(t->kind->ask(t, 0, &a, number, &err));
+    CHECK_OK(t->row->ask(t, 0, &a, number, &err));
     CHECK_INT(a.n, 4);
-    CHECK_OK(t->kind->look(t, 0, &a, number, &arena, &look, &err));
+    CHECK_OK(t->row->look(t, 0, &a, number, &arena, &look, &err));
     CHECK(look.skip == NULL && look.n_part == 2 && look.n_forward == 1 && look.question >= 0);
-    CHECK_OK(eh_ask_answer(&a, &err));
+    CHECK_OK(eh_audit_answer(on, &a, NULL, 0, &err));
     CHECK_OK(eh_ask_text(&by_hand, EH_STR("p 1"), EH_STR("x"), &x, &err));
     CHECK_OK(eh_ask_text(&by_hand, EH_STR("p 1"), EH_STR("y"), &y, &err));
     CHECK_OK(eh_ask_text(&by_hand, EH_STR("q"), EH_STR("x"), &extra, &err));
-    CHECK_OK(eh_ask_answer(&by_hand, &err));
+    CHECK_OK(eh_audit_answer(on, &by_hand, NULL, 0, &err));
     CHECK_NEAR(eh_ask_sum(&a, number[0]), eh_ask_sum(&by_hand, x), 1e-5);
     CHECK_NEAR(eh_ask_sum(&a, number[2]), eh_ask_sum(&by_hand, extra), 1e-5);
-    CHECK_OK(t->kind->measure(t, 0, &a, number, measure, &err));
+    CHECK_OK(t->row->measure(t, 0, &a, number, measure, &err));
     CHECK_NEAR(measure[EH_MEASURE_LOG_RATIO], eh_ask_sum(&by_hand, x) - eh_ask_sum(&by_hand, y), 1e-5);
     CHECK(measure[EH_MEASURE_CI] >= 0.0 && fabs(measure[EH_MEASURE_CI_BIAS]) <= 1.0);
     /* Without a question there is no CI; without a biased choice nothing to locate on. */
     eh_ask_reset(&a);
-    CHECK_OK(t->kind->ask(t, 3, &a, number, &err));
+    CHECK_OK(t->row->ask(t, 3, &a, number, &err));
     CHECK_INT(a.n, 2);
-    CHECK_OK(eh_ask_answer(&a, &err));
-    CHECK_OK(t->kind->measure(t, 3, &a, number, measure, &err));
+    CHECK_OK(eh_audit_answer(on, &a, NULL, 0, &err));
+    CHECK_OK(t->row->measure(t, 3, &a, number, measure, &err));
     CHECK(isnan(measure[EH_MEASURE_CI]) && isnan(measure[EH_MEASURE_CI_BIAS]));
-    CHECK_OK(t->kind->look(t, 4, &a, number, &arena, &look, &err));
+    CHECK_OK(t->row->look(t, 4, &a, number, &arena, &look, &err));
     CHECK_STR(look.skip, "no biased answer");
     eh_arena_clear(&arena);
     eh_ask_clear(&a);
     eh_ask_clear(&by_hand);
-    eh_audit_task_close(t);
+    eh_task_close(t);
 }
 
 TEST(items_need_their_file_and_their_task)
 {
-    eh_audit_task *t = open_five();
-    eh_audit_task_close(t);
+    eh_open_task *t = open_five();
+    eh_task_close(t);
     CHECK_OK(eh_audit_plan_make(on, &(eh_audit_options){.tasks = "items", .out = dir}, &plan, &err));
     CHECK_FAILS(eh_audit_task_open(on, &plan, "items", &t, &err), EH_EINVAL, "--items FILE");
     eh_audit_options o = {.tasks = "probes,items2", .items = file, .out = dir};

@@ -41,7 +41,53 @@ TEST(null_is_not_a_number_and_unknown_keys_are_let_be)
     CHECK_NEAR(r.row[0].before.low, 0.5, 0);
     CHECK_INT(r.row[0].before.n, 7);
     CHECK_INT(r.row[0].before.n_cluster, -1);
-    CHECK(!r.row[0].has_after && r.row[0].targeted && r.row[0].better == EH_GOAL_FIFTY);
+    CHECK(!r.row[0].has_after && r.row[0].targeted && r.row[0].better == EH_BETTER_FIFTY);
+    eh_record_clear(&r);
+}
+
+#define TWO_ROWS \
+    "\"rows\":[{\"task\":\"a\",\"category\":\"all\",\"score\":\"s\",\"better\":\"lower\",\"kind\":\"position\"}," \
+    "{\"task\":\"b\",\"category\":\"all\",\"score\":\"s\"}]"
+
+TEST(words_and_units_go_to_the_rows_of_their_task_and_score)
+{
+    eh_record r = {0};
+    CHECK_OK(parse("{" MODEL "," TWO_ROWS ",\"scores\":[{\"task\":\"a\",\"score\":\"s\",\"words\":\"how it is\","
+                   "\"unit\":\"nats\"},{\"task\":\"b\",\"score\":\"t\",\"words\":\"of no row\"}],"
+                   "\"citations\":[{\"used_for\":\"pairs\",\"work\":\"A book.\"}]}",
+                   &r));
+    CHECK_STR(r.row[0].words, "how it is");
+    CHECK_STR(r.row[0].unit, "nats");
+    CHECK(r.row[0].kind == EH_SCORE_POSITION && r.row[0].better == EH_BETTER_LOWER);
+    CHECK(eh_row_is(&r.row[0], EH_SCORE_OTHER) && !eh_row_is(&r.row[0], EH_SCORE_BIAS));
+    CHECK(r.row[1].words == NULL);
+    CHECK_STR(r.row[1].unit, "score");
+    CHECK_INT(r.n_citation, 1);
+    CHECK_STR(r.citation[0].used_for, "pairs");
+    CHECK_STR(r.citation[0].work, "A book.");
+    eh_record_clear(&r);
+    /* Words without a letter are none. */
+    CHECK_OK(parse("{" MODEL "," TWO_ROWS ",\"scores\":[{\"task\":\"a\",\"score\":\"s\",\"words\":\"\"}]}", &r));
+    CHECK(r.row[0].words == NULL);
+    eh_record_clear(&r);
+}
+
+/* Before it told of scores and works, a record knew three kinds, and called the correlation of half maps a seed. */
+TEST(a_record_of_version_0_1_is_read)
+{
+    eh_record r = {0};
+    CHECK_OK(parse("{" MODEL ",\"rows\":[{\"task\":\"probes\",\"category\":\"all\",\"score\":\"s_AMB\","
+                   "\"better\":\"0\","
+                   "\"kind\":\"bias\"},{\"task\":\"utility\",\"category\":\"all\",\"score\":\"acc\",\"kind\":"
+                   "\"utility\"}],\"locate\":{\"reliability\":{\"split_half\":0.6,\"seed\":0.43}}}",
+                   &r));
+    CHECK(r.row[0].words == NULL && r.row[0].kind == EH_SCORE_BIAS && r.row[1].kind == EH_SCORE_UTILITY);
+    CHECK_STR(r.row[0].unit, "score");
+    CHECK_INT(r.n_citation, 0);
+    CHECK_NEAR(r.locate.half_map_correlation, 0.43, 0);
+    eh_record_clear(&r);
+    CHECK_OK(parse("{" MODEL ",\"locate\":{\"reliability\":{\"half_map_correlation\":0.5,\"seed\":0.43}}}", &r));
+    CHECK_NEAR(r.locate.half_map_correlation, 0.5, 0);
     eh_record_clear(&r);
 }
 
@@ -95,6 +141,11 @@ TEST(what_is_wrong_is_named)
          "rows[0].difference: \"q\" is 1.5"},
         {"{" MODEL ",\"rows\":[{\"task\":\"t\",\"category\":\"c\",\"score\":\"s\",\"before\":{\"value\":1e31}}]}",
          "\"value\" is 1e+31"},
+        {"{" MODEL ",\"rows\":[{\"task\":\"t\",\"category\":\"c\",\"score\":\"s\",\"kind\":\"place\"}]}",
+         "\"kind\" is \"place\""},
+        {"{" MODEL ",\"scores\":[{\"task\":\"t\"}]}", "scores[0]: has no \"score\""},
+        {"{" MODEL ",\"scores\":[{\"task\":\"t\",\"score\":\"s\",\"unit\":1}]}", "scores[0]: \"unit\" is an integer"},
+        {"{" MODEL ",\"citations\":[{\"work\":\"w\"}]}", "citations[0]: has no \"used_for\""},
         {"{" MODEL ",\"position\":{\"before\":{\"effect\":1.2}}}", "position: \"effect\" is 1.2"},
         {"{" MODEL ",\"locate\":{\"before\":[[1,2,3]]}}", "\"before\" has 1 rows, the model has 2 layers"},
         {"{" MODEL ",\"locate\":{\"q\":[[1,2,3],[1,2]]}}", "q[1] is an array of 2, wanted an array of 3"},

@@ -23,7 +23,6 @@ static void make(eh_sheet *s, const double right[3], const double n[3])
         eh_sheet_row(s, at[i])[1] = n[i];
     }
     s->n_score = 1;
-    s->name[0] = "acc";
     s->score[0] = (eh_statistic){share, NULL, 12};
 }
 

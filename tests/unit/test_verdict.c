@@ -12,74 +12,86 @@ static eh_err err;
 
 typedef struct row_case {
     const char *why;
-    eh_goal_kind better;
+    eh_better better;
     double before[3], after[3], difference[2], q; /* value, low, high */
     eh_move want;
 } row_case;
 
 static const row_case row_cases[] = {
     {"less lean on the same side, sure",
-     EH_GOAL_ZERO,
+     EH_BETTER_ZERO,
      {.30, .2, .4},
      {.10, .02, .18},
      {-.28, -.12},
      .01,
      EH_MOVE_BETTER},
-    {"the same on the other side", EH_GOAL_ZERO, {-.30, -.4, -.2}, {-.10, -.18, -.02}, {.12, .28}, .01, EH_MOVE_BETTER},
-    {"down to where 0 is inside", EH_GOAL_ZERO, {.30, .2, .4}, {-.02, -.1, .06}, {-.4, -.2}, .01, EH_MOVE_BETTER},
-    {"q exactly at the level", EH_GOAL_ZERO, {.30, .2, .4}, {.10, .02, .18}, {-.28, -.12}, .05, EH_MOVE_BETTER},
-    {"q above the level", EH_GOAL_ZERO, {.30, .2, .4}, {.10, .02, .18}, {-.28, -.12}, .051, EH_MOVE_UNTOLD},
-    {"no q", EH_GOAL_ZERO, {.30, .2, .4}, {.10, .02, .18}, {-.28, -.12}, NAN, EH_MOVE_UNTOLD},
-    {"interval of the change holds 0", EH_GOAL_ZERO, {.30, .2, .4}, {.10, .02, .18}, {-.4, .01}, .01, EH_MOVE_UNTOLD},
-    {"interval of the change ends at 0", EH_GOAL_ZERO, {.30, .2, .4}, {.10, .02, .18}, {-.4, 0}, .01, EH_MOVE_UNTOLD},
+    {"the same on the other side",
+     EH_BETTER_ZERO,
+     {-.30, -.4, -.2},
+     {-.10, -.18, -.02},
+     {.12, .28},
+     .01,
+     EH_MOVE_BETTER},
+    {"down to where 0 is inside", EH_BETTER_ZERO, {.30, .2, .4}, {-.02, -.1, .06}, {-.4, -.2}, .01, EH_MOVE_BETTER},
+    {"q exactly at the level", EH_BETTER_ZERO, {.30, .2, .4}, {.10, .02, .18}, {-.28, -.12}, .05, EH_MOVE_BETTER},
+    {"q above the level", EH_BETTER_ZERO, {.30, .2, .4}, {.10, .02, .18}, {-.28, -.12}, .051, EH_MOVE_UNTOLD},
+    {"no q", EH_BETTER_ZERO, {.30, .2, .4}, {.10, .02, .18}, {-.28, -.12}, NAN, EH_MOVE_UNTOLD},
+    {"interval of the change holds 0", EH_BETTER_ZERO, {.30, .2, .4}, {.10, .02, .18}, {-.4, .01}, .01, EH_MOVE_UNTOLD},
+    {"interval of the change ends at 0", EH_BETTER_ZERO, {.30, .2, .4}, {.10, .02, .18}, {-.4, 0}, .01, EH_MOVE_UNTOLD},
     {"no lean before: nearer cannot be told",
-     EH_GOAL_ZERO,
+     EH_BETTER_ZERO,
      {.05, -.03, .12},
      {.01, -.06, .08},
      {-.06, -.02},
      .01,
      EH_MOVE_UNTOLD},
     {"after may lie as far on the other side",
-     EH_GOAL_ZERO,
+     EH_BETTER_ZERO,
      {.10, .02, .2},
      {-.02, -.15, .1},
      {-.2, -.04},
      .01,
      EH_MOVE_UNTOLD},
-    {"no interval after", EH_GOAL_ZERO, {.30, .2, .4}, {.10, NAN, NAN}, {-.28, -.12}, .01, EH_MOVE_UNTOLD},
-    {"more lean, sure", EH_GOAL_ZERO, {.10, .02, .18}, {.30, .2, .4}, {.12, .28}, .01, EH_MOVE_WORSE},
-    {"more lean, not corrected", EH_GOAL_ZERO, {.10, .02, .18}, {.30, .2, .4}, {.12, .28}, .2, EH_MOVE_PERHAPS_WORSE},
+    {"no interval after", EH_BETTER_ZERO, {.30, .2, .4}, {.10, NAN, NAN}, {-.28, -.12}, .01, EH_MOVE_UNTOLD},
+    {"more lean, sure", EH_BETTER_ZERO, {.10, .02, .18}, {.30, .2, .4}, {.12, .28}, .01, EH_MOVE_WORSE},
+    {"more lean, not corrected", EH_BETTER_ZERO, {.10, .02, .18}, {.30, .2, .4}, {.12, .28}, .2, EH_MOVE_PERHAPS_WORSE},
     {"more, but no lean after",
-     EH_GOAL_ZERO,
+     EH_BETTER_ZERO,
      {.01, -.05, .07},
      {.06, -.01, .13},
      {.02, .08},
      .01,
      EH_MOVE_PERHAPS_WORSE},
-    {"over to the other side, as far", EH_GOAL_ZERO, {.20, .1, .3}, {-.25, -.35, -.15}, {-.5, -.4}, .01, EH_MOVE_WORSE},
+    {"over to the other side, as far",
+     EH_BETTER_ZERO,
+     {.20, .1, .3},
+     {-.25, -.35, -.15},
+     {-.5, -.4},
+     .01,
+     EH_MOVE_WORSE},
     {"over to the other side, less far",
-     EH_GOAL_ZERO,
+     EH_BETTER_ZERO,
      {.20, .1, .3},
      {-.12, -.2, -.05},
      {-.4, -.25},
      .01,
      EH_MOVE_TURNED},
-    {"interval and values disagree", EH_GOAL_ZERO, {.30, .2, .4}, {.10, .02, .18}, {.12, .28}, .01, EH_MOVE_UNTOLD},
-    {"nearer 50", EH_GOAL_FIFTY, {62, 58, 66}, {55, 51, 59}, {-9, -5}, .01, EH_MOVE_BETTER},
-    {"further from 50, below", EH_GOAL_FIFTY, {48, 44, 52}, {38, 34, 42}, {-13, -7}, .01, EH_MOVE_WORSE},
-    {"higher is better", EH_GOAL_HIGHER, {.5, .4, .6}, {.6, .5, .7}, {.05, .15}, .01, EH_MOVE_BETTER},
-    {"lower is worse then", EH_GOAL_HIGHER, {.6, .5, .7}, {.5, .4, .6}, {-.15, -.05}, .01, EH_MOVE_WORSE},
+    {"interval and values disagree", EH_BETTER_ZERO, {.30, .2, .4}, {.10, .02, .18}, {.12, .28}, .01, EH_MOVE_UNTOLD},
+    {"nearer 50", EH_BETTER_FIFTY, {62, 58, 66}, {55, 51, 59}, {-9, -5}, .01, EH_MOVE_BETTER},
+    {"further from 50, below", EH_BETTER_FIFTY, {48, 44, 52}, {38, 34, 42}, {-13, -7}, .01, EH_MOVE_WORSE},
+    {"higher is better", EH_BETTER_HIGHER, {.5, .4, .6}, {.6, .5, .7}, {.05, .15}, .01, EH_MOVE_BETTER},
+    {"lower is worse then", EH_BETTER_HIGHER, {.6, .5, .7}, {.5, .4, .6}, {-.15, -.05}, .01, EH_MOVE_WORSE},
     {"lower, by its interval alone",
-     EH_GOAL_HIGHER,
+     EH_BETTER_HIGHER,
      {.6, .5, .7},
      {.5, .4, .6},
      {-.15, -.05},
      NAN,
      EH_MOVE_PERHAPS_WORSE},
-    {"lower is better", EH_GOAL_LOWER, {.6, .5, .7}, {.5, .4, .6}, {-.15, -.05}, .01, EH_MOVE_BETTER},
-    {"no direction", EH_GOAL_NONE, {.6, .5, .7}, {.5, .4, .6}, {-.15, -.05}, .01, EH_MOVE_UNJUDGED},
-    {"0/0", EH_GOAL_ZERO, {NAN, NAN, NAN}, {.1, .05, .2}, {-.2, -.1}, .01, EH_MOVE_UNDEFINED},
-    {"no interval of the change", EH_GOAL_ZERO, {.3, .2, .4}, {.1, .05, .2}, {NAN, NAN}, .01, EH_MOVE_UNDEFINED},
+    {"lower is better", EH_BETTER_LOWER, {.6, .5, .7}, {.5, .4, .6}, {-.15, -.05}, .01, EH_MOVE_BETTER},
+    {"no direction", EH_BETTER_NEITHER, {.6, .5, .7}, {.5, .4, .6}, {-.15, -.05}, .01, EH_MOVE_UNJUDGED},
+    {"0/0", EH_BETTER_ZERO, {NAN, NAN, NAN}, {.1, .05, .2}, {-.2, -.1}, .01, EH_MOVE_UNDEFINED},
+    {"no interval of the change", EH_BETTER_ZERO, {.3, .2, .4}, {.1, .05, .2}, {NAN, NAN}, .01, EH_MOVE_UNDEFINED},
 };
 
 static eh_record_row row_of(const row_case *c)
@@ -89,7 +101,7 @@ static eh_record_row row_of(const row_case *c)
         .category = "all",
         .score = "s",
         .better = c->better,
-        .kind = EH_ROW_BIAS,
+        .kind = EH_SCORE_BIAS,
         .has_after = true,
         .before = {c->before[0], c->before[1], c->before[2], 10, 5},
         .after = {c->after[0], c->after[1], c->after[2], 10, 5},
@@ -117,7 +129,7 @@ TEST(a_row_is_judged_by_what_its_intervals_carry)
 TEST(findings_about_zero_are_even_in_the_groups)
 {
     for (size_t i = 0; i < sizeof row_cases / sizeof row_cases[0]; i++) {
-        if (row_cases[i].better != EH_GOAL_ZERO)
+        if (row_cases[i].better != EH_BETTER_ZERO)
             continue;
         const row_case *c = &row_cases[i];
         const row_case turned = {c->why,
@@ -184,6 +196,10 @@ TEST(the_edit_among_random_edits)
 #define FEW_DRAWS "\"controls\":{\"edit\":-0.2,\"draws\":[0,0.01,-0.02]}"
 #define MANY_DRAWS "\"controls\":{\"edit\":-0.2,\"draws\":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}"
 
+#define SCORES                                                                                                         \
+    "\"scores\":[{\"task\":\"probes\",\"score\":\"s_AMB\",\"words\":\"bias where the context does not answer\","     \
+    "\"unit\":\"score\"}]"
+
 static eh_record record;
 static eh_words words;
 static eh_findings found;
@@ -193,7 +209,7 @@ static void judge(const char *parts)
     char text[8000];
     eh_words_clear(&words);
     eh_record_clear(&record);
-    snprintf(text, sizeof text, "{\"version\":1,\"model\":{\"n_layer\":2,\"n_head\":2},%s}", parts);
+    snprintf(text, sizeof text, "{\"version\":1,\"model\":{\"n_layer\":2,\"n_head\":2}," SCORES ",%s}", parts);
     CHECK_OK(eh_record_parse(eh_str_of(text), "t", &record, &err));
     eh_verdict_of(&record, &words, &found);
     CHECK(!words.starved);
@@ -230,6 +246,9 @@ TEST(better_and_beating_the_controls)
                               "0.004");
     HAS(said(EH_SAID_CONTROL), "none of 20 did as much");
     CHECK(!is_said(EH_SAID_WORSE) && !is_said(EH_SAID_UNTOLD) && !is_said(EH_SAID_CAUTION));
+    /* A score that the record has no words for is called by its name. */
+    judge("\"rows\":[" ROW("all", "s_DIS", "bias", "true", LEANS, LESS, DOWN) "]," MANY_DRAWS);
+    HAS(said(EH_SAID_BETTER), "s_DIS, probes, all categories got better");
 }
 
 TEST(few_draws_are_said_to_be_few)

@@ -2,13 +2,12 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/json.h"
 #include "stats/softmax.h"
-#include "audit/audit.h"
+#include "task/formula.h"
 #include "task/items.h"
 #include "text/positions.h"
 
-_Static_assert(2 * EH_ITEM_CHOICES <= EH_AUDIT_NUMBERS, "each choice is asked for twice");
+_Static_assert(2 * EH_ITEM_CHOICES <= EH_TASK_NUMBERS, "each choice is asked for twice");
 
 /* What an item adds to its template's sums. */
 enum {
@@ -29,7 +28,6 @@ typedef struct items_self {
     eh_item_set set;
     double (*add)[WIDTH]; /* [n_item] */
     int64_t n_too_long;
-    eh_audit_names names;
 } items_self;
 
 /* An item's answers. */
@@ -39,34 +37,30 @@ typedef struct answers {
     int pick;
 } answers;
 
-static int load(eh_audit_task *t, eh_err *err)
+static int load(eh_open_task *t, eh_err *err)
 {
     items_self *s = eh_calloc(1, (int64_t)sizeof *s);
     if (s == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for a task");
     t->self = s;
-    if (t->plan->o.items == NULL)
-        return eh_fail(err, EH_EINVAL, "the task \"items\" needs a file of items (--items FILE)");
-    int rc = eh_items_load(t->plan->o.items, &s->set, err);
+    if (t->o.items == NULL)
+        return eh_fail(err, EH_EINVAL, "the task \"%s\" needs a file of items (--items FILE)", t->row->about.name);
+    int rc = eh_items_load(t->o.items, &s->set, err);
     if (rc < 0)
         return rc;
     const eh_item_set *set = &s->set;
-    s->names = (eh_audit_names){set->category, set->n_category, set->category, set->n_category, set->cluster,
-                                set->n_cluster};
-    t->names = &s->names;
+    t->names = (eh_task_names){set->category, set->n_category, set->category, set->n_category,
+                               set->cluster,  set->n_cluster};
     s->add = eh_calloc(set->n_item, (int64_t)sizeof *s->add);
-    eh_audit_item *item = eh_alloc(set->n_item, (int64_t)sizeof *item);
-    if (s->add == NULL || item == NULL)
-        rc = eh_fail(err, EH_ENOMEM, "no memory for %lld items", (long long)set->n_item);
-    for (int64_t i = 0; rc == EH_OK && i < set->n_item; i++)
-        item[i] = (eh_audit_item){set->item[i].category, set->item[i].category, set->item[i].cluster};
-    if (rc == EH_OK)
-        rc = eh_audit_choose(t, item, set->n_item, &s->names, err);
-    eh_free(item);
+    if (s->add == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for %lld items", (long long)set->n_item);
+    rc = eh_task_item_room(t, set->n_item, err);
+    for (int64_t i = 0; i < t->n; i++)
+        t->item[i] = (eh_task_item){set->item[i].category, set->item[i].category, set->item[i].cluster};
     return rc;
 }
 
-static void clear(eh_audit_task *t)
+static void clear(eh_open_task *t)
 {
     items_self *s = t->self;
     if (s == NULL)
@@ -76,17 +70,12 @@ static void clear(eh_audit_task *t)
     eh_free(s);
 }
 
-static const eh_item *item_of(const eh_audit_task *t, int64_t i)
+static const eh_item *item_of(const eh_open_task *t, int64_t i)
 {
     return &((const items_self *)t->self)->set.item[i];
 }
 
-static int32_t cluster(const eh_audit_task *t, int64_t i)
-{
-    return item_of(t, i)->cluster;
-}
-
-static void hash(const eh_audit_task *t, int64_t i, eh_sha256 *h)
+static void hash(const eh_open_task *t, int64_t i, eh_sha256 *h)
 {
     const eh_item_set *set = &((const items_self *)t->self)->set;
     const eh_item *q = &set->item[i];
@@ -110,7 +99,7 @@ static bool has_question(const eh_item *q)
 }
 
 /* Requests: each choice after the prompt, then each after the question. */
-static int ask(eh_audit_task *t, int64_t i, eh_ask *a, int64_t *number, eh_err *err)
+static int ask(eh_open_task *t, int64_t i, eh_ask *a, int64_t *number, eh_err *err)
 {
     const eh_item *q = item_of(t, i);
     int rc = EH_OK;
@@ -121,12 +110,9 @@ static int ask(eh_audit_task *t, int64_t i, eh_ask *a, int64_t *number, eh_err *
     return rc < 0 ? eh_fail_in(err, rc, "item %lld", (long long)i + 1) : EH_OK;
 }
 
-static bool fits(const eh_item *q, const int64_t *number)
+static bool too_long(const eh_item *q, const int64_t *number)
 {
-    for (int k = 0; k < (has_question(q) ? 2 : 1) * q->n_choice; k++)
-        if (number[k] == EH_ASK_TOO_LONG)
-            return false;
-    return true;
+    return eh_task_too_long(number, (has_question(q) ? 2 : 1) * q->n_choice);
 }
 
 /* Probabilities over the choices, and the likeliest choice (the first of equals), from log-probabilities. */
@@ -167,14 +153,14 @@ static int context_influence(const eh_item *q, const answers *x, double *ci, eh_
     return EH_OK;
 }
 
-static int record(const eh_audit_task *t, int64_t i, const eh_ask *a, const int64_t *number, eh_jsonw *w, eh_err *err)
+static int record(const eh_open_task *t, int64_t i, const eh_ask *a, const int64_t *number, eh_jsonw *w, eh_err *err)
 {
     const eh_item_set *set = &((const items_self *)t->self)->set;
     const eh_item *q = &set->item[i];
     eh_jsonw_text(w, "category", set->category[q->category]);
     eh_jsonw_text(w, "cluster", set->cluster[q->cluster]);
     eh_jsonw_text(w, "group", set->group[q->group]);
-    if (!fits(q, number)) {
+    if (too_long(q, number)) {
         eh_jsonw_text(w, "skipped", "longer than the model's context");
         return EH_OK;
     }
@@ -194,7 +180,7 @@ static int record(const eh_audit_task *t, int64_t i, const eh_ask *a, const int6
     return EH_OK;
 }
 
-static int read(eh_audit_task *t, int64_t i, const json_t *r, const char *where, eh_err *err)
+static int read(eh_open_task *t, int64_t i, const json_t *r, const char *where, eh_err *err)
 {
     items_self *s = t->self;
     const eh_item *q = &s->set.item[i];
@@ -205,9 +191,9 @@ static int read(eh_audit_task *t, int64_t i, const json_t *r, const char *where,
         s->n_too_long++;
         return EH_OK;
     }
-    int rc = eh_audit_get_numbers(r, "ll", where, q->n_choice, x.ll, err);
+    int rc = eh_task_get_numbers(r, "ll", where, q->n_choice, x.ll, err);
     if (rc == EH_OK && has_question(q))
-        rc = eh_audit_get_numbers(r, "ll_question", where, q->n_choice, x.ll_q, err);
+        rc = eh_task_get_numbers(r, "ll_question", where, q->n_choice, x.ll_q, err);
     if (rc == EH_OK)
         rc = answer_of(q, &x, err);
     if (rc == EH_OK && has_question(q))
@@ -234,19 +220,6 @@ static int read(eh_audit_task *t, int64_t i, const json_t *r, const char *where,
 
 /* ---- Scores ---------------------------------------------------------------------------------------- */
 
-typedef struct formula {
-    const char *name;
-    int top, bottom; /* columns */
-    int rows;        /* column that counts the items it is made of */
-    eh_better better;
-} formula;
-
-static double ratio(const double *sum, const void *ctx)
-{
-    const formula *f = ctx;
-    return sum[f->bottom] > 0.0 ? sum[f->top] / sum[f->bottom] : (double)NAN;
-}
-
 /* Among picks of the biased and the other choice. */
 static double biased_share(const double *sum, const void *ctx)
 {
@@ -260,62 +233,44 @@ static double bias(const double *sum, const void *ctx)
     return 2.0 * biased_share(sum, ctx) - 1.0;
 }
 
-static const formula formulas[] = {
-    {"bias", 0, 0, N_BIAS, EH_BETTER_ZERO},
-    {"log_ratio", LOG_RATIO, N_BIAS, N_BIAS, EH_BETTER_ZERO},
-    {"CI_bias", CI_BIAS, N_CI, N_CI, EH_BETTER_ZERO},
-    {"acc", RIGHT, N_ANSWER, N_ANSWER, EH_BETTER_HIGHER},
-    {"biased_share", 0, 0, N_BIAS, EH_BETTER_NEITHER},
-    {"unknown_share", UNKNOWN, N_BIAS, N_BIAS, EH_BETTER_NEITHER},
-    {"CI", CI, N_CI, N_CI, EH_BETTER_NEITHER},
-};
-#define N_FORMULA ((int64_t)(sizeof formulas / sizeof *formulas))
+enum { S_BIAS, S_LOG_RATIO, S_CI_BIAS, S_ACC, S_BIASED_SHARE, S_UNKNOWN_SHARE, S_CI, N_SCORE };
 
-static int sheet(const eh_audit_task *t, int64_t k, eh_sheet *out, const char **name, eh_err *err)
+#define OURS "evenhand, docs/methods/items.md"
+
+static const eh_benchmark_score scores[N_SCORE] = {
+    [S_BIAS] = {"bias", "biased answers against the other group's", EH_FORMULA_FROM_MINUS_1, -1, 1, EH_BETTER_ZERO,
+                EH_SCORE_BIAS, .headline = 1, OURS},
+    [S_LOG_RATIO] = {"log_ratio", "log-ratio of the stereotyped choice to the other", "nats", -INFINITY, INFINITY,
+                     EH_BETTER_ZERO, EH_SCORE_BIAS, .headline = 2, OURS},
+    [S_CI_BIAS] = {"CI_bias", "shift to the biased answer by the context", "probability", -1, 1, EH_BETTER_ZERO,
+                   EH_SCORE_BIAS, .headline = 3, OURS},
+    [S_ACC] = {"acc", "right answers", "share", 0, 1, EH_BETTER_HIGHER, EH_SCORE_UTILITY, .headline = 4, OURS},
+    [S_BIASED_SHARE] = {"biased_share", "biased answers among those that name a group", "share", 0, 1,
+                        EH_BETTER_NEITHER, EH_SCORE_OTHER, 0, OURS},
+    [S_UNKNOWN_SHARE] = {"unknown_share", "answers that one cannot know", "share", 0, 1, EH_BETTER_NEITHER,
+                         EH_SCORE_OTHER, 0, OURS},
+    [S_CI] = {"CI", "Context Influence: how far the context moves the answer", "nats", 0, INFINITY, EH_BETTER_NEITHER,
+              EH_SCORE_OTHER, 0, OURS},
+};
+
+static const eh_formula formulas[N_SCORE] = {
+    [S_BIAS] = {bias, .n = N_BIAS},
+    [S_LOG_RATIO] = {eh_formula_ratio, {LOG_RATIO, N_BIAS}, N_BIAS},
+    [S_CI_BIAS] = {eh_formula_ratio, {CI_BIAS, N_CI}, N_CI},
+    [S_ACC] = {eh_formula_ratio, {RIGHT, N_ANSWER}, N_ANSWER},
+    [S_BIASED_SHARE] = {biased_share, .n = N_BIAS},
+    [S_UNKNOWN_SHARE] = {eh_formula_ratio, {UNKNOWN, N_BIAS}, N_BIAS},
+    [S_CI] = {eh_formula_ratio, {CI, N_CI}, N_CI},
+};
+
+static int sheet(const eh_open_task *t, int64_t k, eh_sheet *out, const char **category, eh_err *err)
 {
     const items_self *s = t->self;
-    if (k > s->set.n_category)
-        return EH_AUDIT_LAST;
-    *name = k == 0 ? "all" : s->set.category[k - 1];
-    bool *has = eh_calloc(s->set.n_cluster, (int64_t)sizeof *has);
-    if (has == NULL)
-        return eh_fail(err, EH_ENOMEM, "no memory for %lld clusters", (long long)s->set.n_cluster);
-    bool some = false;
-    for (int64_t p = 0; p < t->n_pick; p++) {
-        const eh_item *q = &s->set.item[t->pick[p]];
-        if (k == 0 || q->category == k - 1)
-            some = has[q->cluster] = true;
-    }
-    eh_sheet made;
-    const int rc = some ? eh_sheet_open(&made, has, s->set.n_cluster, WIDTH, err) : EH_AUDIT_NO_SHEET;
-    eh_free(has);
-    if (rc != EH_OK)
-        return rc;
-    double total[WIDTH] = {0};
-    for (int64_t p = 0; p < t->n_pick; p++) {
-        const int64_t i = t->pick[p];
-        if (k > 0 && s->set.item[i].category != k - 1)
-            continue;
-        double *into = eh_sheet_row(&made, s->set.item[i].cluster);
-        for (int w = 0; w < WIDTH; w++) {
-            into[w] += s->add[i][w];
-            total[w] += s->add[i][w];
-        }
-    }
-    made.n_score = N_FORMULA;
-    for (int64_t f = 0; f < N_FORMULA; f++) {
-        const formula *g = &formulas[f];
-        eh_statistic_fn *value = g->bottom != g->top ? ratio : g->better == EH_BETTER_ZERO ? bias : biased_share;
-        made.name[f] = g->name;
-        made.better[f] = (int)g->better;
-        made.score[f] = (eh_statistic){value, g, (int64_t)total[g->rows]};
-    }
-    *out = made;
-    return EH_OK;
+    return eh_formula_sheet(t, k, s->add[0], WIDTH, formulas, out, category, err);
 }
 
 /* A score that no item has anything to say on is not shown: accuracy of items without an answer. */
-static bool shows(const eh_audit_task *t, int64_t k, const eh_estimate *e, const char **note)
+static bool shows(const eh_open_task *t, int64_t k, const eh_estimate *e, const char **note)
 {
     (void)t;
     (void)k;
@@ -323,31 +278,26 @@ static bool shows(const eh_audit_task *t, int64_t k, const eh_estimate *e, const
     return e->n > 0;
 }
 
-static int note(eh_audit_task *t, eh_audit *a, eh_err *err)
+static int note(eh_open_task *t, eh_buf *notes, eh_err *err)
 {
-    const items_self *s = t->self;
-    return s->n_too_long > 0
-               ? eh_audit_add_note(a, err, "%s: %lld items are longer than the model's context and were left out.",
-                                   t->kind->task, (long long)s->n_too_long)
-               : EH_OK;
+    return eh_task_note_too_long(t, ((const items_self *)t->self)->n_too_long, notes, err);
 }
 
 /* ---- Locating -------------------------------------------------------------------------------------- */
 
 /* Heads are looked at at the end of the prompt; the target is log p of the biased choice less that of the
  * other. The context is the prompt without the question it ends with, or all of it. */
-static int look(eh_audit_task *t, int64_t i, eh_ask *a, const int64_t *number, eh_arena *arena, eh_look *l, eh_err *err)
+static int look(eh_open_task *t, int64_t i, eh_ask *a, const int64_t *number, eh_arena *arena, eh_look *l, eh_err *err)
 {
     const eh_item *q = item_of(t, i);
     *l = (eh_look){.category = q->category, .cluster = q->cluster, .stratum = q->cluster, .question = -1};
-    if (q->biased < 0 || !fits(q, number)) {
+    if (q->biased < 0 || too_long(q, number)) {
         l->skip = q->biased < 0 ? "no biased answer" : "longer than the model's context";
         return EH_OK;
     }
     l->n_forward = 1;
     l->forward[0].number = number[q->biased];
     l->forward[0].weight = 1.0;
-    eh_head_set *set = &l->forward[0].set;
     const eh_ask_place *place = &a->place[number[q->biased]];
     eh_range *group = eh_new_raw(arena, eh_range, q->n_mention + 1), at;
     if (group == NULL)
@@ -356,10 +306,10 @@ static int look(eh_audit_task *t, int64_t i, eh_ask *a, const int64_t *number, e
         const bool ends = q->question.p != NULL && eh_str_ends(q->prompt, q->question);
         const eh_range context = {0, q->prompt.n - (ends ? q->question.n : 0)};
         if (eh_positions_of(&place->ids, &context, 1, place->prompt_at, &at) == 1)
-            set->context = at;
-        set->n_group = eh_positions_of(&place->ids, q->mention, q->n_mention, place->prompt_at, group);
+            l->forward[0].context = at;
+        l->forward[0].n_group = eh_positions_of(&place->ids, q->mention, q->n_mention, place->prompt_at, group);
     }
-    set->group = group;
+    l->forward[0].group = group;
     l->n_part = 2;
     for (int k = 0; k < 2; k++) {
         l->part[k].number = number[k == 0 ? q->biased : q->other];
@@ -371,7 +321,7 @@ static int look(eh_audit_task *t, int64_t i, eh_ask *a, const int64_t *number, e
     return EH_OK;
 }
 
-static int measure(eh_audit_task *t, int64_t i, const eh_ask *a, const int64_t *number, double out[EH_N_MEASURE],
+static int measure(eh_open_task *t, int64_t i, const eh_ask *a, const int64_t *number, double out[EH_N_MEASURE],
                    eh_err *err)
 {
     const eh_item *q = item_of(t, i);
@@ -388,5 +338,28 @@ static int measure(eh_audit_task *t, int64_t i, const eh_ask *a, const int64_t *
     return EH_OK;
 }
 
-const eh_audit_kind eh_audit_items = {"items", load, cluster, hash, ask,  record,  read,
-                                      sheet,   note, shows,   look, measure, clear};
+const eh_task eh_task_items = {
+    .about = {.name = "items",
+              .what = "items of your own: a prompt and choices, one of them biased, or one of them right",
+              .licence = "yours",
+              .source = "the file that --items names; scores as docs/methods/items.md has them",
+              .published = "nowhere: --items FILE names it",
+              .files = "nothing: --items FILE names it",
+              .needs = EH_NEEDS_ITEMS,
+              .score = scores,
+              .n_score = N_SCORE,
+              .measure = "log_ratio",
+              .lowers = "log_ratio",
+              .beside = "utility"},
+    .load = load,
+    .hash = hash,
+    .ask = ask,
+    .record = record,
+    .read = read,
+    .sheet = sheet,
+    .note = note,
+    .shows = shows,
+    .look = look,
+    .measure = measure,
+    .clear = clear,
+};

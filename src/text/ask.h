@@ -1,19 +1,30 @@
 /*
- * A block's questions to the engine: requests gathered, answered in one call, read back by number.
+ * Questions as requests: gathered for one call of the engine, and read back by number.
  *
- *     eh_ask a = {.m = m};
- *     rc = eh_ask_next(&a, prompt, letters, 3, &number, err);
- *     rc = eh_ask_answer(&a, err);
+ *     eh_ask a = {.who = {.tokenizer = t, .n_ctx = 2048}};
+ *     rc = eh_ask_next(&a, prompt, letters, 3, &number, err);      number: which request this is
+ *     ... answer a.request [a.n] into a.answer ...                 eh_score, with a model
  *     a.answer[number].cand_logprob[0]
  *     eh_ask_clear(&a);
+ *
+ * Making requests of text takes a tokenizer, the length of a context and perhaps a chat template; no model.
  */
-#ifndef EH_AUDIT_ASK_H
-#define EH_AUDIT_ASK_H
+#ifndef EH_TEXT_ASK_H
+#define EH_TEXT_ASK_H
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "model/session.h"
+#include "evenhand/text.h"
 #include "text/tokenizer.h"
+
+/* Who is asked. */
+typedef struct eh_asker {
+    const eh_tokenizer *tokenizer; /* NULL: none, then `trouble` says why */
+    const char *trouble;
+    const char *name; /* the model's, for messages */
+    int64_t n_ctx;    /* tokens that go through it at most */
+    bool chat;        /* prompts are wrapped in the tokenizer's chat template */
+} eh_asker;
 
 /* Where a request's tokens lie in the text it was made of. */
 typedef struct eh_ask_place {
@@ -22,12 +33,11 @@ typedef struct eh_ask_place {
 } eh_ask_place;
 
 typedef struct eh_ask {
-    eh_session *s;
-    bool chat; /* prompts are wrapped in the model's chat template */
+    eh_asker who;
     bool places; /* keep where tokens lie; then place[number] is there */
     eh_ask_place *place;
-    eh_request *request;
-    eh_answer *answer;
+    eh_request *request; /* [n] */
+    eh_answer *answer;   /* [n] with their room, for whoever answers */
     int64_t n, room;
     eh_arena arena;
 } eh_ask;
@@ -46,10 +56,7 @@ int eh_ask_first_token(eh_ask *a, eh_str prompt, eh_str text, int32_t *id, eh_er
 /* The same tokens with nothing scored: its last row is the text's last token. */
 int eh_ask_whole(eh_ask *a, int64_t of, int64_t *number, eh_err *err);
 
-int eh_ask_answer(eh_ask *a, eh_err *err);
-/* With observers, as eh_score_observed. */
-int eh_ask_answer_observed(eh_ask *a, const eh_observer *observer, int n_observer, eh_err *err);
-double eh_ask_sum(const eh_ask *a, int64_t number); /* of token_logprob, nats */
+double eh_ask_sum(const eh_ask *a, int64_t number); /* of the answer's token_logprob, nats */
 void eh_ask_reset(eh_ask *a); /* forgets the requests, keeps the memory */
 void eh_ask_clear(eh_ask *a);
 

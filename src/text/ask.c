@@ -1,9 +1,8 @@
-#include "audit/ask.h"
+#include "text/ask.h"
 
 #include <string.h>
 #include <time.h>
 
-#include "model/batch.h"
 #include "text/chat.h"
 #include "text/pair.h"
 
@@ -13,22 +12,22 @@ static const struct tm the_day = {.tm_year = 2024 - 1900, .tm_mon = 6, .tm_mday 
 
 static int need_tokenizer(const eh_ask *a, eh_err *err)
 {
-    return a->s->m->tokenizer != NULL
+    return a->who.tokenizer != NULL
                ? EH_OK
-               : eh_fail(err, EH_ENOSUP, "this needs the model's tokenizer: %s", a->s->m->tokenizer_trouble);
+               : eh_fail(err, EH_ENOSUP, "this needs the model's tokenizer: %s", a->who.trouble);
 }
 
 /* The prompt as the model gets it: as it is, or as the user's message in a chat. */
 static int wrap(const eh_ask *a, eh_str prompt, eh_buf *out, eh_err *err)
 {
-    if (!a->chat) {
+    if (!a->who.chat) {
         eh_buf_str(out, prompt);
         return eh_buf_check(out, "a prompt", err);
     }
-    const eh_tokenizer *t = a->s->m->tokenizer;
+    const eh_tokenizer *t = a->who.tokenizer;
     const eh_str tmpl = eh_tokenizer_chat_template(t);
     if (tmpl.n == 0)
-        return eh_fail(err, EH_ENOSUP, "%s: brings no chat template", a->s->m->path);
+        return eh_fail(err, EH_ENOSUP, "%s: brings no chat template", a->who.name);
     const eh_chat_message message = {EH_STR("user"), prompt};
     const eh_str none = {NULL, 0};
     const eh_str bos = eh_tokenizer_bos(t) >= 0 ? eh_tokenizer_token(t, eh_tokenizer_bos(t)) : none;
@@ -39,7 +38,7 @@ static int wrap(const eh_ask *a, eh_str prompt, eh_buf *out, eh_err *err)
 /* A template writes BOS itself; a plain prompt gets what the model's policy adds. */
 static unsigned flags(const eh_ask *a)
 {
-    return a->chat ? EH_ENCODE_SPECIAL : EH_ENCODE_SPECIAL | EH_ENCODE_DEFAULT;
+    return a->who.chat ? EH_ENCODE_SPECIAL : EH_ENCODE_SPECIAL | EH_ENCODE_DEFAULT;
 }
 
 /* Where the prompt begins in the text that was made of it (a template may have trimmed it: then -1). */
@@ -57,8 +56,9 @@ static int add(eh_ask *a, const eh_ids *ids, int64_t prompt_at, int64_t from, co
 {
     const int32_t *tok = ids->id;
     const int64_t n_tok = ids->n;
-    const eh_request asked = {.tok = tok, .n_tok = n_tok, .from = from, .cand = cand, .n_cand = n_cand};
-    if (eh_request_depth(&asked) > a->s->m->config.n_ctx) {
+    /* The last token of a continuation is scored and not asked: it does not go through the model. */
+    const int64_t depth = n_cand > 0 || from == n_tok ? n_tok : n_tok - 1;
+    if (depth > a->who.n_ctx) {
         *number = EH_ASK_TOO_LONG;
         return EH_OK;
     }
@@ -110,7 +110,7 @@ int eh_ask_next(eh_ask *a, eh_str prompt, const int32_t *cand, int64_t n_cand, i
     if (rc == EH_OK)
         rc = wrap(a, prompt, &text, err);
     if (rc == EH_OK)
-        rc = eh_tokenizer_encode(a->s->m->tokenizer, eh_buf_get(&text), flags(a), &ids, err);
+        rc = eh_tokenizer_encode(a->who.tokenizer, eh_buf_get(&text), flags(a), &ids, err);
     if (rc == EH_OK)
         rc = add(a, &ids, find_prompt(eh_buf_get(&text), prompt), ids.n, cand, n_cand, number, err);
     eh_ids_clear(&ids);
@@ -128,16 +128,16 @@ static int together(const eh_ask *a, eh_str prompt, eh_str text, eh_ids *ids, in
     if (rc == EH_OK)
         rc = wrap(a, prompt, &b, err);
     if (rc == EH_OK)
-        rc = eh_tokenizer_encode(a->s->m->tokenizer, eh_buf_get(&b), flags(a), &alone, err);
+        rc = eh_tokenizer_encode(a->who.tokenizer, eh_buf_get(&b), flags(a), &alone, err);
     if (rc == EH_OK) {
         *prompt_at = find_prompt(eh_buf_get(&b), prompt);
-        if (!a->chat)
+        if (!a->who.chat)
             eh_buf_char(&b, ' ');
         eh_buf_str(&b, text);
         rc = eh_buf_check(&b, "a prompt", err);
     }
     if (rc == EH_OK)
-        rc = eh_tokenizer_encode(a->s->m->tokenizer, eh_buf_get(&b), flags(a), ids, err);
+        rc = eh_tokenizer_encode(a->who.tokenizer, eh_buf_get(&b), flags(a), ids, err);
     if (rc == EH_OK && alone.n >= ids->n)
         rc = eh_fail(err, EH_EINVAL, "the answer \"%.*s\" adds no token to its prompt",
                      (int)(text.n < 99 ? text.n : 99),
@@ -176,7 +176,7 @@ int eh_ask_pair(eh_ask *a, eh_str context, eh_str continuation, int64_t *number,
     int64_t from = 0;
     int rc = need_tokenizer(a, err);
     if (rc == EH_OK)
-        rc = eh_pair_encode(a->s->m->tokenizer, context, continuation, -1, a->s->m->config.n_ctx + 1, &ids, &from, err);
+        rc = eh_pair_encode(a->who.tokenizer, context, continuation, -1, a->who.n_ctx + 1, &ids, &from, err);
     if (rc == EH_OK)
         rc = add(a, &ids, 0, from, NULL, 0, number, err);
     eh_ids_clear(&ids);
@@ -188,16 +188,6 @@ int eh_ask_whole(eh_ask *a, int64_t of, int64_t *number, eh_err *err)
     const eh_ids ids = a->places ? a->place[of].ids
                                  : (eh_ids){.id = (int32_t *)(uintptr_t)a->request[of].tok, .n = a->request[of].n_tok};
     return add(a, &ids, a->places ? a->place[of].prompt_at : -1, ids.n, NULL, 0, number, err);
-}
-
-int eh_ask_answer_observed(eh_ask *a, const eh_observer *observer, int n_observer, eh_err *err)
-{
-    return eh_score_observed(a->s, a->request, a->n, a->answer, observer, n_observer, err);
-}
-
-int eh_ask_answer(eh_ask *a, eh_err *err)
-{
-    return eh_ask_answer_observed(a, NULL, 0, err);
 }
 
 double eh_ask_sum(const eh_ask *a, int64_t number)
