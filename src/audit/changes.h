@@ -16,7 +16,7 @@ typedef struct eh_change {
     eh_better better;
     eh_estimate before, after;
     eh_difference difference; /* after - before */
-    double q;                 /* Benjamini-Hochberg: over the categories of a score; of "all": over all scores that judge */
+    double q; /* Benjamini-Hochberg: over the categories of one score; of "all", over all scores that judge */
     const char *note;         /* what is said beside the score, or NULL */
 } eh_change;
 
