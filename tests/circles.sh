@@ -23,8 +23,6 @@ cli/cmd_tune cli/main: the command line could be in cli_arguments
 cli/engine cli/main: the same
 cli/help cli/text_table: help could be given the table
 cli/term cli/stream: as above
-jinja/value jinja/builtin: attribute look-up (eh_cv_attr) could be a file above builtin
-jinja/value jinja/eval: the loop object could be a file of its own
 locate/locate_check locate/locate: asking and notes could be a file below both
 locate/locate_map locate/locate: the same, and the names of the measures
 model/linear model/edits: what a linear does with its edits (unedit) could be in linear

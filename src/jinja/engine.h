@@ -34,6 +34,8 @@ typedef enum eh_jv_kind {
     EH_JV_LOOP,
 } eh_jv_kind;
 
+struct eh_jinja;
+
 typedef struct eh_jv {
     eh_jv_kind kind;
     bool safe; /* a string that went through |safe: Jinja would escape what is added to it */
@@ -77,9 +79,11 @@ typedef struct eh_jv_macro {
 } eh_jv_macro;
 
 typedef struct eh_jv_loop {
-    eh_jv_seq seq;                    /* what is looped over, before the loop's own `if` */
+    eh_jv_seq seq;                     /* what is looped over, before the loop's own `if` */
     const struct eh_jinja_node *node;  /* the for statement: its target and its `if` */
     struct eh_jinja_scope *outer;
+    /* Whether the loop's `if` holds for an item (eval.c). */
+    int (*takes)(struct eh_jinja *c, const struct eh_jv_loop *loop, const eh_jv *item, bool *takes);
     eh_jv before, now, after;
     bool has_after; /* `after` was fetched ahead of its turn */
     int64_t next;   /* of seq */
@@ -94,6 +98,22 @@ static inline eh_jv eh_jv_int(int64_t i) { return (eh_jv){.kind = EH_JV_INT, .i 
 static inline eh_jv eh_jv_float(double f) { return (eh_jv){.kind = EH_JV_FLOAT, .f = f}; }
 static inline eh_jv eh_jv_str(eh_str s) { return (eh_jv){.kind = EH_JV_STR, .s = s}; }
 static inline eh_jv eh_jv_undef(eh_str name) { return (eh_jv){.kind = EH_JV_UNDEF, .s = name}; }
+
+/* Booleans are whole numbers, as in Python. */
+static inline bool eh_jv_is_whole(const eh_jv *v)
+{
+    return v->kind == EH_JV_BOOL || v->kind == EH_JV_INT;
+}
+
+static inline int64_t eh_jv_whole(const eh_jv *v)
+{
+    return v->kind == EH_JV_BOOL ? v->b : v->i;
+}
+
+static inline bool eh_jv_is_seq(const eh_jv *v)
+{
+    return v->kind == EH_JV_LIST || v->kind == EH_JV_TUPLE || v->kind == EH_JV_RANGE;
+}
 
 /* ---- The tree -------------------------------------------------------------------------------- */
 
@@ -210,12 +230,8 @@ int eh_jv_equal(eh_jinja *c, int64_t at, const eh_jv *a, const eh_jv *b, bool *o
 int eh_jv_order(eh_jinja *c, int64_t at, const eh_jv *a, const eh_jv *b, int *out); /* -1, 0, 1; 2: unordered */
 int eh_jv_in(eh_jinja *c, int64_t at, const eh_jv *what, const eh_jv *where, bool *out);
 int eh_jv_items(eh_jinja *c, int64_t at, const eh_jv *v, eh_jv_seq *out); /* what `for` walks; uses up an ITER */
-int eh_jv_length(eh_jinja *c, int64_t at, const eh_jv *v, int64_t *out);
 eh_jv *eh_jv_dict_get(eh_jinja *c, int64_t at, const eh_jv_dict *d, const eh_jv *key, int *rc); /* NULL: not there */
 int eh_jv_dict_set(eh_jinja *c, int64_t at, eh_jv_dict *d, const eh_jv *key, const eh_jv *value);
-int eh_jv_attr(eh_jinja *c, int64_t at, const eh_jv *v, eh_str name, eh_jv *out);        /* v.name */
-int eh_jv_item(eh_jinja *c, int64_t at, const eh_jv *v, const eh_jv *key, eh_jv *out);   /* v[key] */
-int eh_jv_slice(eh_jinja *c, int64_t at, const eh_jv *v, const eh_jv bound[3], eh_jv *out); /* none: left out */
 
 int eh_jinja_char(eh_str s, int64_t i, int32_t *code); /* length of the character at i; a stray byte: 1, code -1 */
 int64_t eh_jinja_chars(eh_str s);
@@ -227,6 +243,20 @@ int eh_jv_put(eh_jinja *c, int64_t at, const eh_jv *v, eh_buf *b); /* str(v) */
 int eh_jv_json(eh_jinja *c, int64_t at, const eh_jv *v, bool ascii, const eh_str *indent, eh_str comma, eh_str colon,
                bool sorted, eh_buf *b);
 int eh_jv_to_str(eh_jinja *c, int64_t at, const eh_jv *v, eh_str *out); /* str(v), in the arena */
+
+/* ---- loop.c ---------------------------------------------------------------------------------- */
+
+/* Fetches the next item that the loop takes into `after`. Items are tested one ahead at most, as in Jinja: the `if` may
+ * depend on what the loop's body does to a namespace. */
+int eh_jinja_loop_peek(eh_jinja *c, int64_t at, eh_jv_loop *loop);
+int eh_jinja_loop_length(eh_jinja *c, int64_t at, eh_jv_loop *loop);
+
+/* ---- attr.c ---------------------------------------------------------------------------------- */
+
+int eh_jv_length(eh_jinja *c, int64_t at, const eh_jv *v, int64_t *out);
+int eh_jv_attr(eh_jinja *c, int64_t at, const eh_jv *v, eh_str name, eh_jv *out);        /* v.name */
+int eh_jv_item(eh_jinja *c, int64_t at, const eh_jv *v, const eh_jv *key, eh_jv *out);   /* v[key] */
+int eh_jv_slice(eh_jinja *c, int64_t at, const eh_jv *v, const eh_jv bound[3], eh_jv *out); /* none: left out */
 
 /* ---- builtin.c, strings.c, filters.c, tests.c ------------------------------------------------ */
 
@@ -243,7 +273,5 @@ int eh_jinja_parse(eh_jinja *c, eh_jinja_node **body);
 int eh_jinja_run(eh_jinja *c, const eh_jinja_node *body);
 eh_jinja_scope *eh_jinja_open_scope(eh_jinja *c, int64_t at, eh_jinja_scope *outer); /* NULL: c->err says why */
 int eh_jinja_set(eh_jinja *c, int64_t at, eh_str name, eh_jv value); /* in the innermost scope */
-int eh_jinja_loop_length(eh_jinja *c, int64_t at, eh_jv_loop *loop);
-int eh_jinja_loop_peek(eh_jinja *c, int64_t at, eh_jv_loop *loop);
 
 #endif

@@ -617,40 +617,6 @@ static int loop_takes(eh_jinja *c, const eh_jv_loop *loop, const eh_jv *item, bo
     return rc;
 }
 
-/* Fetches the next item that the loop takes into `after`. Items are tested one ahead at most, as in
- * Jinja: the `if` may depend on what the loop's body does to a namespace. */
-int eh_jinja_loop_peek(eh_jinja *c, int64_t at, eh_jv_loop *loop)
-{
-    while (!loop->has_after && loop->next < loop->seq.n) {
-        const eh_jv *item = &loop->seq.v[loop->next++];
-        int rc = eh_jinja_step(c, at, 1, 0);
-        if (rc == EH_OK)
-            rc = loop_takes(c, loop, item, &loop->has_after);
-        if (rc < 0)
-            return rc;
-        loop->after = *item;
-    }
-    return EH_OK;
-}
-
-int eh_jinja_loop_length(eh_jinja *c, int64_t at, eh_jv_loop *loop)
-{
-    if (loop->length >= 0)
-        return EH_OK;
-    int64_t kept = 0;
-    for (int64_t k = loop->next; k < loop->seq.n; k++) {
-        bool takes;
-        int rc = eh_jinja_step(c, at, 1, 0);
-        if (rc == EH_OK)
-            rc = loop_takes(c, loop, &loop->seq.v[k], &takes);
-        if (rc < 0)
-            return rc;
-        kept += takes;
-    }
-    loop->length = kept + loop->index0 + 1 + loop->has_after;
-    return EH_OK;
-}
-
 static int loop_once(eh_jinja *c, const node *n, eh_jv_loop *loop, eh_jinja_scope *outer)
 {
     c->scope = eh_jinja_open_scope(c, n->at, outer);
@@ -677,7 +643,7 @@ static int run_for(eh_jinja *c, const node *n)
     eh_jv_loop *loop = eh_jinja_new(c, n->at, 1, (int64_t)sizeof *loop);
     if (loop == NULL)
         return c->err->code;
-    *loop = (eh_jv_loop){.node = n, .outer = outer, .index0 = -1, .length = -1};
+    *loop = (eh_jv_loop){.node = n, .outer = outer, .takes = loop_takes, .index0 = -1, .length = -1};
     rc = eh_jv_items(c, n->at, &over, &loop->seq);
     while (rc == GO_ON) {
         if ((rc = eh_jinja_loop_peek(c, n->at, loop)) < 0 || !loop->has_after)
