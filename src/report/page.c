@@ -425,6 +425,5 @@ void eh_page(eh_doc *d, const eh_record *r, const eh_findings *f)
     eh_doc_section_end(d);
     if (d->html)
         put(d, "</main>\n<footer><p>Made by evenhand from the records of the run alone. This page needs no network and "
-               "runs "
-               "no script.</p></footer>\n</body>\n</html>\n");
+               "runs no script.</p></footer>\n</body>\n</html>\n");
 }

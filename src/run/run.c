@@ -382,8 +382,7 @@ static int mend(eh_run_state *r, const char *tasks, const eh_audit *before, eh_e
         return rc;
     if (r->chosen < 0)
         return eh_run_note(r, err, "No setting lowered the bias on the tune split within the damage allowed: nothing "
-                                   "was "
-                           "edited. The front is in bias_mitigation.");
+                                   "was edited. The front is in bias_mitigation.");
     const eh_pick *pick = eh_run_picks(r, &n_pick);
     if (pick == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for %lld heads", (long long)n_pick);
@@ -496,8 +495,7 @@ static int check_source(const eh_run_state *r, eh_err *err)
     if (rc < 0 || !applied || r->o.no_model)
         return rc;
     return eh_fail(err, EH_EINVAL, "%s: a recipe was applied already (to the model %.12s...); go back with `evenhand "
-                                   "edit "
-                   "MODEL --undo -o ORIGINAL`, or run with --no-model", r->s->m->path, base);
+                                   "edit MODEL --undo -o ORIGINAL`, or run with --no-model", r->s->m->path, base);
 }
 
 static void run_clear(eh_run_state *r)

@@ -173,9 +173,8 @@ static int choose(eh_run_state *r, eh_err *err)
         r->point[i].chosen = i == r->chosen;
     }
     r->rule = "Least bias on the tune split among settings with a perplexity of at most 1.05 times the original's, at "
-              "most "
-              "two points of utility lost (or one question, where there are few), and a median KL to the original of "
-              "at most 0.05 nats.";
+              "most two points of utility lost (or one question, where there are few), and a median KL to the original "
+              "of at most 0.05 nats.";
     return rc;
 }
 
