@@ -12,7 +12,7 @@
 #ifndef EH_JINJA_BUILTIN_H
 #define EH_JINJA_BUILTIN_H
 
-#include "jinja/engine.h"
+#include "jinja/interpreter.h"
 
 #define EH_JINJA_ROWS(table) ((int64_t)(sizeof(table) / sizeof *(table)))
 

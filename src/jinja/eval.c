@@ -1,5 +1,5 @@
 /* Walking the tree of a template. */
-#include "jinja/engine.h"
+#include "jinja/interpreter.h"
 
 #include <math.h>
 #include <string.h>

@@ -7,7 +7,7 @@
 #ifndef EH_JINJA_LEX_H
 #define EH_JINJA_LEX_H
 
-#include "jinja/engine.h"
+#include "jinja/interpreter.h"
 
 typedef enum eh_jinja_token_kind {
     EH_JT_END,

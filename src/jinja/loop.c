@@ -1,5 +1,5 @@
 /* A loop as its body sees it: what comes next, and how long it is. */
-#include "jinja/engine.h"
+#include "jinja/interpreter.h"
 
 int eh_jinja_loop_peek(eh_jinja *c, int64_t at, eh_jv_loop *loop)
 {

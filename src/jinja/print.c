@@ -1,5 +1,5 @@
 /* Values written out: as Python's str() and repr() write them, and as its json.dumps does. */
-#include "jinja/engine.h"
+#include "jinja/interpreter.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -1,5 +1,5 @@
 /* One rendering from end to end: the source, the variables, the tree, the text. */
-#include "jinja/engine.h"
+#include "jinja/interpreter.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* Values of a template: Python's, as far as templates meet them. */
-#include "jinja/engine.h"
+#include "jinja/interpreter.h"
 
 #include <math.h>
 #include <stdarg.h>

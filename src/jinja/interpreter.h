@@ -6,8 +6,8 @@
  * Everything lives in one arena that goes when the rendering is over. Functions return EH_OK or
  * a negative code with the sentence in c->err. `at` is a byte offset in the template, for messages.
  */
-#ifndef EH_JINJA_ENGINE_H
-#define EH_JINJA_ENGINE_H
+#ifndef EH_JINJA_INTERPRETER_H
+#define EH_JINJA_INTERPRETER_H
 
 #include "base/mem.h"
 #include "jinja/jinja.h"
