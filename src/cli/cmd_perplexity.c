@@ -26,7 +26,7 @@ static eh_perplexity_options options_of(const args *a, eh_perplexity_kind kind, 
 }
 
 /* The rows of a WikiText file joined by blank lines: a row is a line with its newline, or nothing
- * where the line is blank (METHODS 6, "wanda"). The caller frees the result. */
+ * where the line is blank (docs/methods/perplexity.md, "wanda"). The caller frees the result. */
 static char *join_rows(const char *text, int64_t n, int64_t *n_out)
 {
     char *out = cli_new(3 * n + 1, 1); /* each line, of a byte or more, brings two */

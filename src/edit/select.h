@@ -1,5 +1,5 @@
 /*
- * Which heads are taken for an edit, and their random twins (METHODS section 2).
+ * Which heads are taken for an edit, and their random twins (docs/methods/heads.md).
  *
  *     eh_select_options options = {.q = 0.05, .floor = 0.1, .share = 0.3};
  *     rc = eh_select_heads(r, q, n_category, n_layer, n_head, &options, pick, &n_pick, err);

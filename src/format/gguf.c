@@ -1,5 +1,5 @@
 /*
- * GGUF, versions 2 and 3, little-endian. Source: ggml/docs/gguf.md, and for what it leaves open the
+ * GGUF, versions 2 and 3, little-endian. Source: gguf.md of ggml, and for what it leaves open the
  * checks of ggml's own reader (gguf.cpp):
  *
  *     "GGUF", version u32, n_tensor u64, n_value u64

@@ -1,5 +1,5 @@
 /*
- * Three splits by question template: no template both picks a unit and judges it (METHODS section 8).
+ * Three splits by question template: no template both picks a unit and judges it (docs/methods/run.md).
  *
  *     rc = eh_split_clusters(name, family, n, split, err);
  *     if (split[item.cluster] == EH_SPLIT_TEST) ...

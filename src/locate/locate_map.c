@@ -7,7 +7,7 @@
 #include "stats/multiple.h"
 #include "locate/locate.h"
 
-#define RELIABLE 0.3 /* a map below this is labelled noise (METHODS section 2) */
+#define RELIABLE 0.3 /* a map below this is labelled noise (docs/methods/statistics.md) */
 
 /* The items of one category (or all, -1) on which statistic s is defined, gathered for eh_correlate. */
 typedef struct gathered {

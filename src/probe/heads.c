@@ -3,7 +3,7 @@
  * mentions, C those of the context, a [d_head] the head's output at t and W [d_model, d_head] its
  * columns of the output projection as they are in force:
  *
- *     group_attention    sum of p over G                      METHODS 2; docs/methods/heads.md
+ *     group_attention    sum of p over G                      docs/methods/heads.md
  *     context_attention  sum of p over C
  *     entropy            - sum of p ln p, nats                Clark et al. 2019
  *     head_norm          ||a|| * ||W a||

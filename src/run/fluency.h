@@ -21,7 +21,7 @@ typedef struct eh_fluency {
     double perplexity; /* of that model on these tokens */
 } eh_fluency;
 
-/* KL(before || now) at each position but the last, nats (METHODS section 6). */
+/* KL(before || now) at each position but the last, nats (docs/methods/perplexity.md). */
 typedef struct eh_fluency_change {
     double perplexity;
     double kl_mean, kl_median, kl_p95, kl_p99, kl_max;

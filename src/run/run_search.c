@@ -1,5 +1,5 @@
 /*
- * The search: how many heads, and how strongly (METHODS section 8, point 6).
+ * The search: how many heads, and how strongly (docs/methods/run.md).
  *
  * Every setting is judged on the tune split: bias down, damage down. The settings tried are drawn by
  * seed from the grid of head counts and strengths, with the whole selection at full strength always

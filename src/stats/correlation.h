@@ -1,6 +1,6 @@
 /*
  * Correlation of many units (attention heads, neurons) with one measure: how strong, by how much
- * more than chance, and how reliable the map of it is (METHODS section 2; docs/methods/statistics.md).
+ * more than chance, and how reliable the map of it is (docs/methods/statistics.md).
  *
  *     const eh_sample s = {x, y, template_and_condition, template, n_item, n_unit};
  *     eh_correlation *c = ...;                           [n_unit]

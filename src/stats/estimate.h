@@ -1,5 +1,5 @@
 /*
- * Estimates: a number with its interval, n and how it was got (METHODS section 8).
+ * Estimates: a number with its interval, n and how it was got (docs/methods/intervals.md).
  *
  *     double sum[n_cluster * 2];                 per cluster: right answers, answers
  *     const eh_clusters c = {sum, n_cluster, 2};

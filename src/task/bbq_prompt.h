@@ -1,5 +1,5 @@
 /*
- * What a model is asked: the exact prompts (METHODS section 1), as strings. Turning them into
+ * What a model is asked: the exact prompts (docs/methods/bbq.md), as strings. Turning them into
  * tokens, and wrapping them in a chat template, is the caller's.
  *
  *     const eh_bbq_orders *o = eh_bbq_orders_find("cyclic");

@@ -44,7 +44,7 @@ static int combine(const eh_bbq_orders *orders, const double *lp, double log_p[3
 }
 
 /*
- * CI = sum_i p(i) (ln p(i) - ln p_q(i)), nats: METHODS section 1, after the published Context
+ * CI = sum_i p(i) (ln p(i) - ln p_q(i)), nats: docs/methods/bbq.md, after the published Context
  * Influence, there with a floor of 1e-10 that log-probabilities do not need.
  */
 int eh_bbq_answer_of(const eh_bbq_orders *orders, const double *lp_full, const double *lp_q, eh_bbq_answer *out,

@@ -1,5 +1,5 @@
 /*
- * Items of one's own: prompts with choices, one of them biased (METHODS section 7; docs/formats.md has
+ * Items of one's own: prompts with choices, one of them biased (docs/methods/items.md; docs/formats.md has
  * the fields).
  *
  *     eh_item_set set = {0};

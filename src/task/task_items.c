@@ -138,7 +138,7 @@ static int take(const eh_item *q, const eh_ask *a, const int64_t *number, answer
     return answer_of(q, x, err);
 }
 
-/* CI = sum_k p(k) (ln p(k) - ln p_q(k)), nats (METHODS section 1). */
+/* CI = sum_k p(k) (ln p(k) - ln p_q(k)), nats (docs/methods/items.md). */
 static int context_influence(const eh_item *q, const answers *x, double *ci, eh_err *err)
 {
     double full[EH_ITEM_CHOICES], alone[EH_ITEM_CHOICES];

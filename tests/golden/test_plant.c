@@ -201,7 +201,7 @@ static double auc_of(const planted *p, const double *r)
     return auc;
 }
 
-/* The selection of METHODS section 2 on all items: p by permutation within templates, Benjamini-Hochberg over
+/* The selection of docs/methods/heads.md on all items: p by permutation within templates, Benjamini-Hochberg over
  * heads and categories at 0.05, |r| from 0.1, 30 % of the categories. Returns how many heads. */
 static int64_t select_heads(const planted *p, const double *y, uint64_t seed, eh_pick *pick)
 {
