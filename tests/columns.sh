@@ -9,13 +9,12 @@
 set -eu
 export LC_ALL=C
 
-old='arch: 5
-audit: 1
+old='audit: 1
 cli: 5
 edit: 2
 job: 1
 locate: 7
-model: 8
+model: 7
 op: 6
 run: 10
 task: 4
