@@ -255,59 +255,40 @@ static int read_gguf(const eh_keys *k, eh_config *c, eh_err *err)
 
 /* ---- Either ----------------------------------------------------------------------------------------- */
 
-/* Which family, by what the file says of itself. */
-static int find_row(eh_keys *k, const eh_arch **a, eh_err *err)
+/* `where` [600] is for the name of config.json. */
+static eh_keys keys_of(const eh_weights *w, char where[600])
 {
-    eh_str type;
-    if (k->gguf) {
-        const eh_gguf_value *v = eh_gguf_get(k->w, "general.architecture");
-        if (v == NULL || v->type != EH_GGUF_STRING)
-            return eh_fail(err, EH_EFORMAT, "%s: has no metadata \"general.architecture\"", k->where);
-        type = v->s;
-    } else {
-        const int rc = eh_json_str(k->json, k->where, "model_type", &type, err);
-        if (rc < 0)
-            return rc;
-    }
-    *a = eh_arch_of(k->gguf ? EH_WEIGHTS_GGUF : EH_WEIGHTS_SAFETENSORS, type);
-    if (*a == NULL)
-        return unknown_family(k->where, type, err);
-    k->arch = (*a)->gguf.arch;
-    return EH_OK;
+    eh_keys k = {.w = w, .gguf = eh_weights_kind_of(w) == EH_WEIGHTS_GGUF, .where = eh_weights_path(w)};
+    if (k.gguf)
+        return k;
+    snprintf(where, 600, "%.500s/config.json", eh_weights_path(w));
+    k.where = where;
+    k.json = eh_weights_config(w);
+    return k;
 }
 
-int eh_config_read(const eh_weights *w, eh_arena *arena, eh_config *c, eh_err *err)
+static int read_as(eh_keys *k, const eh_arch *a, eh_arena *arena, eh_config *c, eh_err *err)
 {
-    char where[600];
-    const eh_weights_kind kind = eh_weights_kind_of(w);
-    eh_keys k = {.w = w, .gguf = kind == EH_WEIGHTS_GGUF, .where = eh_weights_path(w)};
-    if (!k.gguf) {
-        snprintf(where, sizeof where, "%.500s/config.json", eh_weights_path(w));
-        k.where = where;
-        k.json = eh_weights_config(w);
-    }
-    const eh_arch *a;
-    int rc = find_row(&k, &a, err);
-    if (rc < 0)
-        return rc;
     eh_config read = a->start;
+    int rc = EH_OK;
+    k->arch = a->gguf.arch;
     read.arch = a;
-    read.kind = kind;
+    read.kind = eh_weights_kind_of(k->w);
     read.bos = read.eos = -1;
-    if (k.gguf)
+    if (k->gguf)
         read.norm_eps = 1e-5; /* what a GGUF that does not say is taken to mean */
     for (int i = 0; a->key[i] != NULL && rc == EH_OK; i++)
-        rc = eh_keys_read(&k, a->key[i], &read, err);
+        rc = eh_keys_read(k, a->key[i], &read, err);
     if (rc == EH_OK)
-        rc = derive(&k, &read, err);
+        rc = derive(k, &read, err);
     if (rc == EH_OK)
-        rc = k.gguf ? read_gguf(&k, &read, err) : read_json(&k, &read, err);
+        rc = k->gguf ? read_gguf(k, &read, err) : read_json(k, &read, err);
     if (rc == EH_OK)
-        rc = plan_layers(&k, arena, &read, err);
+        rc = plan_layers(k, arena, &read, err);
     if (rc == EH_OK && a->more != NULL)
-        rc = a->more(&k, &read, err);
+        rc = a->more(k, &read, err);
     if (rc == EH_OK)
-        rc = check(&read, k.where, err);
+        rc = check(&read, k->where, err);
     if (rc < 0)
         return rc;
     if (read.embed_scale == 0.0)
@@ -318,4 +299,30 @@ int eh_config_read(const eh_weights *w, eh_arena *arena, eh_config *c, eh_err *e
         read.attn_scale = 1.0 / sqrt((double)read.d_head);
     *c = read;
     return EH_OK;
+}
+
+int eh_config_read_as(const eh_weights *w, const eh_arch *a, eh_arena *arena, eh_config *c, eh_err *err)
+{
+    char where[600];
+    eh_keys k = keys_of(w, where);
+    return read_as(&k, a, arena, c, err);
+}
+
+int eh_config_read(const eh_weights *w, eh_arena *arena, eh_config *c, eh_err *err)
+{
+    char where[600];
+    eh_str type;
+    eh_keys k = keys_of(w, where);
+    if (k.gguf) {
+        const eh_gguf_value *v = eh_gguf_get(w, "general.architecture");
+        if (v == NULL || v->type != EH_GGUF_STRING)
+            return eh_fail(err, EH_EFORMAT, "%s: has no metadata \"general.architecture\"", k.where);
+        type = v->s;
+    } else {
+        const int rc = eh_json_str(k.json, k.where, "model_type", &type, err);
+        if (rc < 0)
+            return rc;
+    }
+    const eh_arch *a = eh_arch_of(eh_weights_kind_of(w), type);
+    return a != NULL ? read_as(&k, a, arena, c, err) : unknown_family(k.where, type, err);
 }

@@ -21,6 +21,8 @@
 /* Reads and checks it; what it points to is the arena's. Errors name the file and the field, what was found and what
  * was wanted. */
 int eh_config_read(const eh_weights *w, eh_arena *arena, eh_config *c, eh_err *err);
+/* As a model of this family, whatever the files say that they are. */
+int eh_config_read_as(const eh_weights *w, const eh_arch *a, eh_arena *arena, eh_config *c, eh_err *err);
 
 /* ---- What is stored (slots.c) --------------------------------------------------------------------- */
 
