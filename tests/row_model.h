@@ -32,7 +32,11 @@ static inline eh_config row_config(const eh_arch *a, eh_weights_kind kind)
     c.n_ctx = 12;
     c.n_head = 4;
     c.d_head = 4;
-    c.n_kv = c.n_kv == 0 ? 2 : c.n_head; /* 0: the row leaves it to the config */
+    c.n_kv = c.n_head;
+    for (int t = 0; a->key[t] != NULL; t++)
+        for (const eh_arch_key *k = a->key[t]; k->json != NULL || k->gguf != NULL; k++)
+            if (k->at == offsetof(eh_config, n_kv))
+                c.n_kv = 2; /* a config may say so */
     return c;
 }
 

@@ -176,7 +176,7 @@ struct eh_arch {
     const char *prefix;         /* of tensor names in a folder, which some files leave out; NULL: all have it */
     eh_arch_files folder, gguf;
     const char *o_bias_key, *mlp_bias_key; /* of config.json: what says that there is such a bias; NULL: nothing does */
-    const eh_arch_key *key[3];  /* tables ended by a key without a name; ended by NULL */
+    const eh_arch_key *key[4];  /* tables ended by a key without a name; ended by NULL */
     unsigned activations;       /* that the family may have: 1u << EH_ACT_... */
     eh_window_rule windows;     /* of config.json's "sliding_window" */
     int64_t window_first;       /* without "layer_types": layers from this one on have the window, */

@@ -43,7 +43,7 @@ const char *const eh_gguf_names[EH_N_SLOT] = {
 };
 
 /* A GGUF's vocabulary is as large as its embedding has rows. */
-const eh_arch_key eh_llama_keys[] = {
+const eh_arch_key eh_shape_keys[] = {
     {EH_FIELD(n_layer), EH_KEY_INT, "num_hidden_layers", "block_count", 1, EH_LAYERS_MAX, true},
     {EH_FIELD(d_model), EH_KEY_INT, "hidden_size", "embedding_length", 1, EH_SHAPE_MAX, true},
     {EH_FIELD(d_ff), EH_KEY_INT, "intermediate_size", "feed_forward_length", 1, EH_SHAPE_MAX, true},
@@ -52,6 +52,10 @@ const eh_arch_key eh_llama_keys[] = {
     {EH_FIELD(n_kv), EH_KEY_INT, "num_key_value_heads", "attention.head_count_kv", 1, EH_HEADS_MAX, false},
     {EH_FIELD(d_head), EH_KEY_INT, "head_dim", "attention.key_length", 1, 65536, false},
     {EH_FIELD(n_ctx), EH_KEY_INT, "max_position_embeddings", "context_length", 1, EH_CTX_MAX, false},
+    {0},
+};
+
+const eh_arch_key eh_llama_keys[] = {
     {EH_FIELD(activation), EH_KEY_ACTIVATION, "hidden_act", NULL, 0, 0, false},
     {EH_FIELD(norm_eps), EH_KEY_REAL, "rms_norm_eps", "attention.layer_norm_rms_epsilon", 0, 1, false},
     {EH_FIELD(rope[0].theta), EH_KEY_REAL, "rope_theta", "rope.freq_base", 1, 1e12, false},
@@ -80,7 +84,7 @@ const eh_arch eh_arch_llama = {
              .takes_mlp_bias = true},
     .o_bias_key = "attention_bias",
     .mlp_bias_key = "mlp_bias",
-    .key = {eh_llama_keys, eh_bias_keys},
+    .key = {eh_shape_keys, eh_llama_keys, eh_bias_keys},
     .activations = 1u << EH_ACT_SILU,
     .start = {.n_ctx = 2048, .norm_eps = 1e-6, .gated = true, .rope = {{.theta = 10000.0}}},
 };

@@ -68,7 +68,8 @@ static void check_names(const eh_arch_files *files, eh_weights_kind kind)
         eh_config_filed(&c, slot, 0, false, &f);
         CHECK(f.first >= 0 && f.n_out > 0 && f.first + f.n_out <= f.n_whole);
         for (int k = 0; k < s; k++)
-            if (files->name[k] != NULL && strcmp(files->name[k], name) == 0)
+            if (files->name[k] != NULL && strcmp(files->name[k], name) == 0 && eh_config_has(&c, (eh_slot)k) &&
+                eh_config_has(&c, slot))
                 CHECK(k >= EH_SLOT_Q && eh_slot_cols(&c, (eh_slot)k) == eh_slot_cols(&c, slot) &&
                       (files->layout[k] & EH_LAYOUT_TRANSPOSED) == (layout & EH_LAYOUT_TRANSPOSED));
     }
