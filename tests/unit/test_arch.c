@@ -189,12 +189,13 @@ static int64_t check_values(const eh_session *s)
     return n;
 }
 
-static void check_model(eh_weights_kind kind, bool tied)
+static void check_model(eh_weights_kind kind, bool tied, bool bare)
 {
     eh_config c = row_config(row, kind);
     eh_session *s;
     char path[4200];
     c.tied = tied;
+    c.bare = bare;
     snprintf(path, sizeof path, kind == EH_WEIGHTS_GGUF ? "%s" : "%s/folder", temp_dir());
     row_write(path, &c, tied ? "{\"tie_word_embeddings\":true}" : "{\"tie_word_embeddings\":false}");
     if (kind == EH_WEIGHTS_GGUF)
@@ -202,6 +203,7 @@ static void check_model(eh_weights_kind kind, bool tied)
     CHECK_OK(session_open(path, NULL, &s, &err));
     CHECK(s->m->config.arch == row && s->m->config.kind == kind);
     CHECK(s->m->config.n_kv == c.n_kv && s->m->config.d_ff == c.d_ff && s->m->config.tied == tied);
+    CHECK(s->m->config.bare == bare);
     CHECK_INT(check_values(s), s->m->n_param); /* every number of the files, once */
     session_close(s);
 }
@@ -209,11 +211,13 @@ static void check_model(eh_weights_kind kind, bool tied)
 TEST(a_model_of_every_row_opens_and_its_numbers_are_where_they_should_be)
 {
     ROWS {
-        check_model(EH_WEIGHTS_SAFETENSORS, true);
+        check_model(EH_WEIGHTS_SAFETENSORS, true, false);
+        if (row->prefix != NULL)
+            check_model(EH_WEIGHTS_SAFETENSORS, true, true);
         if (row->folder.name[EH_SLOT_HEAD] != NULL && !row->start.tied)
-            check_model(EH_WEIGHTS_SAFETENSORS, false);
+            check_model(EH_WEIGHTS_SAFETENSORS, false, false);
         if (row->gguf.arch != NULL)
-            check_model(EH_WEIGHTS_GGUF, false);
+            check_model(EH_WEIGHTS_GGUF, false, false);
     }
 }
 
