@@ -9,9 +9,8 @@
 set -eu
 export LC_ALL=C
 
-old='arch: 5
-edit: 2
-model: 8
+old='edit: 2
+model: 7
 op: 6'
 
 # check REPOSITORY OLD

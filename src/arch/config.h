@@ -1,67 +1,55 @@
 /*
- * What a model is: the numbers of its shape, read from config.json or GGUF metadata, and the
- * family it belongs to.
+ * What a model is: the numbers of its shape, read from config.json or GGUF metadata by its family's row (arch/arch.h),
+ * and what follows from them: which weights it has, how large, how they are called and laid out.
  *
- * A family is a row in a table of variants (family.c): what its layers have beyond plain Llama
- * (biases, query/key norms, windows), and how its tensors are called. The forward pass knows the
- * variants, never the family's name.
+ *     eh_config c;
+ *     rc = eh_config_read(weights, &arena, &c, err);
+ *     if (eh_config_has(&c, EH_SLOT_GATE)) {
+ *         eh_filed f;
+ *         eh_config_filed(&c, EH_SLOT_GATE, layer, false, &f);       f.name: "model.layers.3.mlp.gate_proj.weight"
  */
 #ifndef EH_ARCH_CONFIG_H
 #define EH_ARCH_CONFIG_H
 
 #include "arch/arch.h"
 #include "base/err.h"
+#include "base/mem.h"
 #include "format/weights.h"
 
-typedef enum eh_rope_scaling { EH_ROPE_PLAIN, EH_ROPE_LINEAR, EH_ROPE_LLAMA3, EH_ROPE_FACTORS } eh_rope_scaling;
+#define EH_ROPE_FACTORS_NAME "rope_freqs.weight" /* a GGUF's tensor, whatever the family */
 
-typedef struct eh_family {
-    const char *name;
-    const char *model_type; /* in config.json */
-    const char *gguf;       /* general.architecture; several families may share one */
-    bool qkv_bias;          /* whatever the config says */
-    bool qk_norm;           /* RMSNorm of each query and key head, before rotary */
-    bool gguf_permutes;     /* its GGUF files store Q and K rows with rotary pairs interleaved */
-    bool takes_o_bias;      /* its config.json knows attention_bias, for Q, K, V and the output */
-    bool takes_mlp_bias;    /* its config.json knows mlp_bias */
-    bool windows;           /* a sliding_window in config.json counts unless use_sliding_window says no */
-} eh_family;
+/* Reads and checks it; what it points to is the arena's. Errors name the file and the field, what was found and what
+ * was wanted. */
+int eh_config_read(const eh_weights *w, eh_arena *arena, eh_config *c, eh_err *err);
+/* As a model of this family, whatever the files say that they are. */
+int eh_config_read_as(const eh_weights *w, const eh_arch *a, eh_arena *arena, eh_config *c, eh_err *err);
 
-typedef struct eh_config {
-    const eh_family *family;
-    int64_t n_layer, d_model, d_ff, n_vocab, n_ctx;
-    int64_t n_head, n_kv, d_head; /* query heads, key/value heads, channels of a head */
-    int64_t d_rot;                /* channels of a head that rotate */
-    eh_norm_kind norm;
-    double norm_eps;
-    eh_qk_norm qk_norm;
-    eh_block_order order;
-    eh_activation activation;
-    bool gated; /* MLP: down(act(gate(x)) * up(x)), else down(act(up(x))) */
-    bool qkv_bias, o_bias, mlp_bias, norm_bias;
-    eh_positions positions;
-    int64_t position_offset; /* learned: position p has row p + offset */
-    double embed_scale;      /* embeddings times this; 1: as they are */
-    double attn_scale;       /* of the dot products of queries and keys */
-    double attn_softcap;     /* scores become cap * tanh(score / cap); 0: no */
-    double final_softcap;    /* logits likewise */
-    double logit_scale;      /* logits times this, before the cap */
-    bool tied; /* the output head is the embedding */
-    double rope_theta;
-    eh_rope_scaling rope_scaling;
-    double rope_factor, rope_low, rope_high; /* llama3 (factor: linear, too) */
-    int64_t rope_original_ctx;
-    int64_t window;           /* sliding window where a layer has one; 0: none has */
-    int64_t window_first;     /* layers from this one on have it (Qwen 2: max_window_layers) */
-    int32_t bos, eos;         /* first of each; -1: none */
-    int32_t eos_list[8];      /* every token that ends a text */
-    int n_eos;
-} eh_config;
+/* ---- What is stored (slots.c) --------------------------------------------------------------------- */
 
-/* Reads and checks it. Errors name the file and the field, what was found and what was wanted. */
-int eh_config_read(const eh_weights *w, eh_config *c, eh_err *err);
+bool eh_config_has(const eh_config *c, eh_slot slot);      /* a weight for it; a tied head has none */
+bool eh_config_has_bias(const eh_config *c, eh_slot slot); /* and a bias beside it */
+/* A weight is [rows, cols]; a norm's rows are 0. */
+int64_t eh_slot_rows(const eh_config *c, eh_slot slot);
+int64_t eh_slot_cols(const eh_config *c, eh_slot slot);
 
-/* The families known, for messages and help: a table ended by a row without a name. */
-extern const eh_family eh_families[];
+/* A layer's projections, in order: the parts of its linears. A plain MLP has no gate. */
+typedef struct eh_projection {
+    eh_slot slot;
+    eh_linear_role role;
+} eh_projection;
+#define EH_N_PROJECTION 7
+extern const eh_projection eh_projections[EH_N_PROJECTION];
+
+#define EH_TENSOR_NAME 200
+
+/* Where a weight or bias lies in its files. */
+typedef struct eh_filed {
+    char name[EH_TENSOR_NAME];
+    unsigned layout;      /* EH_LAYOUT_... */
+    int64_t first, n_out; /* outputs first..first + n_out - 1 */
+    int64_t n_whole;      /* of so many in the tensor of this name */
+    int64_t n_in;         /* 0: a vector of n_whole numbers */
+} eh_filed;
+void eh_config_filed(const eh_config *c, eh_slot slot, int64_t layer, bool bias, eh_filed *f);
 
 #endif

@@ -94,10 +94,10 @@ static bool compare_one(comparing *j, int64_t i, eh_tensor_difference *d, sums *
                 add(unit, j->x[c], j->y[c]);
         }
     }
-    const eh_tensor *name = s.t != NULL ? s.t : t.t;
+    const eh_tensor *name = s.part.t != NULL ? s.part.t : t.part.t;
     *d = (eh_tensor_difference){.name = name != NULL ? name->name : "", .layer = s.layer, .n = s.n_row * s.n_col,
                                 .n_differ = sum.n_differ, .max_abs = sum.max_abs, .relative = relative(&sum),
-                                .equal_bytes = share_of_equal_bytes(s.t, t.t)};
+                                .equal_bytes = share_of_equal_bytes(s.part.t, t.part.t)};
     all->d2 += sum.d2;
     all->a2 += sum.a2;
     all->max_abs = worse(all->max_abs, sum.max_abs);

@@ -35,7 +35,7 @@ typedef struct lora {
 static void one_row(const lora *l, const eh_stored *s, int64_t row, float *now, float *was, float *delta)
 {
     eh_stored_rows(l->s, s, row, 1, now);
-    eh_tensor_rows(s->t, row, 1, was); /* a folder: nothing is permuted */
+    eh_stored_file_rows(s, row, 1, was);
     for (int64_t c = 0; c < s->n_col; c++)
         delta[c] = now[c] - was[c];
 }
@@ -47,6 +47,9 @@ static int plan_module(lora *l, const eh_stored *s, int64_t limit, eh_err *err)
                        "\"%s\" changes, and an adapter holds changes of weight matrices only; write the whole model "
                        "with -o",
                        s->name);
+    if ((s->part.layout & EH_LAYOUT_TRANSPOSED) != 0 || s->part.n_out * s->part.n_in != eh_tensor_count(s->part.t))
+        return eh_fail(err, EH_ENOSUP, "\"%s\" changes, which holds several projections or lies transposed; an adapter "
+                       "for it cannot be written yet: write the whole model with -o", s->name);
     module *d = &l->module[l->n_module];
     const eh_arena_mark mark = eh_arena_here(&l->arena);
     int64_t *rows = eh_new(&l->arena, int64_t, s->n_row), *cols = eh_new(&l->arena, int64_t, s->n_col);

@@ -7,7 +7,6 @@
 
 #include "base/json.h"
 #include "base/jsonw.h"
-#include "base/par.h"
 #include "base/sink.h"
 #include "edit/recipe.h"
 
@@ -15,10 +14,10 @@
 #define HEADER_MAX ((int64_t)100000000) /* the format's limit */
 #define SMALL_MAX ((int64_t)64 << 20) /* config.json and the index */
 
-/* A stored tensor whose bytes are not what is in force. */
+/* What is stored otherwise than it is in force. Those of one tensor stand beside each other. */
 typedef struct changed {
     eh_stored s;
-    int64_t from, to; /* bytes of the tensor that came out different */
+    eh_stored_writer w;
 } changed;
 
 /* A tensor that the files lack: the bias a mean output went into, or zeros beside one. */
@@ -38,6 +37,7 @@ typedef struct plan {
     eh_arena arena;
     changed *change; /* [n_change] by file, then place */
     int64_t n_change;
+    int64_t n_tensor; /* that they are in */
     fresh *add; /* [n_add] by layer */
     int64_t n_add;
     bool o_bias, mlp_bias; /* which biases are added */
@@ -52,21 +52,26 @@ typedef struct plan {
 
 static int by_place(const void *a, const void *b)
 {
-    const eh_tensor *x = ((const changed *)a)->s.t, *y = ((const changed *)b)->s.t;
+    const eh_part *p = &((const changed *)a)->s.part, *q = &((const changed *)b)->s.part;
+    const eh_tensor *x = p->t, *y = q->t;
     if (x->file != y->file)
         return x->file < y->file ? -1 : 1;
-    return (x->offset > y->offset) - (x->offset < y->offset);
+    if (x->offset != y->offset)
+        return x->offset < y->offset ? -1 : 1;
+    return (p->first > q->first) - (p->first < q->first);
 }
 
 static int add_fresh(plan *p, const eh_stored *of, const float *value, eh_err *err)
 {
     /* Beside its weight, in the weight's type; GGUF keeps vectors in F32. */
-    char weight[200];
-    const size_t n = strlen(of->name) - strlen("bias");
-    snprintf(weight, sizeof weight, "%.*sweight", (int)n, of->name);
-    const eh_tensor *t = eh_weights_find(p->w, weight);
+    eh_filed weight;
+    eh_config_filed(&p->s->m->config, of->slot, of->layer, false, &weight);
+    const eh_tensor *t = eh_weights_find(p->w, weight.name);
     if (t == NULL)
-        return eh_fail(err, EH_EFORMAT, "%s: has no tensor \"%s\"", p->s->m->path, weight);
+        return eh_fail(err, EH_EFORMAT, "%s: has no tensor \"%s\"", p->s->m->path, weight.name);
+    if (weight.n_out < weight.n_whole)
+        return eh_fail(err, EH_ENOSUP, "%s: wants a bias beside a part of \"%s\" alone; use mode \"zero\"",
+                       p->s->m->path, weight.name);
     fresh *f = &p->add[p->n_add++];
     *f = (fresh){.file = t->file, .dtype = p->gguf ? EH_DTYPE_F32 : t->dtype, .value = value, .n = of->n_col};
     snprintf(f->name, sizeof f->name, "%s", of->name);
@@ -77,17 +82,17 @@ static int add_fresh(plan *p, const eh_stored *of, const float *value, eh_err *e
 static int plan_fresh(plan *p, eh_err *err)
 {
     const eh_config *c = &p->s->m->config;
-    const bool gguf_takes = p->gguf && strcmp(c->family->gguf, "llama") == 0;
-    if (p->o_bias && !(p->gguf ? gguf_takes : c->family->takes_o_bias))
+    const eh_arch_files *files = p->gguf ? &c->arch->gguf : &c->arch->folder;
+    if (p->o_bias && !files->takes_o_bias)
         return eh_fail(err, EH_ENOSUP,
                        "%s: a head's mean output wants a bias at the attention's output, which the %s family does not "
                        "take; use mode \"zero\"",
-                       p->s->m->path, c->family->name);
-    if (p->mlp_bias && !(p->gguf ? gguf_takes : c->family->takes_mlp_bias))
+                       p->s->m->path, c->arch->name);
+    if (p->mlp_bias && !files->takes_mlp_bias)
         return eh_fail(err, EH_ENOSUP,
                        "%s: a neuron's mean output wants a bias in the MLP, which the %s family does not take; use "
                        "mode \"zero\"",
-                       p->s->m->path, c->family->name);
+                       p->s->m->path, c->arch->name);
     const int64_t n = eh_n_stored(p->s->m);
     p->add = eh_new(&p->arena, fresh, n);
     if (p->add == NULL)
@@ -95,9 +100,9 @@ static int plan_fresh(plan *p, eh_err *err)
     for (int64_t i = 0; i < n; i++) {
         eh_stored s;
         const bool there = eh_stored_at(p->s, i, &s);
-        if (!s.bias || s.t != NULL)
+        if (!s.bias || s.l == NULL || s.part.t != NULL || !eh_config_has(c, s.slot))
             continue;
-        const bool attention = s.slot >= EH_SLOT_Q && s.slot <= EH_SLOT_O;
+        const bool attention = s.role == EH_LINEAR_QKV || s.role == EH_LINEAR_O;
         const bool wanted = attention ? p->o_bias && (!p->gguf || s.slot == EH_SLOT_O) : p->mlp_bias;
         const int rc = wanted ? add_fresh(p, &s, there ? s.vector : NULL, err) : EH_OK;
         if (rc < 0)
@@ -129,9 +134,10 @@ static int make_plan(plan *p, const eh_session *s, eh_err *err)
         bool differs;
         if (!eh_stored_at(s, i, &c->s))
             continue;
-        if (c->s.t == NULL) {
-            p->o_bias = p->o_bias || c->s.slot <= EH_SLOT_O;
-            p->mlp_bias = p->mlp_bias || c->s.slot > EH_SLOT_O;
+        if (c->s.part.t == NULL) {
+            const bool attention = c->s.role == EH_LINEAR_QKV || c->s.role == EH_LINEAR_O;
+            p->o_bias = p->o_bias || attention;
+            p->mlp_bias = p->mlp_bias || !attention;
             continue;
         }
         rc = eh_stored_changed(s, &c->s, &differs, err);
@@ -141,6 +147,8 @@ static int make_plan(plan *p, const eh_session *s, eh_err *err)
     }
     if (p->n_change > 0)
         qsort(p->change, (size_t)p->n_change, sizeof *p->change, by_place);
+    for (int64_t i = 0; i < p->n_change; i++)
+        p->n_tensor += i == 0 || p->change[i].s.part.t != p->change[i - 1].s.part.t;
     if (p->o_bias || p->mlp_bias)
         rc = plan_fresh(p, err);
     if (rc == EH_OK && s->n_edit > 0) {
@@ -160,7 +168,7 @@ static bool is_rewritten(const plan *p, int file)
 {
     bool any = p->n_change + p->n_add == 0 && file == 0; /* an edit without effect leaves its mark all the same */
     for (int64_t i = 0; i < p->n_change; i++)
-        any = any || p->change[i].s.t->file == file;
+        any = any || p->change[i].s.part.t->file == file;
     for (int64_t i = 0; i < p->n_add; i++)
         any = any || p->add[i].file == file;
     return any;
@@ -276,53 +284,35 @@ static int gguf_head(plan *p, int64_t data, eh_buf *head, eh_err *err)
     return eh_buf_check(head, p->s->m->path, err);
 }
 
-typedef struct row_job {
-    const plan *p;
-    const eh_stored *s;
-    int64_t first; /* row in the file */
-    float *row;    /* [threads, n_col] */
-    char *bytes;   /* the rows as stored, to be brought up to date */
-} row_job;
-
-static void update_row(void *ctx, int64_t i, int worker)
+/* The changes that are in one tensor, change[0..n-1]; `u` notes the bytes that came out different. */
+static int put_changed(const plan *p, changed *change, int64_t n, eh_sink *k, eh_undo_file *u, eh_err *err)
 {
-    const row_job *j = ctx;
-    const eh_stored *s = j->s;
-    float *x = j->row + worker * s->n_col;
-    if (s->vector != NULL)
-        for (int64_t c = 0; c < s->n_col; c++)
-            x[c] = s->vector[eh_stored_row(j->p->s, s, c)];
-    else
-        eh_stored_rows(j->p->s, s, eh_stored_row(j->p->s, s, j->first + i), 1, x);
-    eh_dtype_update(s->t->dtype, x, s->n_col, j->bytes + i * eh_tensor_row_bytes(s->t));
-}
-
-static int put_changed(const plan *p, changed *c, eh_sink *k, eh_err *err)
-{
-    const eh_tensor *t = c->s.t;
-    const int64_t row_bytes = eh_tensor_row_bytes(t);
-    const int64_t n = row_bytes < CHUNK ? CHUNK / row_bytes : 1; /* rows at once */
-    row_job job = {.p = p, .s = &c->s};
-    job.row = eh_alloc(p->s->threads * c->s.n_col, (int64_t)sizeof *job.row);
-    job.bytes = eh_alloc(n, row_bytes);
-    int rc = job.row != NULL && job.bytes != NULL ? EH_OK
-                                                  : eh_fail(err, EH_ENOMEM, "no memory to write \"%s\"", t->name);
-    c->from = c->to = -1;
-    for (int64_t row = 0; row < c->s.n_row && rc == EH_OK; row += n) {
-        const int64_t rows = c->s.n_row - row < n ? c->s.n_row - row : n;
+    const eh_tensor *t = change->s.part.t;
+    const int64_t row_bytes = eh_tensor_row_bytes(t), n_row = t->n_byte / row_bytes;
+    const int64_t step = row_bytes < CHUNK ? CHUNK / row_bytes : 1; /* rows at once */
+    int64_t from = -1, to = -1;
+    char *bytes = eh_alloc(step, row_bytes);
+    int rc = bytes != NULL ? EH_OK : eh_fail(err, EH_ENOMEM, "no memory to write \"%s\"", t->name);
+    for (int64_t i = 0; i < n && rc == EH_OK; i++)
+        rc = eh_stored_writer_open(p->s, &change[i].s, &change[i].w, err);
+    for (int64_t row = 0; row < n_row && rc == EH_OK; row += step) {
+        const int64_t rows = n_row - row < step ? n_row - row : step;
         const char *stored = t->data + row * row_bytes;
-        memcpy(job.bytes, stored, (size_t)(rows * row_bytes));
-        job.first = row;
-        eh_par_for(p->s->threads, rows, update_row, &job);
+        memcpy(bytes, stored, (size_t)(rows * row_bytes));
+        for (int64_t i = 0; i < n; i++)
+            eh_stored_write(&change[i].w, row, rows, bytes);
         for (int64_t i = 0; i < rows * row_bytes; i++)
-            if (job.bytes[i] != stored[i]) {
-                c->from = c->from < 0 ? row * row_bytes + i : c->from;
-                c->to = row * row_bytes + i + 1;
+            if (bytes[i] != stored[i]) {
+                from = from < 0 ? row * row_bytes + i : from;
+                to = row * row_bytes + i + 1;
             }
-        rc = eh_sink_put(k, job.bytes, rows * row_bytes, err);
+        rc = eh_sink_put(k, bytes, rows * row_bytes, err);
     }
-    eh_free(job.row);
-    eh_free(job.bytes);
+    for (int64_t i = 0; i < n; i++)
+        eh_stored_writer_close(&change[i].w);
+    eh_free(bytes);
+    if (rc == EH_OK && from >= 0)
+        u->range[u->n_range++] = (eh_undo_range){t->offset + from, to - from};
     return rc;
 }
 
@@ -354,17 +344,16 @@ static int put_data(plan *p, int file, int64_t data, eh_sink *k, eh_undo_file *u
     const int64_t head = k->n;
     int64_t at = data;
     int rc = EH_OK;
-    for (int64_t i = 0; i < p->n_change && rc == EH_OK; i++) {
-        changed *c = &p->change[i];
-        const eh_tensor *t = c->s.t;
+    for (int64_t i = 0, n; i < p->n_change && rc == EH_OK; i += n) {
+        const eh_tensor *t = p->change[i].s.part.t;
+        for (n = 1; i + n < p->n_change && p->change[i + n].s.part.t == t;)
+            n++;
         if (t->file != file)
             continue;
         rc = eh_sink_put(k, map->p + at, t->offset - at, err);
         if (rc == EH_OK)
-            rc = put_changed(p, c, k, err);
+            rc = put_changed(p, &p->change[i], n, k, u, err);
         at = t->offset + t->n_byte;
-        if (c->from >= 0)
-            u->range[u->n_range++] = (eh_undo_range){t->offset + c->from, c->to - c->from};
     }
     if (rc == EH_OK)
         rc = eh_sink_put(k, map->p + at, map->n - at, err);
@@ -452,8 +441,9 @@ static int put_json_file(plan *p, const eh_outdir *place, const char *name, eh_m
 
 static bool change_config(plan *p, json_t *root)
 {
-    return (!p->o_bias || json_object_set_new(root, "attention_bias", json_true()) == 0) &&
-           (!p->mlp_bias || json_object_set_new(root, "mlp_bias", json_true()) == 0);
+    const eh_arch *a = p->s->m->config.arch;
+    return (!p->o_bias || json_object_set_new(root, a->o_bias_key, json_true()) == 0) &&
+           (!p->mlp_bias || json_object_set_new(root, a->mlp_bias_key, json_true()) == 0);
 }
 
 static bool change_index(plan *p, json_t *root)
@@ -560,7 +550,7 @@ int eh_session_save(const eh_session *s, const char *out, bool force, eh_saved *
     if (rc == EH_OK)
         rc = p.gguf ? save_gguf(&p, out, force, &n_undo, err) : save_folder(&p, out, force, &n_undo, err);
     if (rc == EH_OK && saved != NULL)
-        *saved = (eh_saved){eh_weights_count(p.w), p.n_change, p.n_add, p.n_byte, n_undo};
+        *saved = (eh_saved){eh_weights_count(p.w), p.n_tensor, p.n_add, p.n_byte, n_undo};
     clear_plan(&p);
     return rc;
 }

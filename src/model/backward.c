@@ -558,7 +558,7 @@ static int get_room(back *k, eh_err *err)
         k->part = eh_new_raw(arena, double, eh_row_blocks(n) * wide);
         good = good && k->h != NULL && k->part != NULL;
     }
-    if (c->family->qk_norm) {
+    if (c->qk_norm != EH_QK_NORM_NONE) {
         k->f.raw = eh_new_raw(arena, float, n * (c->n_head + c->n_kv) * c->d_head);
         good = good && k->f.raw != NULL;
     }
@@ -575,7 +575,7 @@ static int keep_room(back *k, eh_err *err)
     eh_session *s = k->s;
     const eh_config *c = &s->m->config;
     const int64_t n = k->goals->b.n_tok, d_q = c->n_head * c->d_head;
-    const int64_t d_raw = c->family->qk_norm ? (c->n_head + c->n_kv) * c->d_head : 0;
+    const int64_t d_raw = c->qk_norm != EH_QK_NORM_NONE ? (c->n_head + c->n_kv) * c->d_head : 0;
     const int64_t each = n * (eh_d_qkv(c) + d_raw + d_q + c->d_model + 2 * c->d_ff);
     const int64_t budget = s->memory >= 0 && s->memory < KEPT_BYTES ? s->memory : KEPT_BYTES;
     int64_t left = k->grads != NULL ? budget / (each * (int64_t)sizeof(float)) : 0;

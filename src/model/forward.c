@@ -399,7 +399,7 @@ static void read_ahead(const eh_session *s, int64_t layer)
     for (int k = 0; k < EH_N_LINEAR; k++) {
         const eh_linear *l = &s->layer[layer].linear[k];
         for (int p = 0; l->packed == NULL && p < l->of->n_part; p++)
-            eh_weights_will_need(s->m->weights, l->of->part[p]);
+            eh_weights_will_need(s->m->weights, l->of->part[p].t);
     }
 }
 

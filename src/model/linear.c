@@ -9,23 +9,17 @@
 #define BACK_FLOATS (4 * 1024 * 1024) /* of a weight expanded on the way back */
 
 /* As stored: no own weights, no edits. */
-static void stored_rows(const eh_session *s, const eh_linear *l, int64_t from, int64_t to, float *out)
+static void stored_rows(const eh_linear *l, int64_t from, int64_t to, float *out)
 {
     for (int64_t row = from; row < to;) {
         int64_t at = l->of->first + row; /* row of the stacked parts */
         int p = 0;
-        while (at >= l->of->part[p]->dim[0])
-            at -= l->of->part[p++]->dim[0];
-        float *x = out + (row - from) * l->n_in;
-        if (l->of->unpermute[p]) {
-            eh_tensor_rows(l->of->part[p], eh_permuted_row(at, s->m->config.d_head), 1, x);
-            row++;
-        } else {
-            const int64_t left = l->of->part[p]->dim[0] - at;
-            const int64_t n = left < to - row ? left : to - row;
-            eh_tensor_rows(l->of->part[p], at, n, x);
-            row += n;
-        }
+        while (at >= l->of->part[p].n_out)
+            at -= l->of->part[p++].n_out;
+        const int64_t left = l->of->part[p].n_out - at;
+        const int64_t n = left < to - row ? left : to - row;
+        eh_part_rows(&l->of->part[p], at, n, out + (row - from) * l->n_in);
+        row += n;
     }
 }
 
@@ -36,8 +30,9 @@ const float *eh_linear_bias(const eh_linear *l)
 
 void eh_linear_rows(const eh_session *s, const eh_linear *l, int64_t from, int64_t n, float *out)
 {
+    (void)s;
     if (l->own == NULL)
-        stored_rows(s, l, from, from + n, out);
+        stored_rows(l, from, from + n, out);
     else if (out != l->own + from * l->n_in) /* edits may be worked into own weights where they lie */
         memcpy(out, l->own + from * l->n_in, (size_t)(n * l->n_in) * sizeof *out);
     for (int64_t i = 0; i < n && l->row_scale != NULL; i++)
@@ -75,15 +70,15 @@ static void fill(const eh_session *s, const eh_linear *l, int64_t from, int64_t 
 /* Weights of one's own, and those stored as bfloat16 in one piece, go to the packer as they lie. */
 static const void *as_it_lies(const eh_linear *l, bool *is_bf16)
 {
-    const eh_tensor *t = l->of->part[0];
+    const eh_part *p = &l->of->part[0];
     *is_bf16 = l->own == NULL;
     if (l->row_scale != NULL || l->col_scale != NULL)
         return NULL;
     if (l->own != NULL)
         return l->own;
-    if (l->of->n_part != 1 || l->of->unpermute[0] || t->dtype != EH_DTYPE_BF16)
+    if (l->of->n_part != 1 || p->layout != 0 || p->t->dtype != EH_DTYPE_BF16)
         return NULL;
-    return t->data + l->of->first * eh_tensor_row_bytes(t);
+    return p->t->data + (p->first + l->of->first) * eh_tensor_row_bytes(p->t);
 }
 
 int eh_linear_need(eh_session *s, eh_linear *l, eh_err *err)
@@ -97,7 +92,7 @@ int eh_linear_need(eh_session *s, eh_linear *l, eh_err *err)
 
     float *rows = eh_block_alloc(l->n_out * l->n_in * (int64_t)sizeof *rows);
     if (rows == NULL)
-        return eh_fail(err, EH_ENOMEM, "no memory to expand \"%s\"", l->of->part[0]->name);
+        return eh_fail(err, EH_ENOMEM, "no memory to expand \"%s\"", l->of->part[0].t->name);
     fill(s, l, 0, l->n_out, rows);
     const int rc =
         eh_product_pack(s->product, l->precision, rows, false, l->n_out, l->n_in, s->threads, &l->packed, err);
@@ -125,7 +120,7 @@ int eh_linear_own_room(const eh_linear *l, float **own, float **bias, eh_err *er
     if ((l->own == NULL && w == NULL) || (wants_bias && b == NULL)) {
         eh_block_free(w);
         eh_free(b);
-        return eh_fail(err, EH_ENOMEM, "no memory for own weights of \"%s\"", l->of->part[0]->name);
+        return eh_fail(err, EH_ENOMEM, "no memory for own weights of \"%s\"", l->of->part[0].t->name);
     }
     *own = w;
     *bias = b;

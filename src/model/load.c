@@ -1,150 +1,100 @@
 /* Opening a model: tensors found and checked against the config, matrices described, nothing packed. */
 #include <math.h>
-#include <stdio.h>
-#include <string.h>
 
 #include "model/model.h"
 
 int64_t eh_norm_width(const eh_config *c, eh_norm_role role)
 {
-    return role == EH_NORM_Q || role == EH_NORM_K ? c->d_head : c->d_model;
+    return eh_slot_cols(c, (eh_slot)(EH_SLOT_NORM + role));
 }
 
-/* The tensor of this name, of shape [rows, cols], or [rows] when cols is 0. */
-static int find(const eh_model *m, const char *name, int64_t rows, int64_t cols, const eh_tensor **t, eh_err *err)
+/* Where a slot's weight or bias lies, checked. */
+static int find(const eh_model *m, eh_slot slot, int64_t layer, bool bias, eh_part *p, eh_err *err)
 {
-    const eh_tensor *found = eh_weights_find(m->weights, name);
-    if (found == NULL)
-        return eh_fail(err, EH_EFORMAT, "%s: has no tensor \"%s\"", m->path, name);
-    const int n_dim = cols == 0 ? 1 : 2;
-    if (found->n_dim != n_dim || found->dim[0] != rows || (cols != 0 && found->dim[1] != cols)) {
-        char got[80] = "";
-        for (int i = 0; i < found->n_dim; i++)
-            snprintf(got + strlen(got), sizeof got - strlen(got), "%s%lld", i > 0 ? " x " : "",
-                     (long long)found->dim[i]);
-        char wanted[60];
-        if (cols == 0)
-            snprintf(wanted, sizeof wanted, "%lld", (long long)rows);
-        else
-            snprintf(wanted, sizeof wanted, "%lld x %lld", (long long)rows, (long long)cols);
-        return eh_fail(err, EH_EFORMAT, "%s: tensor \"%s\" is %s, wanted %s", m->path, name, got, wanted);
-    }
-    if (found->dtype == EH_DTYPE_I32 || found->dtype == EH_DTYPE_I64 || found->dtype == EH_DTYPE_U8)
-        return eh_fail(err, EH_EFORMAT, "%s: tensor \"%s\" holds integers, wanted weights", m->path, name);
-    *t = found;
-    return EH_OK;
-}
-
-static int find_slot(const eh_model *m, eh_slot slot, int64_t layer, const char *kind, int64_t rows, int64_t cols,
-                     const eh_tensor **t, eh_err *err)
-{
-    char name[EH_TENSOR_NAME];
-    eh_model_name(m, slot, layer, kind, name);
-    return find(m, name, rows, cols, t, err);
+    eh_filed f;
+    eh_config_filed(&m->config, slot, layer, bias, &f);
+    const eh_part found = eh_part_find(m->weights, &m->config, &f);
+    const int rc = eh_part_check(&found, &f, m->path, err);
+    if (rc == EH_OK)
+        *p = found;
+    return rc;
 }
 
 /* A small vector, to f32 in the model's arena. */
-static int load_vector(eh_model *m, const char *name, int64_t n, float **out, eh_err *err)
+static int load_vector(eh_model *m, const eh_part *p, float **out, eh_err *err)
 {
-    const eh_tensor *t;
-    int rc = find(m, name, n, 0, &t, err);
-    if (rc < 0)
-        return rc;
-    float *x = eh_new_raw(&m->arena, float, n);
+    float *x = eh_new_raw(&m->arena, float, p->n_out);
     if (x == NULL)
-        return eh_fail(err, EH_ENOMEM, "no memory for %lld weights", (long long)n);
-    eh_tensor_rows(t, 0, 1, x);
+        return eh_fail(err, EH_ENOMEM, "no memory for %lld weights", (long long)p->n_out);
+    eh_part_rows(p, 0, p->n_out, x);
     *out = x;
     return EH_OK;
 }
 
-static int load_slot(eh_model *m, eh_slot slot, int64_t layer, const char *kind, int64_t n, float **out, eh_err *err)
+/* A norm's weight, and its bias where it has one. */
+static int load_norm(eh_model *m, eh_slot slot, int64_t layer, float **weight, float **bias, eh_err *err)
 {
-    char name[EH_TENSOR_NAME];
-    eh_model_name(m, slot, layer, kind, name);
-    return load_vector(m, name, n, out, err);
+    eh_part p;
+    int rc = EH_OK;
+    if (eh_config_has(&m->config, slot) && (rc = find(m, slot, layer, false, &p, err)) == EH_OK)
+        rc = load_vector(m, &p, weight, err);
+    if (rc == EH_OK && eh_config_has_bias(&m->config, slot) && (rc = find(m, slot, layer, true, &p, err)) == EH_OK)
+        rc = load_vector(m, &p, bias, err);
+    return rc;
 }
-
-int64_t eh_permuted_row(int64_t r, int64_t d_head)
-{
-    const int64_t head = r / d_head, c = r % d_head, half = d_head / 2;
-    return head * d_head + c % half * 2 + c / half;
-}
-
-int64_t eh_unpermuted_row(int64_t r, int64_t d_head)
-{
-    const int64_t head = r / d_head, c = r % d_head, half = d_head / 2;
-    return head * d_head + c % 2 * half + c / 2;
-}
-
-/* One stored projection, as a part of a layer's matrix. */
-typedef struct part {
-    eh_slot slot;
-    eh_linear_role role;
-    int64_t n_out;
-    bool unpermute;
-} part;
 
 /* Adds a projection to its matrix: weight, and bias if it has one. */
-static int add_part(eh_model *m, eh_matrix *x, const part *p, int64_t layer, eh_err *err)
+static int add_part(eh_model *m, eh_matrix *x, eh_slot slot, int64_t layer, eh_err *err)
 {
-    int rc = find_slot(m, p->slot, layer, "weight", p->n_out, x->n_in, &x->part[x->n_part], err);
-    if (rc == EH_OK && x->bias != NULL) {
-        float *b = NULL;
-        rc = load_slot(m, p->slot, layer, "bias", p->n_out, &b, err);
-        for (int64_t i = 0; rc == EH_OK && i < p->n_out; i++)
-            x->bias[x->n_out + i] = b[p->unpermute ? eh_permuted_row(i, m->config.d_head) : i];
-    }
+    eh_part bias;
+    int rc = find(m, slot, layer, false, &x->part[x->n_part], err);
+    if (rc == EH_OK && x->bias != NULL && (rc = find(m, slot, layer, true, &bias, err)) == EH_OK)
+        eh_part_rows(&bias, 0, bias.n_out, x->bias + x->n_out);
     if (rc < 0)
         return rc;
-    x->unpermute[x->n_part] = p->unpermute;
-    x->n_part++;
-    x->n_out += p->n_out;
+    x->n_out += x->part[x->n_part++].n_out;
     return EH_OK;
+}
+
+static int load_linear(eh_model *m, eh_linear_role role, int64_t layer, eh_err *err)
+{
+    const eh_config *c = &m->config;
+    eh_matrix *x = &m->layer[layer].linear[role];
+    int64_t n_out = 0;
+    bool bias = false;
+    for (int k = 0; k < EH_N_PROJECTION; k++)
+        if (eh_projections[k].role == role && eh_config_has(c, eh_projections[k].slot)) {
+            x->n_in = eh_slot_cols(c, eh_projections[k].slot);
+            n_out += eh_slot_rows(c, eh_projections[k].slot);
+            bias = eh_config_has_bias(c, eh_projections[k].slot);
+        }
+    if (bias && (x->bias = eh_new(&m->arena, float, n_out)) == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for %lld biases", (long long)n_out);
+    int rc = EH_OK;
+    for (int k = 0; k < EH_N_PROJECTION && rc == EH_OK; k++)
+        if (eh_projections[k].role == role && eh_config_has(c, eh_projections[k].slot))
+            rc = add_part(m, x, eh_projections[k].slot, layer, err);
+    return rc;
 }
 
 static int load_layer(eh_model *m, int64_t i, eh_err *err)
 {
-    const eh_config *c = &m->config;
     eh_layer *l = &m->layer[i];
-    const int64_t d_q = c->n_head * c->d_head, d_kv = c->n_kv * c->d_head;
-    const bool swap = eh_weights_kind_of(m->weights) == EH_WEIGHTS_GGUF && c->family->gguf_permutes;
-    static const eh_slot norm[] = {EH_SLOT_ATTN_NORM, EH_SLOT_MLP_NORM, EH_SLOT_Q_NORM, EH_SLOT_K_NORM};
-    const struct {
-        int64_t n_in, n_out;
-        bool bias;
-    } shape[EH_N_LINEAR] = {
-        [EH_LINEAR_QKV] = {c->d_model, d_q + 2 * d_kv, c->qkv_bias},
-        [EH_LINEAR_O] = {d_q, c->d_model, c->o_bias},
-        [EH_LINEAR_UP] = {c->d_model, 2 * c->d_ff, c->mlp_bias},
-        [EH_LINEAR_DOWN] = {c->d_ff, c->d_model, c->mlp_bias},
-    };
-    const part parts[] = {
-        {EH_SLOT_Q, EH_LINEAR_QKV, d_q, swap},          {EH_SLOT_K, EH_LINEAR_QKV, d_kv, swap},
-        {EH_SLOT_V, EH_LINEAR_QKV, d_kv, false},        {EH_SLOT_O, EH_LINEAR_O, c->d_model, false},
-        {EH_SLOT_GATE, EH_LINEAR_UP, c->d_ff, false},   {EH_SLOT_UP, EH_LINEAR_UP, c->d_ff, false},
-        {EH_SLOT_DOWN, EH_LINEAR_DOWN, c->d_model, false},
-    };
     int rc = EH_OK;
-    for (int k = 0; k <= EH_NORM_K && rc == EH_OK; k++)
-        if ((k != EH_NORM_Q && k != EH_NORM_K) || c->family->qk_norm)
-            rc = load_slot(m, norm[k], i, "", eh_norm_width(c, (eh_norm_role)k), &l->norm[k], err);
-    for (int k = 0; k < EH_N_LINEAR && rc == EH_OK; k++) {
-        l->linear[k].n_in = shape[k].n_in;
-        if (shape[k].bias && (l->linear[k].bias = eh_new(&m->arena, float, shape[k].n_out)) == NULL)
-            rc = eh_fail(err, EH_ENOMEM, "no memory for %lld biases", (long long)shape[k].n_out);
-    }
-    for (size_t k = 0; k < sizeof parts / sizeof *parts && rc == EH_OK; k++)
-        rc = add_part(m, &l->linear[parts[k].role], &parts[k], i, err);
-    l->window = i >= c->window_first ? c->window : 0;
+    for (int k = 0; k < EH_N_NORM && rc == EH_OK; k++)
+        rc = load_norm(m, (eh_slot)(EH_SLOT_NORM + k), i, &l->norm[k], &l->norm_bias[k], err);
+    for (int k = 0; k < EH_N_LINEAR && rc == EH_OK; k++)
+        rc = load_linear(m, (eh_linear_role)k, i, err);
+    l->window = m->config.layer[i].window;
+    l->rope = m->config.layer[i].rope;
     return rc;
 }
 
 static int load_head(eh_model *m, eh_err *err)
 {
     const eh_config *c = &m->config;
-    const eh_tensor *t;
-    int rc = find_slot(m, c->tied ? EH_SLOT_EMBED : EH_SLOT_HEAD, 0, "", c->n_vocab, c->d_model, &t, err);
+    eh_part p;
+    int rc = find(m, c->tied ? EH_SLOT_EMBED : EH_SLOT_HEAD, 0, false, &p, err);
     if (rc < 0)
         return rc;
     m->n_head_slice = (c->n_vocab + EH_HEAD_SLICE - 1) / EH_HEAD_SLICE;
@@ -154,7 +104,7 @@ static int load_head(eh_model *m, eh_err *err)
     for (int64_t i = 0; i < m->n_head_slice; i++) {
         const int64_t first = i * EH_HEAD_SLICE;
         m->head[i] = (eh_matrix){
-            .part = {t},
+            .part = {p},
             .n_part = 1,
             .first = first,
             .n_out = c->n_vocab - first < EH_HEAD_SLICE ? c->n_vocab - first : EH_HEAD_SLICE,
@@ -164,40 +114,64 @@ static int load_head(eh_model *m, eh_err *err)
     return EH_OK;
 }
 
+static int load_tables(eh_model *m, eh_err *err)
+{
+    eh_part embed = {0}, position = {0};
+    int rc = find(m, EH_SLOT_EMBED, 0, false, &embed, err);
+    if (rc == EH_OK && eh_config_has(&m->config, EH_SLOT_POSITION))
+        rc = find(m, EH_SLOT_POSITION, 0, false, &position, err);
+    m->embed = embed.t;
+    m->position = position.t;
+    return rc;
+}
+
+/* What a GGUF divides the frequencies by: factor [n]. */
+static int load_factors(eh_model *m, int64_t n, float **factor, eh_err *err)
+{
+    const eh_filed f = {.name = EH_ROPE_FACTORS_NAME, .n_out = n, .n_whole = n};
+    const eh_part p = eh_part_find(m->weights, &m->config, &f);
+    int rc = eh_part_check(&p, &f, m->path, err);
+    if (rc == EH_OK)
+        rc = load_vector(m, &p, factor, err);
+    for (int64_t i = 0; i < n && rc == EH_OK; i++)
+        if (!((*factor)[i] > 0.0f) || !isfinite((*factor)[i]))
+            rc = eh_fail(err, EH_EFORMAT, "%s: %s[%lld] is %g, wanted a positive number", m->path, f.name,
+                         (long long)i, (double)(*factor)[i]);
+    return rc;
+}
+
 /* Radians per position of each rotary pair. Sources: RoFormer eq. 15; Llama 3's scaling as in
  * Meta's llama-models and transformers' modeling_rope_utils, "llama3". */
-static int load_rope(eh_model *m, eh_err *err)
+static int load_rope(eh_model *m, int which, eh_err *err)
 {
     const eh_config *c = &m->config;
+    const eh_rope *r = &c->rope[which];
     const int64_t n = c->d_rot / 2;
-    m->rope_freq = eh_new(&m->arena, double, n);
-    if (m->rope_freq == NULL)
-        return eh_fail(err, EH_ENOMEM, "no memory for %lld rotary frequencies", (long long)n);
     float *factor = NULL;
-    if (c->rope_scaling == EH_ROPE_FACTORS) {
-        const int rc = load_vector(m, "rope_freqs.weight", n, &factor, err);
+    double *freq = m->rope_freq[which] = eh_new(&m->arena, double, n);
+    if (freq == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for %lld rotary frequencies", (long long)n);
+    if (r->scaling == EH_ROPE_FACTORS) {
+        const int rc = load_factors(m, n, &factor, err);
         if (rc < 0)
             return rc;
     }
     for (int64_t i = 0; i < n; i++) {
-        double f = pow(c->rope_theta, -2.0 * (double)i / (double)c->d_rot);
-        if (c->rope_scaling == EH_ROPE_LINEAR) {
-            f /= c->rope_factor;
-        } else if (c->rope_scaling == EH_ROPE_FACTORS) {
-            if (!(factor[i] > 0.0f) || !isfinite(factor[i]))
-                return eh_fail(err, EH_EFORMAT, "%s: rope_freqs.weight[%lld] is %g, wanted a positive number", m->path,
-                               (long long)i, (double)factor[i]);
+        double f = pow(r->theta, -2.0 * (double)i / (double)c->d_rot);
+        if (r->scaling == EH_ROPE_LINEAR) {
+            f /= r->factor;
+        } else if (r->scaling == EH_ROPE_FACTORS) {
             f /= (double)factor[i];
-        } else if (c->rope_scaling == EH_ROPE_LLAMA3) {
-            const double turns = f * (double)c->rope_original_ctx / 6.283185307179586476925;
-            if (turns < c->rope_low)
-                f /= c->rope_factor;
-            else if (turns < c->rope_high) {
-                const double smooth = (turns - c->rope_low) / (c->rope_high - c->rope_low);
-                f = (1.0 - smooth) * f / c->rope_factor + smooth * f;
+        } else if (r->scaling == EH_ROPE_LLAMA3) {
+            const double turns = f * (double)r->original_ctx / 6.283185307179586476925;
+            if (turns < r->low)
+                f /= r->factor;
+            else if (turns < r->high) {
+                const double smooth = (turns - r->low) / (r->high - r->low);
+                f = (1.0 - smooth) * f / r->factor + smooth * f;
             }
         }
-        m->rope_freq[i] = f;
+        freq[i] = f;
     }
     return EH_OK;
 }
@@ -208,12 +182,15 @@ int eh_model_load(eh_model *m, eh_err *err)
     m->layer = eh_new(&m->arena, eh_layer, c->n_layer);
     if (m->layer == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for %lld layers", (long long)c->n_layer);
-    int rc = find_slot(m, EH_SLOT_EMBED, 0, "", c->n_vocab, c->d_model, &m->embed, err);
+    int rc = load_tables(m, err);
     for (int64_t i = 0; rc == EH_OK && i < c->n_layer; i++)
         rc = load_layer(m, i, err);
     if (rc == EH_OK)
-        rc = load_slot(m, EH_SLOT_FINAL_NORM, 0, "", c->d_model, &m->final_norm, err);
+        rc = load_norm(m, EH_SLOT_FINAL_NORM, 0, &m->final_norm, &m->final_norm_bias, err);
     if (rc == EH_OK)
         rc = load_head(m, err);
-    return rc == EH_OK ? load_rope(m, err) : rc;
+    for (int k = 0; rc == EH_OK && k < EH_ROPES; k++)
+        if (c->d_rot > 0 && c->rope[k].theta > 0.0)
+            rc = load_rope(m, k, err);
+    return rc;
 }

@@ -22,7 +22,8 @@ int eh_model_open(const char *path, eh_model **out, eh_err *err)
         rc = eh_fail(err, EH_ENOMEM, "no memory for the path %s", path);
         goto done;
     }
-    if ((rc = eh_weights_open(path, &m->weights, err)) < 0 || (rc = eh_config_read(m->weights, &m->config, err)) < 0 ||
+    if ((rc = eh_weights_open(path, &m->weights, err)) < 0 ||
+        (rc = eh_config_read(m->weights, &m->arena, &m->config, err)) < 0 ||
         (rc = eh_model_load(m, err)) < 0 || (rc = eh_model_open_tokenizer(m, err)) < 0)
         goto done;
     m->n_param = count_parameters(m->weights);
@@ -53,8 +54,8 @@ void eh_model_describe(const eh_model *m, eh_model_info *info)
     *info = (eh_model_info){
         .path = m->path,
         .format = eh_weights_kind_of(m->weights) == EH_WEIGHTS_GGUF ? "GGUF" : "safetensors",
-        .family = c->family->name,
-        .dtype = eh_dtype_get(m->layer[0].linear[EH_LINEAR_DOWN].part[0]->dtype)->name,
+        .family = c->arch->name,
+        .dtype = eh_dtype_get(m->layer[0].linear[EH_LINEAR_DOWN].part[0].t->dtype)->name,
         .tokenizer = m->tokenizer != NULL ? eh_tokenizer_kind(m->tokenizer) : NULL,
         .tokenizer_trouble = m->tokenizer != NULL ? NULL : m->tokenizer_trouble,
         .n_layer = c->n_layer,

@@ -94,15 +94,25 @@ int eh_session_own_embed(eh_session *s, eh_err *err)
     return EH_OK;
 }
 
+/* The vector in force becomes the session's own copy of it, at *at. */
+static void own_vector(const float **now, float **own, int64_t n, float **at)
+{
+    if (*now == NULL)
+        return;
+    memcpy(*at, *now, (size_t)n * sizeof **at);
+    *now = *own = *at;
+    *at += n;
+}
+
 int eh_session_own_norms(eh_session *s, eh_err *err)
 {
     const eh_config *c = &s->m->config;
-    if (s->own_final_norm != NULL)
+    if (s->owns_norms)
         return EH_OK;
-    int64_t n = c->d_model;
+    int64_t n = 2 * c->d_model;
     for (int64_t i = 0; i < c->n_layer; i++)
         for (int k = 0; k < EH_N_NORM; k++)
-            n += s->layer[i].norm[k] != NULL ? eh_norm_width(c, (eh_norm_role)k) : 0;
+            n += s->layer[i].norm[k] != NULL ? 2 * eh_norm_width(c, (eh_norm_role)k) : 0;
     float *at = eh_new_raw(&s->arena, float, n);
     if (at == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for own norms");
@@ -110,14 +120,12 @@ int eh_session_own_norms(eh_session *s, eh_err *err)
         for (int k = 0; k < EH_N_NORM; k++) {
             eh_session_layer *l = &s->layer[i];
             const int64_t width = eh_norm_width(c, (eh_norm_role)k);
-            if (l->norm[k] == NULL)
-                continue;
-            memcpy(at, l->norm[k], (size_t)width * sizeof *at);
-            l->norm[k] = l->own_norm[k] = at;
-            at += width;
+            own_vector(&l->norm[k], &l->own_norm[k], width, &at);
+            own_vector(&l->norm_bias[k], &l->own_norm_bias[k], width, &at);
         }
-    memcpy(at, s->final_norm, (size_t)c->d_model * sizeof *at);
-    s->final_norm = s->own_final_norm = at;
+    own_vector(&s->final_norm, &s->own_final_norm, c->d_model, &at);
+    own_vector(&s->final_norm_bias, &s->own_final_norm_bias, c->d_model, &at);
+    s->owns_norms = true;
     return EH_OK;
 }
 
@@ -131,24 +139,40 @@ int eh_session_need_rope(eh_session *s, int64_t n, eh_err *err)
     if (room < n)
         room = n;
     const int64_t half = s->m->config.d_rot / 2;
-    float *cosine = eh_alloc(room, half * (int64_t)sizeof *cosine);
-    float *sine = eh_alloc(room, half * (int64_t)sizeof *sine);
+    int n_rope = 0; /* tables that some layer may ask for */
+    while (n_rope < EH_ROPES && s->m->rope_freq[n_rope] != NULL)
+        n_rope++;
+    if (n_rope == 0)
+        return EH_OK;
+    float *cosine = eh_alloc(n_rope * room, half * (int64_t)sizeof *cosine);
+    float *sine = eh_alloc(n_rope * room, half * (int64_t)sizeof *sine);
     if (cosine == NULL || sine == NULL) {
         eh_free(cosine);
         eh_free(sine);
         return eh_fail(err, EH_ENOMEM, "no memory for rotary tables of %lld positions", (long long)room);
     }
-    for (int64_t p = 0; p < room; p++)
+    for (int64_t at = 0; at < n_rope * room; at++) {
+        const double *freq = s->m->rope_freq[at / room], p = (double)(at % room);
         for (int64_t i = 0; i < half; i++) {
-            cosine[p * half + i] = (float)cos((double)p * s->m->rope_freq[i]);
-            sine[p * half + i] = (float)sin((double)p * s->m->rope_freq[i]);
+            cosine[at * half + i] = (float)cos(p * freq[i]);
+            sine[at * half + i] = (float)sin(p * freq[i]);
         }
+    }
     eh_free(s->rope_cos);
     eh_free(s->rope_sin);
     s->rope_cos = cosine;
     s->rope_sin = sine;
     s->n_rope_pos = room;
     return EH_OK;
+}
+
+void eh_session_rope(const eh_session *s, int64_t layer, const float **cosine, const float **sine)
+{
+    const int which = s->m->layer[layer].rope;
+    const int64_t at = which * s->n_rope_pos * (s->m->config.d_rot / 2);
+    const bool has = which >= 0 && s->rope_cos != NULL;
+    *cosine = has ? s->rope_cos + at : NULL;
+    *sine = has ? s->rope_sin + at : NULL;
 }
 
 /* ---- Open, close, tell --------------------------------------------------------------------------------------- */
@@ -198,14 +222,17 @@ int eh_session_open(const eh_model *m, const eh_session_options *options, eh_ses
         goto done;
     }
     for (int64_t i = 0; i < m->config.n_layer; i++) {
-        for (int k = 0; k < EH_N_NORM; k++)
+        for (int k = 0; k < EH_N_NORM; k++) {
             s->layer[i].norm[k] = m->layer[i].norm[k];
+            s->layer[i].norm_bias[k] = m->layer[i].norm_bias[k];
+        }
         for (int k = 0; k < EH_N_LINEAR; k++)
             s->layer[i].linear[k] = linear_of(&m->layer[i].linear[k], layer_precision(s, i));
     }
     for (int64_t i = 0; i < m->n_head_slice; i++)
         s->head[i] = linear_of(&m->head[i], EH_F32);
     s->final_norm = m->final_norm;
+    s->final_norm_bias = m->final_norm_bias;
     eh_session_plan_memory(s, s->memory);
     *out = s;
     s = NULL;

@@ -52,9 +52,10 @@ struct eh_session {
     eh_session_layer *layer; /* [n_layer] */
     const float *final_norm, *final_norm_bias; /* the model's, or the own ones */
     float *own_final_norm, *own_final_norm_bias;
+    bool owns_norms;
     float *own_embed; /* [n_vocab, d_model] or NULL: in place of it (training); a tied head reads it, too */
     eh_linear *head;  /* [n_head_slice] */
-    float *rope_cos, *rope_sin; /* [n_rope_pos, d_rot / 2] */
+    float *rope_cos, *rope_sin; /* [EH_ROPES, n_rope_pos, d_rot / 2]; of a layer: eh_session_rope */
     int64_t n_rope_pos;
 
     eh_unit_edit *edit; /* [n_edit] in force; means are copies of its own */
@@ -106,6 +107,8 @@ int eh_session_own_norms(eh_session *s, eh_err *err);
 void eh_session_plan_memory(eh_session *s, int64_t memory);
 /* Cosines and sines for positions below n. */
 int eh_session_need_rope(eh_session *s, int64_t n, eh_err *err);
+/* A layer's, [n_rope_pos, d_rot / 2] each; NULL: it has no rotary positions. */
+void eh_session_rope(const eh_session *s, int64_t layer, const float **cosine, const float **sine);
 
 /* ---- Edits (edits.c) ---------------------------------------------------------------------------------- */
 

@@ -2,44 +2,46 @@
 
 #include <string.h>
 
-/* Of a layer: a weight and a bias for each projection, then the norms. */
+#include "base/par.h"
+
+/* Of a layer: a weight and a bias for each projection, then for each norm; behind the layers the rest. */
+#define N_LAYER_SLOT (2 * (EH_N_PROJECTION + EH_N_NORM))
 static const struct {
     eh_slot slot;
-    eh_linear_role role;
-    int part; /* of its linear */
-} projections[] = {
-    {EH_SLOT_Q, EH_LINEAR_QKV, 0}, {EH_SLOT_K, EH_LINEAR_QKV, 1},   {EH_SLOT_V, EH_LINEAR_QKV, 2},
-    {EH_SLOT_O, EH_LINEAR_O, 0},   {EH_SLOT_GATE, EH_LINEAR_UP, 0}, {EH_SLOT_UP, EH_LINEAR_UP, 1},
-    {EH_SLOT_DOWN, EH_LINEAR_DOWN, 0},
+    bool bias;
+} rest[] = {
+    {EH_SLOT_EMBED, false},      {EH_SLOT_HEAD, false},     {EH_SLOT_FINAL_NORM, false},
+    {EH_SLOT_FINAL_NORM, true}, {EH_SLOT_POSITION, false},
 };
-#define N_PROJECTION ((int64_t)(sizeof projections / sizeof *projections))
-static const eh_slot norms[EH_N_NORM] = {EH_SLOT_ATTN_NORM, EH_SLOT_MLP_NORM, EH_SLOT_Q_NORM, EH_SLOT_K_NORM};
-#define N_LAYER_SLOT (2 * N_PROJECTION + EH_N_NORM)
+#define N_REST ((int64_t)(sizeof rest / sizeof *rest))
 
 int64_t eh_n_stored(const eh_model *m)
 {
-    return m->config.n_layer * N_LAYER_SLOT + 3;
+    return m->config.n_layer * N_LAYER_SLOT + N_REST;
 }
 
-static void name(const eh_session *s, const char *kind, eh_stored *t)
+static void find(const eh_session *s, eh_stored *t)
 {
-    eh_model_name(s->m, t->slot, t->layer, kind, t->name);
-    t->t = eh_weights_find(s->m->weights, t->name);
+    eh_filed f;
+    eh_config_filed(&s->m->config, t->slot, t->layer, t->bias, &f);
+    memcpy(t->name, f.name, sizeof t->name);
+    t->part = eh_part_find(s->m->weights, &s->m->config, &f);
 }
 
-static bool projection_at(const eh_session *s, int64_t k, eh_stored *t)
+static bool projection_at(const eh_session *s, const eh_projection *p, eh_stored *t)
 {
-    const int part = projections[k / 2].part;
-    t->slot = projections[k / 2].slot;
-    t->role = projections[k / 2].role;
-    t->bias = k % 2 == 1;
+    t->slot = p->slot;
+    t->role = p->role;
     t->l = &s->layer[t->layer].linear[t->role];
-    for (int p = 0; p < part; p++)
-        t->first += t->l->of->part[p]->dim[0];
-    t->unpermute = t->l->of->unpermute[part];
-    t->n_row = t->bias ? 1 : t->l->of->part[part]->dim[0];
-    t->n_col = t->bias ? t->l->of->part[part]->dim[0] : t->l->n_in;
-    name(s, t->bias ? "bias" : "weight", t);
+    for (const eh_projection *before = eh_projections; before < p; before++)
+        if (before->role == p->role && eh_config_has(&s->m->config, before->slot))
+            t->first += eh_slot_rows(&s->m->config, before->slot);
+    const int64_t n_out = eh_slot_rows(&s->m->config, t->slot);
+    t->n_row = t->bias ? 1 : n_out;
+    t->n_col = t->bias ? n_out : t->l->n_in;
+    find(s, t);
+    if (!eh_config_has(&s->m->config, t->slot))
+        return false;
     if (!t->bias)
         return true;
     const float *bias = eh_linear_bias(t->l);
@@ -47,27 +49,35 @@ static bool projection_at(const eh_session *s, int64_t k, eh_stored *t)
     return bias != NULL;
 }
 
+static bool rest_at(const eh_session *s, int64_t i, eh_stored *t)
+{
+    const eh_config *c = &s->m->config;
+    t->layer = -1;
+    t->slot = rest[i].slot;
+    t->bias = rest[i].bias;
+    if (t->slot != EH_SLOT_FINAL_NORM)
+        t->n_row = eh_slot_rows(c, t->slot);
+    else
+        t->vector = t->bias ? s->final_norm_bias : s->final_norm;
+    find(s, t);
+    return eh_config_has(c, t->slot) && (t->slot != EH_SLOT_FINAL_NORM || t->vector != NULL);
+}
+
 bool eh_stored_at(const eh_session *s, int64_t i, eh_stored *t)
 {
     const eh_config *c = &s->m->config;
     *t = (eh_stored){.layer = i / N_LAYER_SLOT, .n_row = 1, .n_col = c->d_model};
-    const int64_t slot = i % N_LAYER_SLOT;
-    if (t->layer >= c->n_layer) {
-        static const eh_slot last[] = {EH_SLOT_EMBED, EH_SLOT_HEAD, EH_SLOT_FINAL_NORM};
-        t->layer = -1;
-        t->slot = last[i - c->n_layer * N_LAYER_SLOT];
-        t->n_row = t->slot == EH_SLOT_FINAL_NORM ? 1 : c->n_vocab;
-        t->vector = t->slot == EH_SLOT_FINAL_NORM ? s->final_norm : NULL;
-        name(s, "", t);
-        return !(t->slot == EH_SLOT_HEAD && c->tied);
-    }
-    if (slot < 2 * N_PROJECTION)
-        return projection_at(s, slot, t);
-    const int64_t k = slot - 2 * N_PROJECTION;
-    t->slot = norms[k];
-    t->vector = s->layer[t->layer].norm[k];
-    t->n_col = eh_norm_width(c, (eh_norm_role)k);
-    name(s, "", t);
+    if (t->layer >= c->n_layer)
+        return rest_at(s, i - c->n_layer * N_LAYER_SLOT, t);
+    const int64_t k = i % N_LAYER_SLOT / 2;
+    t->bias = i % 2 == 1;
+    if (k < EH_N_PROJECTION)
+        return projection_at(s, &eh_projections[k], t);
+    const eh_norm_role role = (eh_norm_role)(k - EH_N_PROJECTION);
+    t->slot = (eh_slot)(EH_SLOT_NORM + role);
+    t->vector = t->bias ? s->layer[t->layer].norm_bias[role] : s->layer[t->layer].norm[role];
+    t->n_col = eh_norm_width(c, role);
+    find(s, t);
     return t->vector != NULL;
 }
 
@@ -79,17 +89,22 @@ void eh_stored_rows(const eh_session *s, const eh_stored *t, int64_t row, int64_
         eh_linear_rows(s, t->l, t->first + row, n, out);
     else if (t->slot == EH_SLOT_EMBED && s->own_embed != NULL)
         memcpy(out, s->own_embed + row * t->n_col, (size_t)(n * t->n_col) * sizeof *out);
-    else if (t->slot == EH_SLOT_EMBED)
-        eh_tensor_rows(s->m->embed, row, n, out);
+    else if (t->slot == EH_SLOT_EMBED || t->slot == EH_SLOT_POSITION)
+        eh_part_rows(&t->part, row, n, out);
     else
         for (int64_t i = 0; i < n; i++)
             eh_linear_rows(s, &s->head[(row + i) / EH_HEAD_SLICE], (row + i) % EH_HEAD_SLICE, 1, out + i * t->n_col);
 }
 
-int64_t eh_stored_row(const eh_session *s, const eh_stored *t, int64_t at)
+void eh_stored_file_rows(const eh_stored *t, int64_t row, int64_t n, float *out)
 {
-    return t->unpermute ? eh_unpermuted_row(at, s->m->config.d_head) : at;
+    if (t->part.n_in == 0)
+        eh_part_rows(&t->part, 0, t->n_col, out);
+    else
+        eh_part_rows(&t->part, row, n, out);
 }
+
+/* ---- What has changed ---------------------------------------------------------------------------------- */
 
 /* What flags rule out need not be read. */
 static bool may_have_changed(const eh_session *s, const eh_stored *t)
@@ -98,6 +113,8 @@ static bool may_have_changed(const eh_session *s, const eh_stored *t)
         return true;
     if (t->slot == EH_SLOT_EMBED)
         return s->own_embed != NULL;
+    if (t->slot == EH_SLOT_POSITION)
+        return false;
     if (t->slot == EH_SLOT_HEAD) {
         for (int64_t i = 0; i < s->m->n_head_slice; i++)
             if (s->head[i].own != NULL)
@@ -112,26 +129,85 @@ static bool may_have_changed(const eh_session *s, const eh_stored *t)
     return false;
 }
 
+#define COMPARE_ROWS 16 /* at once: a transposed weight's rows cost less together */
+
 int eh_stored_changed(const eh_session *s, const eh_stored *t, bool *changed, eh_err *err)
 {
-    bool differs = t->t == NULL;
+    bool differs = t->part.t == NULL;
     if (!differs && may_have_changed(s, t)) {
-        float *x = eh_alloc(2 * t->n_col, (int64_t)sizeof *x), *y = x + t->n_col;
+        float *x = eh_alloc(2 * COMPARE_ROWS * t->n_col, (int64_t)sizeof *x), *y = x + COMPARE_ROWS * t->n_col;
         if (x == NULL)
             return eh_fail(err, EH_ENOMEM, "no memory for a row of \"%s\"", t->name);
-        for (int64_t i = 0; i < t->n_row && !differs; i++) {
-            eh_stored_rows(s, t, i, 1, x);
-            if (t->vector == NULL) {
-                eh_tensor_rows(t->t, t->unpermute ? eh_permuted_row(i, s->m->config.d_head) : i, 1, y);
-                differs = memcmp(x, y, (size_t)t->n_col * sizeof *x) != 0;
-                continue;
-            }
-            eh_tensor_rows(t->t, 0, 1, y);
-            for (int64_t c = 0; c < t->n_col && !differs; c++)
-                differs = memcmp(&x[eh_stored_row(s, t, c)], &y[c], sizeof *x) != 0;
+        for (int64_t i = 0; i < t->n_row && !differs; i += COMPARE_ROWS) {
+            const int64_t n = t->n_row - i < COMPARE_ROWS ? t->n_row - i : COMPARE_ROWS;
+            eh_stored_rows(s, t, i, n, x);
+            eh_stored_file_rows(t, i, n, y);
+            differs = memcmp(x, y, (size_t)(n * t->n_col) * sizeof *x) != 0;
         }
         eh_free(x);
     }
     *changed = differs;
     return EH_OK;
+}
+
+/* ---- The way back -------------------------------------------------------------------------------------- */
+
+int eh_stored_writer_open(const eh_session *s, const eh_stored *t, eh_stored_writer *w, eh_err *err)
+{
+    const int64_t width = eh_part_width(&t->part);
+    const bool turned = (t->part.layout & EH_LAYOUT_TRANSPOSED) != 0;
+    float *row = eh_alloc(s->threads * width, (int64_t)sizeof *row);
+    float *whole = turned ? eh_alloc(t->n_row * t->n_col, (int64_t)sizeof *whole) : NULL;
+    if (row == NULL || (turned && whole == NULL)) {
+        eh_free(row);
+        eh_free(whole);
+        return eh_fail(err, EH_ENOMEM, "no memory to write \"%s\"", t->name);
+    }
+    if (turned)
+        eh_stored_rows(s, t, 0, t->n_row, whole);
+    *w = (eh_stored_writer){s, t, row, whole};
+    return EH_OK;
+}
+
+void eh_stored_writer_close(eh_stored_writer *w)
+{
+    eh_free(w->row);
+    eh_free(w->whole);
+    *w = (eh_stored_writer){0};
+}
+
+typedef struct write_job {
+    const eh_stored_writer *w;
+    int64_t first; /* row of the file's tensor */
+    char *bytes;
+} write_job;
+
+static void write_row(void *ctx, int64_t i, int worker)
+{
+    const write_job *j = ctx;
+    const eh_stored *t = j->w->t;
+    const eh_part *p = &t->part;
+    const int64_t width = eh_part_width(p), at = j->first + i;
+    float *x = j->w->row + worker * width;
+    if (t->vector != NULL)
+        for (int64_t c = 0; c < width; c++)
+            x[c] = t->vector[eh_part_row_at(p, c)];
+    else if (j->w->whole != NULL)
+        for (int64_t r = 0; r < width; r++)
+            x[r] = j->w->whole[r * t->n_col + at];
+    else
+        eh_stored_rows(j->w->s, t, eh_part_row_at(p, at - p->first), 1, x);
+    eh_part_overlay(p, x, j->bytes + i * eh_tensor_row_bytes(p->t));
+}
+
+void eh_stored_write(const eh_stored_writer *w, int64_t row, int64_t n, char *bytes)
+{
+    int64_t from, to;
+    eh_part_span(&w->t->part, &from, &to);
+    from = from > row ? from : row;
+    to = to < row + n ? to : row + n;
+    if (from >= to)
+        return;
+    write_job job = {w, from, bytes + (from - row) * eh_tensor_row_bytes(w->t->part.t)};
+    eh_par_for(w->s->threads, to - from, write_row, &job);
 }

@@ -92,8 +92,9 @@ static const struct {
     bool is_norm;
     int role;
 } order[] = {
-    {true, EH_NORM_ATTN}, {false, EH_LINEAR_QKV}, {true, EH_NORM_Q},     {true, EH_NORM_K},
-    {false, EH_LINEAR_O}, {true, EH_NORM_MLP},    {false, EH_LINEAR_UP}, {false, EH_LINEAR_DOWN},
+    {true, EH_NORM_ATTN},      {false, EH_LINEAR_QKV}, {true, EH_NORM_Q},      {true, EH_NORM_K},
+    {false, EH_LINEAR_O},      {true, EH_NORM_POST_ATTN}, {true, EH_NORM_MLP}, {false, EH_LINEAR_UP},
+    {false, EH_LINEAR_DOWN},   {true, EH_NORM_POST_MLP},
 };
 
 /* Counts pieces, or places them once p->grad is there. Both take the same way. */
@@ -114,10 +115,14 @@ static void lay_out(eh_params *p)
             } else if (norms && l->norm[role] != NULL) {
                 const int64_t n = eh_norm_width(c, (eh_norm_role)role);
                 add(p, l->own_norm[role], n, n, &g->norm[role]);
+                if (l->norm_bias[role] != NULL)
+                    add(p, l->own_norm_bias[role], n, n, &g->norm_bias[role]);
             }
         }
-    if (norms)
+    if (norms && s->final_norm != NULL)
         add(p, s->own_final_norm, c->d_model, c->d_model, &p->grads.final_norm);
+    if (norms && s->final_norm_bias != NULL)
+        add(p, s->own_final_norm_bias, c->d_model, c->d_model, &p->grads.final_norm_bias);
     if (p->group != EH_TUNE_ALL)
         return;
     add(p, s->own_embed, c->n_vocab * c->d_model, c->n_vocab * c->d_model, &p->grads.embed);

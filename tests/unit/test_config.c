@@ -8,6 +8,7 @@
 #include "weight_files.h"
 
 static eh_err err;
+static eh_arena arena; /* the layers of all that is read */
 
 static const char base[] =
     "{\"model_type\":\"llama\",\"num_hidden_layers\":4,\"hidden_size\":64,\"intermediate_size\":96,"
@@ -42,7 +43,7 @@ static int read_with(const char *changes, const char *tensor, eh_config *c)
 
     eh_weights *w;
     CHECK_OK(eh_weights_open(dir, &w, &err));
-    const int rc = eh_config_read(w, c, &err);
+    const int rc = eh_config_read(w, &arena, c, &err);
     eh_weights_close(w);
     return rc;
 }
@@ -65,12 +66,12 @@ static void refuse(const char *changes, int code, const char *words)
 TEST(the_plain_fields_are_read)
 {
     const eh_config c = get("{\"bos_token_id\":3,\"eos_token_id\":[4,5]}");
-    CHECK_STR(c.family->name, "Llama");
+    CHECK_STR(c.arch->name, "Llama");
     CHECK(c.n_layer == 4 && c.d_model == 64 && c.d_ff == 96 && c.n_vocab == 512 && c.n_ctx == 256);
     CHECK(c.n_head == 4 && c.n_kv == 2 && c.d_head == 16 && c.d_rot == 16);
     CHECK_NEAR(c.norm_eps, 1e-5, 0.0);
-    CHECK_NEAR(c.rope_theta, 1e5, 0.0);
-    CHECK(c.rope_scaling == EH_ROPE_PLAIN && c.tied && c.window == 0);
+    CHECK_NEAR(c.rope[0].theta, 1e5, 0.0);
+    CHECK(c.rope[0].scaling == EH_ROPE_PLAIN && c.tied && c.window == 0);
     CHECK(!c.qkv_bias && !c.o_bias && !c.mlp_bias);
     CHECK(c.bos == 3 && c.eos == 4 && c.n_eos == 2 && c.eos_list[1] == 5);
 }
@@ -82,7 +83,7 @@ TEST(missing_fields_are_what_transformers_takes_them_for)
     CHECK_INT(c.n_kv, 4);
     CHECK_INT(c.n_ctx, 2048);
     CHECK_NEAR(c.norm_eps, 1e-6, 0.0);
-    CHECK_NEAR(c.rope_theta, 1e4, 0.0);
+    CHECK_NEAR(c.rope[0].theta, 1e4, 0.0);
     CHECK(c.bos == -1 && c.eos == -1 && c.n_eos == 0);
     CHECK_INT(get("{\"head_dim\":32}").d_head, 32);
     refuse("{\"hidden_size\":null}", EH_ENOENT, "hidden_size");
@@ -126,16 +127,16 @@ TEST(both_spellings_of_rotary_settings_say_the_same)
     };
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
         const eh_config c = get(same[i]);
-        CHECK(c.rope_scaling == EH_ROPE_LLAMA3 && c.rope_original_ctx == 64);
-        CHECK_NEAR(c.rope_theta, 5e5, 0.0);
-        CHECK_NEAR(c.rope_factor, 8.0, 0.0);
-        CHECK_NEAR(c.rope_low, 1.0, 0.0);
-        CHECK_NEAR(c.rope_high, 4.0, 0.0);
+        CHECK(c.rope[0].scaling == EH_ROPE_LLAMA3 && c.rope[0].original_ctx == 64);
+        CHECK_NEAR(c.rope[0].theta, 5e5, 0.0);
+        CHECK_NEAR(c.rope[0].factor, 8.0, 0.0);
+        CHECK_NEAR(c.rope[0].low, 1.0, 0.0);
+        CHECK_NEAR(c.rope[0].high, 4.0, 0.0);
     }
-    CHECK(get("{\"rope_scaling\":{\"rope_type\":\"default\"}}").rope_scaling == EH_ROPE_PLAIN);
-    CHECK(get("{\"rope_parameters\":{\"rope_theta\":7.0}}").rope_theta == 7.0);
+    CHECK(get("{\"rope_scaling\":{\"rope_type\":\"default\"}}").rope[0].scaling == EH_ROPE_PLAIN);
+    CHECK(get("{\"rope_parameters\":{\"rope_theta\":7.0}}").rope[0].theta == 7.0);
     const eh_config linear = get("{\"rope_scaling\":{\"type\":\"linear\",\"factor\":2.5}}");
-    CHECK(linear.rope_scaling == EH_ROPE_LINEAR && linear.rope_factor == 2.5);
+    CHECK(linear.rope[0].scaling == EH_ROPE_LINEAR && linear.rope[0].factor == 2.5);
     CHECK_INT(get("{\"rope_parameters\":{\"partial_rotary_factor\":0.5}}").d_rot, 8);
 }
 
@@ -155,32 +156,40 @@ TEST(rotary_settings_that_are_not_known_are_refused_by_name)
 
 /* ---- Windows ---------------------------------------------------------------------------------------- */
 
+/* The windows of four layers are these. */
+static void windows(const char *changes, int64_t a, int64_t b, int64_t c, int64_t d)
+{
+    const eh_config read = get(changes);
+    const int64_t wanted[4] = {a, b, c, d};
+    for (int l = 0; l < 4; l++)
+        CHECK_INT(read.layer[l].window, wanted[l]);
+}
+
 TEST(windows_count_as_each_family_has_them)
 {
-    const eh_config mistral = get("{\"model_type\":\"mistral\",\"sliding_window\":8}");
-    CHECK(mistral.window == 8 && mistral.window_first == 0);
-    CHECK_INT(get("{\"model_type\":\"mistral\"}").window, 0);
-    CHECK_INT(get("{\"sliding_window\":8}").window, 0); /* Llama has none, whatever its config carries along */
+    windows("{\"model_type\":\"mistral\",\"sliding_window\":8}", 8, 8, 8, 8);
+    windows("{\"model_type\":\"mistral\",\"sliding_window\":8,\"use_sliding_window\":false}", 0, 0, 0, 0);
+    windows("{\"model_type\":\"mistral\"}", 0, 0, 0, 0);
+    windows("{\"sliding_window\":8}", 0, 0, 0, 0); /* Llama has none, whatever its config carries along */
+    windows("{\"sliding_window\":8,\"use_sliding_window\":true,\"max_window_layers\":0}", 0, 0, 0, 0);
 
     /* Qwen: off unless switched on, then from layer max_window_layers. */
-    CHECK_INT(get("{\"model_type\":\"qwen2\",\"sliding_window\":8,\"max_window_layers\":2}").window, 0);
-    CHECK_INT(get("{\"model_type\":\"qwen2\",\"sliding_window\":8,\"use_sliding_window\":false}").window, 0);
-    const eh_config qwen =
-        get("{\"model_type\":\"qwen2\",\"sliding_window\":8,\"use_sliding_window\":true,\"max_window_layers\":2}");
-    CHECK(qwen.window == 8 && qwen.window_first == 2);
-    CHECK_INT(get("{\"model_type\":\"qwen3\",\"sliding_window\":8,\"use_sliding_window\":true}").window_first, 28);
-    const eh_config typed =
-        get("{\"model_type\":\"qwen3\",\"sliding_window\":8,\"use_sliding_window\":true,\"layer_types\":"
-            "[\"full_attention\",\"sliding_attention\",\"sliding_attention\",\"sliding_attention\"]}");
-    CHECK(typed.window == 8 && typed.window_first == 1);
+    windows("{\"model_type\":\"qwen2\",\"sliding_window\":8,\"max_window_layers\":2}", 0, 0, 0, 0);
+    windows("{\"model_type\":\"qwen2\",\"sliding_window\":8,\"use_sliding_window\":false}", 0, 0, 0, 0);
+    windows("{\"model_type\":\"qwen2\",\"sliding_window\":8,\"use_sliding_window\":true,\"max_window_layers\":2}",
+            0, 0, 8, 8);
+    windows("{\"model_type\":\"qwen3\",\"sliding_window\":8,\"use_sliding_window\":true}", 0, 0, 0, 0); /* from 28 on */
+    const eh_config deep = get("{\"model_type\":\"qwen3\",\"num_hidden_layers\":30,\"sliding_window\":8,"
+                               "\"use_sliding_window\":true}");
+    CHECK(deep.layer[27].window == 0 && deep.layer[28].window == 8);
+#define ON "{\"model_type\":\"qwen3\",\"sliding_window\":8,\"use_sliding_window\":true,\"layer_types\":"
+    windows(ON "[\"full_attention\",\"sliding_attention\",\"sliding_attention\",\"sliding_attention\"]}", 0, 8, 8, 8);
+    windows(ON "[\"full_attention\",\"sliding_attention\",\"full_attention\",\"sliding_attention\"]}", 0, 8, 0, 8);
 }
 
 TEST(windows_that_make_no_sense_are_refused)
 {
-#define ON "{\"model_type\":\"qwen3\",\"sliding_window\":8,\"use_sliding_window\":true,\"layer_types\":"
     refuse(ON "[\"full_attention\"]}", EH_EFORMAT, "\"layer_types\" has 1 entries for 4 layers");
-    refuse(ON "[\"full_attention\",\"sliding_attention\",\"full_attention\",\"sliding_attention\"]}", EH_ENOSUP,
-           "layer 2 is full_attention after a sliding one");
     refuse(ON "[\"full_attention\",\"chunked_attention\",\"full_attention\",\"full_attention\"]}", EH_ENOSUP,
            "\"chunked_attention\"");
     refuse(ON "[1,2,3,4]}", EH_ENOSUP, "layer 0 has type \"?\"");
@@ -192,7 +201,7 @@ TEST(windows_that_make_no_sense_are_refused)
 TEST(families_bring_their_variants)
 {
     CHECK(get("{\"model_type\":\"qwen2\"}").qkv_bias && !get("{\"model_type\":\"qwen2\"}").o_bias);
-    CHECK(get("{\"model_type\":\"qwen3\"}").family->qk_norm && !get("{\"model_type\":\"qwen3\"}").qkv_bias);
+    CHECK(get("{\"model_type\":\"qwen3\"}").qk_norm == EH_QK_NORM_HEAD && !get("{\"model_type\":\"qwen3\"}").qkv_bias);
     const eh_config biased = get("{\"attention_bias\":true,\"mlp_bias\":true}");
     CHECK(biased.qkv_bias && biased.o_bias && biased.mlp_bias);
 }

@@ -9,6 +9,7 @@
 #include "weight_files.h"
 
 static eh_err err;
+static eh_arena arena;
 
 /* Where the bytes of `word` stand in the file: they must, once. */
 static char *find(const eh_buf *file, const char *word)
@@ -49,7 +50,7 @@ static int read_with(const char *key, int64_t value, eh_config *c)
     eh_buf_clear(&file);
     eh_weights *w;
     CHECK_OK(eh_weights_open(path, &w, &err));
-    const int rc = eh_config_read(w, c, &err);
+    const int rc = eh_config_read(w, &arena, c, &err);
     eh_weights_close(w);
     return rc;
 }
@@ -73,13 +74,13 @@ static void refuse(const char *key, int64_t value, int code, const char *words)
 TEST(missing_keys_have_their_defaults)
 {
     CHECK_INT(without("llama.context_length").n_ctx, 2048);
-    CHECK_NEAR(without("llama.rope.freq_base").rope_theta, 10000.0, 0.0);
+    CHECK_NEAR(without("llama.rope.freq_base").rope[0].theta, 10000.0, 0.0);
     CHECK_NEAR(without("llama.attention.layer_norm_rms_epsilon").norm_eps, 1e-5, 0.0);
     CHECK_INT(without("llama.attention.head_count_kv").n_kv, 4);
     CHECK_INT(without("llama.attention.key_length").d_head, 16); /* 64 / 4 */
     CHECK_INT(without("llama.rope.dimension_count").d_rot, 16);
     const eh_config c = without("llama.vocab_size"); /* the embedding has a row for each */
-    CHECK(c.n_vocab == 512 && c.n_ctx == 256 && c.n_kv == 2 && c.rope_theta == 100000.0);
+    CHECK(c.n_vocab == 512 && c.n_ctx == 256 && c.n_kv == 2 && c.rope[0].theta == 100000.0);
 }
 
 TEST(keys_that_must_be_there_are_asked_for_by_name)

@@ -298,7 +298,7 @@ TEST(a_written_gguf_is_the_edited_model_within_its_type)
             *gate_up = &w->layer[e[2].layer].linear[EH_LINEAR_UP];
         float *row = malloc((size_t)(o->n_in + gate_up->n_in) * sizeof *row);
         CHECK(row != NULL);
-        const char *type = eh_dtype_get(o->of->part[0]->dtype)->name;
+        const char *type = eh_dtype_get(o->of->part[0].t->dtype)->name;
         const bool whole = type[strlen(type) - 1] != '1' || info.d_head % 32 == 0;
         for (int64_t r = 0; r < o->n_out; r++) {
             eh_linear_rows(w, o, r, 1, row);
@@ -510,7 +510,7 @@ TEST(an_adapter_holds_the_edit_exactly)
         for (int64_t r = 0; r < s.n_row; r++) {
             float now[64], was[64], left[64], right[64];
             eh_stored_rows(on, &s, r, 1, now);
-            eh_tensor_rows(s.t, r, 1, was);
+            eh_stored_file_rows(&s, r, 1, was);
             eh_tensor_rows(b, r, 1, left);
             for (int64_t k = 0; k < a->dim[0]; k++) {
                 eh_tensor_rows(a, k, 1, right);
