@@ -8,10 +8,13 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/rng.h"
@@ -404,6 +407,7 @@ TEST(the_general_product_matches_double_sums_in_every_order_on_any_number_of_thr
 /* ---- Two at once --------------------------------------------------------------------------------------------- */
 
 #define N_ROUND 6
+#define N_AGAIN 10 /* so that two callers meet */
 #define WIDE 72
 #define HIGH 65
 #define ROWS 200
@@ -431,7 +435,7 @@ static void *do_work(void *ctx)
             packed = NULL;
             k->rc = eh_backend_pack(b, EH_F32, k->w, false, HIGH, WIDE, &packed, &k->err);
         }
-        if (k->rc == EH_OK)
+        for (int again = 0; again < N_AGAIN && k->rc == EH_OK; again++)
             k->rc = eh_backend_run(packed, k->x, m, k->out[i], &k->err);
         const eh_gemm g = {.trans_a = true, .m = HIGH, .n = WIDE, .k = m, .a = k->out[i], .lda = HIGH, .b = k->x,
                            .ldb = WIDE, .c = k->dw[i], .ldc = WIDE};
@@ -502,6 +506,80 @@ TEST(closing_one_backend_leaves_another_alone)
         eh_backend_drop(of_two);
         eh_backend_close(two);
     }
+}
+
+/* ---- Nobody waits -------------------------------------------------------------------------------------------- */
+
+/* A page that may not be read: whoever does stands still, in the middle of a product, until the page is opened. */
+static struct {
+    char *page; /* [n_byte] */
+    size_t n_byte;
+    _Atomic bool reached, other_done, waited_in_vain;
+} gate;
+
+static void nap(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
+static void at_gate(int signal_number, siginfo_t *info, void *context)
+{
+    (void)context;
+    const char *at = info->si_addr;
+    if (at < gate.page || at >= gate.page + gate.n_byte || atomic_load(&gate.reached)) {
+        signal(signal_number, SIG_DFL); /* a fault like any other */
+        return;
+    }
+    atomic_store(&gate.reached, true);
+    for (int i = 0; i < 20000 && !atomic_load(&gate.other_done); i++)
+        nap();
+    atomic_store(&gate.waited_in_vain, !atomic_load(&gate.other_done));
+    mprotect(gate.page, gate.n_byte, PROT_READ | PROT_WRITE);
+}
+
+/* Packs, multiplies and makes gradients, once the other one stands at the gate. */
+static void *pass_by(void *ctx)
+{
+    for (int i = 0; i < 20000 && !atomic_load(&gate.reached); i++)
+        nap();
+    do_work(ctx);
+    atomic_store(&gate.other_done, true);
+    return NULL;
+}
+
+TEST(a_product_in_one_backend_does_not_wait_for_one_in_another)
+{
+    const long page = sysconf(_SC_PAGESIZE);
+    struct sigaction now = {.sa_sigaction = at_gate, .sa_flags = SA_SIGINFO}, before;
+    CHECK(page >= 9 * 72 * 4);
+    gate.n_byte = (size_t)page;
+    gate.page = mmap(NULL, gate.n_byte, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(gate.page != MAP_FAILED);
+    CHECK_INT(sigaction(SIGSEGV, &now, &before), 0);
+    for (int at = 0; eh_backend_row(at) != NULL; at++) {
+        eh_backend *b = open_kind(eh_backend_row(at), 1);
+        work *other = work_of(eh_backend_row(at), 1, 70);
+        eh_packed *packed;
+        pthread_t thread;
+        draw(x, 9 * 72, 5);
+        draw(w, 65 * 72, 6);
+        CHECK_OK(eh_backend_pack(b, EH_F32, w, false, 65, 72, &packed, &err));
+        CHECK_OK(eh_backend_run(packed, x, 9, out, &err));
+        memcpy(gate.page, x, 9 * 72 * sizeof *x);
+        gate.reached = gate.other_done = gate.waited_in_vain = false;
+        CHECK_INT(mprotect(gate.page, gate.n_byte, PROT_NONE), 0);
+        CHECK_INT(pthread_create(&thread, NULL, pass_by, other), 0);
+        CHECK_OK(eh_backend_run(packed, gate.page, 9, part, &err));
+        CHECK_INT(pthread_join(thread, NULL), 0);
+        CHECK_OK(other->rc);
+        CHECK(gate.reached && !gate.waited_in_vain);
+        CHECK(memcmp(part, out, 9 * 65 * sizeof *out) == 0);
+        eh_backend_drop(packed);
+        eh_backend_close(b);
+        free(other);
+    }
+    CHECK_INT(sigaction(SIGSEGV, &before, NULL), 0);
+    munmap(gate.page, gate.n_byte);
 }
 
 /* ---- A backend with memory of its own ------------------------------------------------------------------------ */
