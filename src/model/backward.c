@@ -86,8 +86,15 @@ static int linear_grad(const back *k, const float *dy, int64_t n_out, const floa
     }
     if (dw == NULL)
         return EH_OK;
-    return eh_product_gemm(k->s->product, true, false, n_out, n_in, n_row, dy, n_out, x, n_in, 1.0f, dw, n_in,
-                           k->s->threads, err);
+    const eh_gemm g = {
+        .trans_a = true,
+        .m = n_out, .n = n_in, .k = n_row,
+        .a = dy, .lda = n_out,
+        .b = x, .ldb = n_in,
+        .beta = 1.0f,
+        .c = dw, .ldc = n_in,
+    };
+    return eh_backend_gemm(k->s->backend, &g, err);
 }
 
 /* dw[n] += the row blocks' sums, at `at` of each. */

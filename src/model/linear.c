@@ -88,21 +88,20 @@ int eh_linear_need(eh_session *s, eh_linear *l, eh_err *err)
     bool is_bf16;
     const void *w = as_it_lies(l, &is_bf16);
     if (w != NULL)
-        return eh_product_pack(s->product, l->precision, w, is_bf16, l->n_out, l->n_in, s->threads, &l->packed, err);
+        return eh_backend_pack(s->backend, l->precision, w, is_bf16, l->n_out, l->n_in, &l->packed, err);
 
     float *rows = eh_block_alloc(l->n_out * l->n_in * (int64_t)sizeof *rows);
     if (rows == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory to expand \"%s\"", l->of->part[0].t->name);
     fill(s, l, 0, l->n_out, rows);
-    const int rc =
-        eh_product_pack(s->product, l->precision, rows, false, l->n_out, l->n_in, s->threads, &l->packed, err);
+    const int rc = eh_backend_pack(s->backend, l->precision, rows, false, l->n_out, l->n_in, &l->packed, err);
     eh_block_free(rows);
     return rc;
 }
 
 void eh_linear_changed(eh_linear *l)
 {
-    eh_product_drop(l->packed);
+    eh_backend_drop(l->packed);
     l->packed = NULL;
 }
 
@@ -152,7 +151,7 @@ int eh_linear_own(eh_session *s, eh_linear *l, eh_err *err)
 
 int eh_linear_run(eh_session *s, eh_linear *l, const void *x, int64_t n_row, float *out, eh_err *err)
 {
-    const int rc = eh_product_run(l->packed, x, n_row, out, s->threads, err);
+    const int rc = eh_backend_run(l->packed, x, n_row, out, err);
     const float *bias = eh_linear_bias(l);
     if (rc == EH_OK && bias != NULL)
         for (int64_t i = 0; i < n_row; i++)
@@ -183,8 +182,14 @@ int eh_linear_back(eh_session *s, const eh_linear *l, const float *dy, int64_t n
         const int64_t n = l->n_out - from < step ? l->n_out - from : step;
         if (!as_is)
             fill(s, l, from, n, room);
-        rc = eh_product_gemm(s->product, false, false, n_row, l->n_in, n, dy + from, l->n_out, as_is ? l->own : room,
-                             l->n_in, from > 0 ? 1.0f : beta, dx, l->n_in, s->threads, err);
+        const eh_gemm g = {
+            .m = n_row, .n = l->n_in, .k = n,
+            .a = dy + from, .lda = l->n_out,
+            .b = as_is ? l->own : room, .ldb = l->n_in,
+            .beta = from > 0 ? 1.0f : beta,
+            .c = dx, .ldc = l->n_in,
+        };
+        rc = eh_backend_gemm(s->backend, &g, err);
     }
     return rc;
 }

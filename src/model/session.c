@@ -192,13 +192,14 @@ static int resolve_options(eh_session *s, const eh_session_options *given, eh_er
     s->memory_given = o.memory > 0;
     s->sharing = !o.no_prefix_sharing;
     s->simd = eh_simd_get();
-    s->product = o.product != NULL ? eh_product_named(o.product) : eh_product_best();
-    if (s->product == NULL)
-        return eh_fail(err, EH_EINVAL, "product backend \"%s\" is not in this build", o.product);
+    const eh_backend_kind *kind;
+    const int rc = eh_backend_find(o.product, &kind, err);
+    if (rc < 0)
+        return rc;
     s->precision = o.precision;
     if (s->precision == EH_AUTO)
-        s->precision = s->m->n_param < 2000000000 || !eh_product_has_bf16() ? EH_F32 : EH_BF16;
-    return EH_OK;
+        s->precision = s->m->n_param < 2000000000 || !kind->has_bf16() ? EH_F32 : EH_BF16;
+    return eh_backend_open(kind, s->threads, &s->backend, err);
 }
 
 static eh_linear linear_of(const eh_matrix *x, eh_precision precision)
@@ -249,7 +250,7 @@ int eh_session_again(const eh_session *s, eh_session **out, eh_err *err)
         .batch_tokens = s->batch_tokens,
         .memory = s->memory_given ? s->memory : 0,
         .no_prefix_sharing = !s->sharing,
-        .product = s->product->name,
+        .product = s->backend->kind->name,
     };
     return eh_session_open(s->m, &o, out, err);
 }
@@ -260,6 +261,7 @@ void eh_session_close(eh_session *s)
         return;
     if (s->layer != NULL && s->head != NULL)
         each_linear(s, drop_one, NULL);
+    eh_backend_close(s->backend);
     eh_block_free(s->own_embed);
     eh_session_free_edits(s);
     eh_free(s->rope_cos);
@@ -290,7 +292,7 @@ void eh_session_describe(const eh_session *s, eh_session_info *info)
     each_linear(s, sum_one, sum);
     const int64_t d_qkv = (c->n_head + 2 * c->n_kv) * c->d_head;
     *info = (eh_session_info){
-        .product = s->product->name,
+        .product = s->backend->kind->name,
         .simd = s->simd->name,
         .features = cpu_features(),
         .precision = s->precision,

@@ -15,7 +15,7 @@
 #ifndef EH_MODEL_SESSION_H
 #define EH_MODEL_SESSION_H
 
-#include "backend/product.h"
+#include "backend/backend.h"
 #include "backend/simd.h"
 #include "model/model.h"
 
@@ -46,7 +46,7 @@ struct eh_session {
     int64_t memory;    /* for kept weights, bytes */
     bool memory_given; /* by the user: generation keeps to it, too */
     bool sharing;
-    const eh_product *product;
+    eh_backend *backend; /* its own */
     const eh_simd *simd;
 
     eh_session_layer *layer; /* [n_layer] */

@@ -150,7 +150,7 @@ static int say_what(trainer *t, eh_err *err)
     eh_jsonw_int(w, "patience", p->patience);
     eh_jsonw_uint(w, "seed", p->seed);
     eh_jsonw_int(w, "batch_tokens", t->session->batch_tokens);
-    eh_jsonw_text(w, "product", t->session->product->name);
+    eh_jsonw_text(w, "product", t->session->backend->kind->name);
     eh_jsonw_end(w);
     return eh_buf_check(&t->what, "the training's description", err);
 }
