@@ -5,6 +5,7 @@
  */
 #include "model/layout.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -148,7 +149,7 @@ static void make_rows(bool biases)
 static const char *path_of(const char *name)
 {
     static const char *root;
-    static char path[8][4300];
+    static char path[8][4000];
     static int n;
     root = root != NULL ? root : temp_dir();
     snprintf(path[n % 8], sizeof path[0], "%s/%d-%s", root, n, name);
@@ -373,4 +374,37 @@ TEST(biases_of_norms_are_trained_and_saved)
     CHECK(number(s, EH_SLOT_NORM, false, 1) == 0.5f && number(s, EH_SLOT_NORM, true, 1) == 1.5f);
     CHECK(number(s, EH_SLOT_FINAL_NORM, false, 1) == 12.5f && number(s, EH_SLOT_FINAL_NORM, true, 1) == 13.5f);
     session_close(s);
+}
+
+/* ---- Layers that differ ----------------------------------------------------------------------------------- */
+
+/* Theta 10000 in layers that see all, 100 in those with a window: cos and sin of position * theta^(-2i / 4). */
+TEST(layers_with_a_window_have_the_rotary_positions_that_the_row_says)
+{
+    make_rows(false);
+    plain.windows = EH_WINDOW_ALWAYS;
+    plain.full_every = 3;
+    plain.sliding_rope = 1;
+    plain.start.window = 5;
+    plain.start.rope[1].theta = 100.0;
+    const char *dir = write_as(&plain);
+    for (int none = 0; none < 2; none++) {
+        if (none)
+            plain.sliding_rope = -1;
+        eh_session *s = open_as(dir, &plain);
+        CHECK_OK(eh_session_need_rope(s, 8, &err));
+        for (int64_t l = 0; l < ROW_LAYERS; l++) {
+            const float *cosine, *sine;
+            eh_session_rope(s, l, &cosine, &sine);
+            CHECK_INT(s->m->layer[l].window, l == 2 ? 0 : 5);
+            if (l < 2 && none) {
+                CHECK(cosine == NULL && sine == NULL);
+                continue;
+            }
+            CHECK_NEAR((double)cosine[7 * 2], cos(7.0), 1e-7);
+            CHECK_NEAR((double)cosine[7 * 2 + 1], cos(7.0 * (l == 2 ? 0.01 : 0.1)), 1e-7);
+            CHECK_NEAR((double)sine[7 * 2 + 1], sin(7.0 * (l == 2 ? 0.01 : 0.1)), 1e-7);
+        }
+        session_close(s);
+    }
 }
