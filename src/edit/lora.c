@@ -5,8 +5,8 @@
  * W' - W has the rank of their number, and the factors are it and a selection of rows or columns:
  * nothing is decomposed and nothing lost but one rounding of the difference to f32.
  *
- * PEFT's module is a stored tensor: projections that share one (GPT-2's c_attn) are one module. Its factors are those of
- * W [outputs, inputs] also where the tensor lies transposed, which fan_in_fan_out says.
+ * PEFT's module is a stored tensor: projections that share one (GPT-2's c_attn) are one module. Its factors are those
+ * of W [outputs, inputs] also where the tensor lies transposed, which fan_in_fan_out says.
  */
 #include <math.h>
 #include <stdio.h>
