@@ -9,7 +9,16 @@
 
 #include "base/mem.h"
 
-/* ---- The program's own memory ---------------------------------------------------------------------------- */
+/* ---- The processor and its memory ------------------------------------------------------------------------ */
+
+bool eh_host_has_bf16(void)
+{
+#if defined(__x86_64__)
+    return __builtin_cpu_supports("avx512bf16");
+#else
+    return false;
+#endif
+}
 
 static void *host_alloc(eh_backend *b, int64_t n_byte)
 {

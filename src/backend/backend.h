@@ -49,13 +49,15 @@ typedef struct eh_backend_memory {
     int (*download)(eh_backend *b, void *to, const void *from, int64_t n_byte, eh_err *err);
 } eh_backend_memory;
 
+/* For kinds that compute on the processor. */
 extern const eh_backend_memory eh_host_memory;
+bool eh_host_has_bf16(void);
 
 typedef struct eh_backend_kind {
     const char *name;        /* what options and records call it */
     const char *words;       /* a line on it */
     bool (*available)(void); /* whether this machine can run it */
-    bool (*has_bf16)(void);  /* whether bfloat16 products are faster than f32 here; they run, or are refused by pack */
+    bool (*has_bf16)(void);  /* has bfloat16 products: automatic precision asks; without, pack may refuse them */
     int (*open)(int n_thread, eh_backend **b, eh_err *err);
     void (*close)(eh_backend *b); /* half-built ones, too */
     const eh_backend_memory *memory;

@@ -123,15 +123,6 @@ static bool onednn_available(void)
     return true; /* it has plain code, too, for processors that it knows nothing of */
 }
 
-static bool onednn_has_bf16(void)
-{
-#if defined(__x86_64__)
-    return __builtin_cpu_supports("avx512bf16");
-#else
-    return false;
-#endif
-}
-
 static void onednn_close(eh_backend *b)
 {
     onednn *o = (onednn *)b;
@@ -530,7 +521,7 @@ const eh_backend_kind eh_backend_onednn = {
     .name = "onednn",
     .words = "oneDNN: kernels compiled for the processor at hand, AVX2 to AMX",
     .available = onednn_available,
-    .has_bf16 = onednn_has_bf16,
+    .has_bf16 = eh_host_has_bf16,
     .open = onednn_open,
     .close = onednn_close,
     .memory = &eh_host_memory,

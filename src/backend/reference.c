@@ -11,12 +11,6 @@ static bool reference_available(void)
     return true;
 }
 
-/* It rounds in software: nothing is gained. */
-static bool reference_has_bf16(void)
-{
-    return false;
-}
-
 static int reference_open(int n_thread, eh_backend **b, eh_err *err)
 {
     eh_backend *mine = eh_calloc(1, (int64_t)sizeof *mine);
@@ -135,7 +129,7 @@ const eh_backend_kind eh_backend_reference = {
     .name = "reference",
     .words = "plain C with sums in double: slow, and what the others are held against",
     .available = reference_available,
-    .has_bf16 = reference_has_bf16,
+    .has_bf16 = eh_host_has_bf16,
     .open = reference_open,
     .close = reference_close,
     .memory = &eh_host_memory,
