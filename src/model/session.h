@@ -4,7 +4,7 @@
  *     eh_session *s;
  *     rc = eh_session_open(m, NULL, &s, err);          defaults: evenhand/model.h
  *     rc = eh_linear_need(s, l, err);                  l = &s->layer[i].linear[EH_LINEAR_O]
- *     rc = eh_linear_run(s, l, x, n_row, out, err);
+ *     rc = eh_linear_run(l, x, n_row, out, err);
  *     eh_linear_done(l);
  *
  * A linear is packed when first needed; between batches it stays packed if it fits the memory allowed, else it is dropped
@@ -88,7 +88,7 @@ int eh_linear_own_room(const eh_linear *l, float **own, float **bias, eh_err *er
 void eh_linear_own_in(eh_session *s, eh_linear *l, float *own, float *bias);
 void eh_linear_changed(eh_linear *l); /* what is packed is dropped: the weights are others now */
 /* out [n_row, n_out] = x * W^T (+ bias). x is float or bfloat16 by the linear's precision. */
-int eh_linear_run(eh_session *s, eh_linear *l, const void *x, int64_t n_row, float *out, eh_err *err);
+int eh_linear_run(eh_linear *l, const void *x, int64_t n_row, float *out, eh_err *err);
 /* Backwards: dx [n_row, n_in] = dy [n_row, n_out] * W + beta * dx, W as it is in force, in f32 at every precision; a
  * bias has no part in it, whatever the rules. room [eh_linear_room(l)] holds rows of W. */
 int64_t eh_linear_room(const eh_linear *l);
