@@ -7,7 +7,7 @@
 #include "base/par.h"
 #include "model/goals.h"
 #include "model/layer.h"
-#include "op/linear.h"
+#include "op/affine.h"
 
 #define HEAD_ROWS 256  /* rows of the output head at once, over the whole vocabulary */
 #define HEAD_FLOATS (12 * 1024 * 1024) /* of logits at once, but for a vocabulary beyond 98,304 */
@@ -52,7 +52,7 @@ static int not_finite(const back *k, const char *site, int64_t row, eh_err *err)
 static int64_t norm_back(const back *k, eh_norm_role role, const float *x, const float *g, int64_t n_row,
                          const eh_layer_grad *to, float *dx, bool add)
 {
-    const eh_norm o = eh_pass_norm(&k->f, role, k->f.norm_room);
+    const eh_norm_op o = eh_pass_norm(&k->f, role, k->f.norm_room);
     const eh_norm_grad ng = {dx, add, to->norm[role], to->norm_bias[role], k->row, k->part};
     return eh_norm_back(&o, k->rules, x, g, n_row, &ng);
 }
@@ -60,7 +60,7 @@ static int64_t norm_back(const back *k, eh_norm_role role, const float *x, const
 /* What the linears behind `role` read, in f32, for their weights' gradients: the norm of the stream, or the stream. */
 static const float *input_again(const back *k, eh_norm_role role, const float *x, int64_t n_row)
 {
-    const eh_norm o = eh_pass_norm(&k->f, role, k->f.norm_room);
+    const eh_norm_op o = eh_pass_norm(&k->f, role, k->f.norm_room);
     if (o.w == NULL)
         return x;
     eh_norm_again(&o, x, n_row, k->h);
@@ -173,7 +173,7 @@ static int mlp_back(back *k, const float *x, const eh_layer_grad *to, eh_err *er
 /* Queries and keys of dqkv, through their positions and norms. */
 static void rotary_back(back *k, const eh_layer_grad *to)
 {
-    eh_norm norm[2];
+    eh_norm_op norm[2];
     const eh_rotary o = eh_pass_rotary(&k->f, norm);
     const eh_rotary_grad g = {k->dqkv, k->f.raw, to->norm[EH_NORM_Q], to->norm[EH_NORM_K], k->row, k->part};
     eh_rotary_back(&o, k->rules, k->f.b->n_tok, &g);
@@ -432,7 +432,7 @@ static int head_back(back *k, const float *x, double *value, eh_err *err)
         rc = eh_fail(err, EH_ENOMEM, "no memory for the logits of %lld positions", (long long)n);
         goto done;
     }
-    const eh_norm o = eh_final_norm(s, k->f.norm_room);
+    const eh_norm_op o = eh_final_norm(s, k->f.norm_room);
     j.h = x;
     if (k->h != NULL && o.w != NULL) {
         eh_norm_again(&o, x, n, k->h);

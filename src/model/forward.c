@@ -134,10 +134,10 @@ static void to_product_input(const eh_pass *f, const float *x, int64_t n, void *
 
 /* ---- Norms, in and out of the stream ------------------------------------------------------------------- */
 
-static eh_norm norm_of(const eh_session *s, int64_t n, const float *w, const float *b, float *room)
+static eh_norm_op norm_of(const eh_session *s, int64_t n, const float *w, const float *b, float *room)
 {
     const eh_config *c = &s->m->config;
-    return (eh_norm){
+    return (eh_norm_op){
         .simd = s->simd,
         .n_thread = s->threads,
         .kind = c->norm,
@@ -148,13 +148,13 @@ static eh_norm norm_of(const eh_session *s, int64_t n, const float *w, const flo
     };
 }
 
-eh_norm eh_pass_norm(const eh_pass *f, eh_norm_role role, float *room)
+eh_norm_op eh_pass_norm(const eh_pass *f, eh_norm_role role, float *room)
 {
     const eh_session_layer *l = &f->s->layer[f->layer];
     return norm_of(f->s, eh_norm_width(&f->s->m->config, role), l->norm[role], l->norm_bias[role], room);
 }
 
-eh_norm eh_final_norm(const eh_session *s, float *room)
+eh_norm_op eh_final_norm(const eh_session *s, float *room)
 {
     return norm_of(s, s->m->config.d_model, s->final_norm, s->final_norm_bias, room);
 }
@@ -195,7 +195,7 @@ static void stream_block(void *ctx, int64_t block, int worker)
 
 int eh_pass_enter(eh_pass *f, eh_norm_role role, eh_precision to, const char *site, eh_err *err)
 {
-    const eh_norm o = eh_pass_norm(f, role, f->norm_room);
+    const eh_norm_op o = eh_pass_norm(f, role, f->norm_room);
     if (o.w == NULL) {
         eh_pass_add(f);
         f->to = to;
@@ -213,7 +213,7 @@ int eh_pass_leave(eh_pass *f, eh_norm_role role, const char *site, eh_err *err)
     f->has_delta = order != EH_BLOCK_POST;
     if (!eh_has_post_norms(&f->s->m->config))
         return EH_OK;
-    const eh_norm o = eh_pass_norm(f, role, f->norm_room);
+    const eh_norm_op o = eh_pass_norm(f, role, f->norm_room);
     const int64_t bad = order == EH_BLOCK_POST
                             ? eh_norm_run(&o, f->x, f->delta, f->n_live, EH_F32, NULL, f->x)
                             : eh_norm_run(&o, f->delta, NULL, f->n_live, EH_F32, NULL, f->delta);
@@ -222,7 +222,7 @@ int eh_pass_leave(eh_pass *f, eh_norm_role role, const char *site, eh_err *err)
 
 /* ---- Attention ------------------------------------------------------------------------------------------- */
 
-eh_rotary eh_pass_rotary(const eh_pass *f, eh_norm norm[2])
+eh_rotary eh_pass_rotary(const eh_pass *f, eh_norm_op norm[2])
 {
     const eh_session *s = f->s;
     const eh_config *c = &s->m->config;
@@ -322,7 +322,7 @@ int eh_layer_attend(eh_pass *f, eh_err *err)
         (rc = eh_linear_need(s, l, err)) < 0 || (rc = eh_linear_run(l, f->h, f->b->n_tok, f->qkv, err)) < 0)
         return rc;
     eh_linear_done(l);
-    eh_norm norm[2];
+    eh_norm_op norm[2];
     const eh_rotary o = eh_pass_rotary(f, norm);
     eh_rotary_run(&o, f->qkv, f->b->n_tok, f->raw);
     if (f->cache != NULL)
@@ -594,7 +594,7 @@ static int head_input(eh_session *s, const float *x, int64_t n_ask, float *h, eh
     float *row = eh_new_raw(&s->scratch, float, 2 * d);
     if (row == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for the final norm");
-    const eh_norm o = eh_final_norm(s, row + d);
+    const eh_norm_op o = eh_final_norm(s, row + d);
     if (o.w == NULL) {
         memcpy(h, x, (size_t)(n_ask * d) * sizeof *h);
         return EH_OK;

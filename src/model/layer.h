@@ -1,6 +1,6 @@
 /*
- * A layer in pieces: what the forward pass runs, and the backward pass runs again. What the pieces are made of stands in
- * the config: kinds of norm, of positions, of MLP, and where norms stand in a block (arch/arch.h).
+ * A layer in pieces: what the forward pass runs, and the backward pass runs again. What the pieces are made of stands
+ * in the config: kinds of norm, of positions, of MLP, and where norms stand in a block (arch/arch.h).
  *
  *     eh_pass f = {.s = s, .b = batch, .n_live = batch->n_tok, .x = x};
  *     rc = eh_pass_room(&f, err);                                  from s->scratch
@@ -46,7 +46,7 @@ typedef struct eh_pass {
     float *delta; /* [n_tok, d_model] what the last product adds to it; pending where has_delta */
     bool has_delta;
     void *h;      /* [n_tok, max(d_model, n_head * d_head)] input of a layer's first products, at their precision */
-    void *ho;     /* [n_tok, n_head * d_head] the attention's output at its projection's; h, unless the MLP reads that, too */
+    void *ho;     /* [n_tok, n_head * d_head] the attention's output at its projection's; h, unless the MLP reads h */
     float *qkv;   /* [n_tok, (n_head + 2 n_kv) * d_head] */
     float *raw;   /* [n_tok, n_head + n_kv, d_head] where not NULL: queries and keys before norms of their own */
     float *a;     /* [n_tok, n_head * d_head] */
@@ -78,9 +78,9 @@ int eh_pass_show(eh_pass *f, eh_site site, int64_t layer, int64_t first, int64_t
                  const float *grad, eh_err *err);
 int eh_pass_room(eh_pass *f, eh_err *err);
 /* A norm of the layer, as it is in force; w NULL: it has none. room [eh_norm_width]: as eh_norm_weight's. */
-eh_norm eh_pass_norm(const eh_pass *f, eh_norm_role role, float *room);
+eh_norm_op eh_pass_norm(const eh_pass *f, eh_norm_role role, float *room);
 /* The norm behind the last layer likewise. */
-eh_norm eh_final_norm(const eh_session *s, float *room);
+eh_norm_op eh_final_norm(const eh_session *s, float *room);
 /* Into attention or MLP: x += delta where it is pending; h = norm(x), or x where there is none before it, at precision
  * `to`. `site` is for the message. */
 int eh_pass_enter(eh_pass *f, eh_norm_role role, eh_precision to, const char *site, eh_err *err);
@@ -88,7 +88,7 @@ int eh_pass_enter(eh_pass *f, eh_norm_role role, eh_precision to, const char *si
 int eh_pass_leave(eh_pass *f, eh_norm_role role, const char *site, eh_err *err);
 void eh_pass_add(eh_pass *f); /* x += delta now, where it is pending */
 /* The operations of f->layer. norm [2] holds the norms of queries and keys as long as the result is used. */
-eh_rotary eh_pass_rotary(const eh_pass *f, eh_norm norm[2]);
+eh_rotary eh_pass_rotary(const eh_pass *f, eh_norm_op norm[2]);
 eh_gate eh_pass_gate(const eh_pass *f);
 eh_logits_of eh_session_logits(const eh_session *s);
 /* The attention of f->layer, over f->qkv into f->a. */

@@ -3,7 +3,7 @@
 
 #include "base/par.h"
 #include "model/session.h"
-#include "op/linear.h"
+#include "op/affine.h"
 
 /* Rows of the stacked parts, expanded to f32 by the worker threads, 64 at a time. */
 #define FILL_ROWS 64

@@ -7,10 +7,10 @@
  *     rc = eh_linear_run(l, x, n_row, out, err);
  *     eh_linear_done(l);
  *
- * A linear is packed when first needed; between batches it stays packed if it fits the memory allowed, else it is dropped
- * and packed anew for the next batch. Edits are scales on rows and columns that take part when a linear is expanded for
- * packing; a training gives linears and norms weights of their own. So the model below never changes, and sessions on one
- * model do not see each other.
+ * A linear is packed when first needed; between batches it stays packed if it fits the memory allowed, else it is
+ * dropped and packed anew for the next batch. Edits are scales on rows and columns that take part when a linear is
+ * expanded for packing; a training gives linears and norms weights of their own. So the model below never changes, and
+ * sessions on one model do not see each other.
  */
 #ifndef EH_MODEL_SESSION_H
 #define EH_MODEL_SESSION_H

@@ -37,7 +37,8 @@ static int check_mask(const eh_attention *a, eh_err *err)
         return eh_fail(err, EH_EINVAL, "attention to everything has no window; %lld is given", (long long)a->window);
     for (int64_t r = 0; r < a->n_segment; r++)
         if (a->segment[r].parent >= 0 || a->segment[r].cache >= 0 || a->segment[r].depth != 0)
-            return eh_fail(err, EH_EINVAL, "attention to everything wants segments that begin a sequence; %lld does not",
+            return eh_fail(err, EH_EINVAL,
+                           "attention to everything wants segments that begin a sequence; segment %lld does not",
                            (long long)r);
     return EH_OK;
 }
@@ -244,8 +245,10 @@ static void transpose_panels(const float *x, int64_t n_pos, int64_t d_pad, float
     }
 }
 
-/* Rows of a segment with its ancestors' before them, from x (rows of ld), into rows of d_pad; the rest up to n_row is 0. */
-static void pad_path(const float *x, int64_t ld, const eh_segment *root, const eh_segment *segment, int64_t d, float *to,
+/* Rows of a segment with its ancestors' before them, from x (rows of ld), into rows of d_pad; the rest up to n_row is
+ * zero. */
+static void pad_path(const float *x, int64_t ld, const eh_segment *root, const eh_segment *segment, int64_t d,
+                     float *to,
                      int64_t d_pad, int64_t n_row)
 {
     pad_rows(x + root->first * ld, ld, segment->depth, d, to, d_pad, segment->depth);
@@ -253,7 +256,8 @@ static void pad_path(const float *x, int64_t ld, const eh_segment *root, const e
 }
 
 /* Adds what came to each position of the path to its row of `to` [n_tok, width]. */
-static void add_path(const float *x, int64_t d_pad, const eh_segment *root, const eh_segment *segment, int64_t d, float *to,
+static void add_path(const float *x, int64_t d_pad, const eh_segment *root, const eh_segment *segment, int64_t d,
+                     float *to,
                      int64_t width)
 {
     for (int64_t p = 0; p < segment->depth + segment->n; p++) {
@@ -264,7 +268,8 @@ static void add_path(const float *x, int64_t d_pad, const eh_segment *root, cons
 }
 
 /* One query head of one segment, whose ancestors are the first rows of `root`. */
-static void back_segment(const back_job *j, const back_scratch *w, const eh_segment *root, const eh_segment *segment, int64_t head)
+static void back_segment(const back_job *j, const back_scratch *w, const eh_segment *root, const eh_segment *segment,
+                         int64_t head)
 {
     const eh_attention *a = j->a;
     const int64_t kv = head / (a->n_head / a->n_kv), depth = segment->depth;
@@ -326,7 +331,8 @@ static void back_item(void *ctx, int64_t i, int worker)
     const int64_t lot = i / a->n_head;
     for (int64_t r = j->lot[lot]; r < j->lot[lot + 1]; r++) {
         const eh_segment *segment = &a->segment[r];
-        back_segment(j, &j->scratch[worker], segment->parent < 0 ? segment : &a->segment[a->segment_of[segment->parent]], segment, i % a->n_head);
+        back_segment(j, &j->scratch[worker], segment->parent < 0 ? segment
+                     : &a->segment[a->segment_of[segment->parent]], segment, i % a->n_head);
     }
 }
 

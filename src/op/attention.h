@@ -65,8 +65,8 @@ typedef struct eh_attention {
     void *see_ctx;
 } eh_attention;
 
-/* Runs it on n_thread threads with scratch from `arena` (rewound before returning). EH_EINVAL: EH_MASK_ALL with a window,
- * or over a segment that has a parent or a cache. */
+/* Runs it on n_thread threads with scratch from `arena` (rewound before returning). EH_EINVAL: EH_MASK_ALL with a
+ * window, or over a segment that has a parent or a cache. */
 int eh_attention_run(const eh_attention *a, int n_thread, eh_arena *arena, eh_err *err);
 
 /*
@@ -79,8 +79,8 @@ int eh_attention_run(const eh_attention *a, int n_thread, eh_arena *arena, eh_er
  * Arras et al. 2025): of a product of two, each factor gets half, so V 1/2, and Q and K, which come
  * through both products, 1/4; CP-LRP (Ali et al. 2022) holds P constant: Q and K get 0, V all.
  *
- * A segment is a sequence of its own, or branches off one that is: its parent is in a segment without a parent, and what
- * comes back to its ancestors is added to theirs. No cache; `out` and `see` of the forward pass are
+ * A segment is a sequence of its own, or branches off one that is: its parent is in a segment without a parent, and
+ * what comes back to its ancestors is added to theirs. No cache; `out` and `see` of the forward pass are
  * not used. Scratch: 2 * n_tok * n_head * d_head floats, and for each thread what grows
  * with the deepest position alone.
  */

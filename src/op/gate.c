@@ -1,7 +1,7 @@
 #include "op/gate.h"
 
 #include "base/par.h"
-#include "op/rows.h"
+#include "op/row_blocks.h"
 
 typedef struct job {
     const eh_gate *o;

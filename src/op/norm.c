@@ -15,13 +15,13 @@ const float *eh_norm_weight(eh_norm_kind kind, const float *w, int64_t n, float 
     return room;
 }
 
-bool eh_norm_row(const eh_norm *o, float *x, const float *delta, float *out)
+bool eh_norm_row(const eh_norm_op *o, float *x, const float *delta, float *out)
 {
     return isfinite(o->kind == EH_NORM_LAYER ? o->simd->layer_norm(x, delta, o->w, o->b, o->n, o->eps, out)
                                              : o->simd->norm(x, delta, o->w, o->n, o->eps, out));
 }
 
-bool eh_norm_row_back(const eh_norm *o, const eh_rule_set *r, const float *x, const float *g, float *dx, float *mean,
+bool eh_norm_row_back(const eh_norm_op *o, const eh_rule_set *r, const float *x, const float *g, float *dx, float *mean,
                       float *scale)
 {
     *mean = 0.0f;
@@ -33,7 +33,7 @@ bool eh_norm_row_back(const eh_norm *o, const eh_rule_set *r, const float *x, co
 /* ---- Forward ---------------------------------------------------------------------------------------------- */
 
 typedef struct run_job {
-    const eh_norm *o;
+    const eh_norm_op *o;
     float *x;
     const float *delta;
     int64_t n_row;
@@ -57,7 +57,7 @@ static void run_block(void *ctx, int64_t block, int worker)
     }
 }
 
-int64_t eh_norm_run(const eh_norm *o, float *x, const float *delta, int64_t n_row, eh_precision to, float *room,
+int64_t eh_norm_run(const eh_norm_op *o, float *x, const float *delta, int64_t n_row, eh_precision to, float *room,
                     void *out)
 {
     run_job j = {.o = o, .x = x, .delta = delta, .n_row = n_row, .to = to, .room = room, .out = out};
@@ -66,7 +66,7 @@ int64_t eh_norm_run(const eh_norm *o, float *x, const float *delta, int64_t n_ro
     return atomic_load(&j.bad_row);
 }
 
-void eh_norm_again(const eh_norm *o, const float *x, int64_t n_row, float *out)
+void eh_norm_again(const eh_norm_op *o, const float *x, int64_t n_row, float *out)
 {
     /* Nothing is added to x, so it is not written to. */
     eh_norm_run(o, (float *)(uintptr_t)x, NULL, n_row, EH_F32, NULL, out);
@@ -75,7 +75,7 @@ void eh_norm_again(const eh_norm *o, const float *x, int64_t n_row, float *out)
 /* ---- Backward --------------------------------------------------------------------------------------------- */
 
 typedef struct back_job {
-    const eh_norm *o;
+    const eh_norm_op *o;
     const eh_rule_set *rules;
     const float *x, *g;
     int64_t n_row;
@@ -108,7 +108,7 @@ static void back_block(void *ctx, int64_t block, int worker)
     }
 }
 
-int64_t eh_norm_back(const eh_norm *o, const eh_rule_set *r, const float *x, const float *g, int64_t n_row,
+int64_t eh_norm_back(const eh_norm_op *o, const eh_rule_set *r, const float *x, const float *g, int64_t n_row,
                      const eh_norm_grad *to)
 {
     back_job j = {.o = o, .rules = r, .x = x, .g = g, .n_row = n_row, .to = to};

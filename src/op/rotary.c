@@ -52,7 +52,7 @@ static void norm_row_back(const job *j, const float *raw, float *g, float *dx, d
     const eh_rotary *o = j->o;
     const int64_t n_q = o->n_head * o->d_head, n = (o->n_head + o->n_kv) * o->d_head;
     for (int64_t at = 0; at < n; at += at < n_q ? o->q->n : o->k->n) {
-        const eh_norm *norm = at < n_q ? o->q : o->k;
+        const eh_norm_op *norm = at < n_q ? o->q : o->k;
         double *sum = part == NULL ? NULL : at < n_q ? part : part + o->q->n;
         const float *x = raw + at;
         float mean, scale;

@@ -1,8 +1,8 @@
 /*
  * Queries and keys on their way to attention: norms of their own, where a family has them, then rotary positions.
  *
- *     halves  channels (i, i + n/2) of a head turn by pos * freq_i      RoFormer, Su et al. 2021 (arXiv 2104.09864), eq. 34
- *     pairs   channels (2i, 2i + 1) do
+ *     halves  channels (i, i + n/2) of a head turn by pos * freq_i
+ *     pairs   channels (2i, 2i + 1) do; RoFormer, Su et al. 2021 (arXiv 2104.09864), eq. 34
  *
  * A rotation is linear: back it turns the other way by every rule. Norms go back as in op/norm.h.
  */
@@ -20,10 +20,12 @@ typedef struct eh_rotary {
     int64_t n_half;               /* channel pairs of a head that turn */
     const float *cosine, *sine;   /* [positions, n_half]; NULL: nothing turns */
     const int32_t *pos;           /* [n_row] */
-    const eh_norm *q, *k;         /* NULL: no norms. n: d_head, each head by itself; or all queries, all keys, of a row */
+    /* NULL: no norms. Their n: d_head, each head by itself; or that of all queries, all keys, of a row. */
+    const eh_norm_op *q, *k;
 } eh_rotary;
 
-/* In place; queries and keys as they were before their norms go to raw [n_row, n_head + n_kv, d_head] (NULL: nowhere). */
+/* In place; queries and keys as they were before their norms go to raw [n_row, n_head + n_kv, d_head] (NULL:
+ * nowhere). */
 void eh_rotary_run(const eh_rotary *o, float *qk, int64_t n_row, float *raw);
 
 typedef struct eh_rotary_grad {

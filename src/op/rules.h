@@ -1,7 +1,7 @@
 /*
- * The rules by which a gradient goes back through an operation: the gradient itself, or those that make relevance of it.
- * Every operation takes a set; what it does with it stands in its header. Linears, rotary positions and the residual
- * stream's sums are the same in all.
+ * The rules by which a gradient goes back through an operation: the gradient itself, or those that make relevance of
+ * it. Every operation takes a set; what it does with it stands in its header. Linears, rotary positions and the
+ * residual stream's sums are the same in all.
  *
  *     const eh_rule_set *r = eh_rule_set_of(EH_RULES_ATTNLRP);
  *

@@ -182,8 +182,8 @@ static const float *gradient_at(const eh_session *on, const grad_room *g, const 
     return t->bias ? l->bias[t->role] + t->first : l->linear[t->role] + t->first * on->layer[0].linear[t->role].n_in;
 }
 
-/* The sum of squares of a tensor's gradient by its Hugging Face name, of all that share the tensor (GPT-2's queries, keys
- * and values). False: the model has no such weight. */
+/* The sum of squares of a tensor's gradient by its Hugging Face name, of all that share the tensor (GPT-2's queries,
+ * keys and values). False: the model has no such weight. */
 static bool square_of_gradient(const eh_session *on, const grad_room *g, const char *name, double *sum)
 {
     bool found = false;

@@ -1,4 +1,4 @@
-#include "op/linear.h"
+#include "op/affine.h"
 
 #include <stddef.h>
 

@@ -1,4 +1,4 @@
-#include "op/rows.h"
+#include "op/row_blocks.h"
 
 void eh_row_blocks_add(const double *part, int64_t n_block, int64_t ld, int64_t at, int64_t n, float *dw)
 {

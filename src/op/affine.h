@@ -1,11 +1,11 @@
 /*
- * Linears, y = W x + b: what goes back to their weights. (Products themselves are the backend's, and what goes back to x
- * is a product with W as it is in force: model/linear.c.) All rules agree: the bias has no part in relevance, and
+ * Linears, y = W x + b: what goes back to their weights. (Products themselves are the backend's, and what goes back to
+ * x is a product with W as it is in force: model/linear.c.) All rules agree: the bias has no part in relevance, and
  *
  *     dW = dy^T x        db = sum of dy's rows        dx = dy W
  */
-#ifndef EH_OP_LINEAR_H
-#define EH_OP_LINEAR_H
+#ifndef EH_OP_AFFINE_H
+#define EH_OP_AFFINE_H
 
 #include "backend/backend.h"
 

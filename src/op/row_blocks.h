@@ -1,7 +1,7 @@
 /* Rows of a batch in blocks: the unit of work of the elementwise operations. A block's sums are its own, so that what
  * is summed over rows does not depend on the number of threads. */
-#ifndef EH_OP_ROWS_H
-#define EH_OP_ROWS_H
+#ifndef EH_OP_ROW_BLOCKS_H
+#define EH_OP_ROW_BLOCKS_H
 
 #include <stdint.h>
 
