@@ -16,7 +16,7 @@ jinja: base
 text: base jinja
 format: base tensor
 backend: base tensor
-op: base backend
+op: base backend arch
 arch: base tensor format
 model: base tensor text format backend op arch
 score: base text model

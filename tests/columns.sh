@@ -9,9 +9,7 @@
 set -eu
 export LC_ALL=C
 
-old='edit: 2
-model: 7
-op: 6'
+old=''
 
 # check REPOSITORY OLD
 check() {

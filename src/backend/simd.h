@@ -17,11 +17,25 @@
 #define EH_ATTN_ROWS 8   /* query rows that attention works on at once */
 #define EH_ATTN_PANEL 16 /* positions in a panel of keys */
 
+/* An activation f, and what its gated or plain MLP makes of it. */
+typedef struct eh_simd_activation {
+    /* out[n] = f(x) * up, or f(x) where up is NULL. */
+    void (*run)(const float *x, const float *up, int64_t n, float *out);
+
+    /* dx[n], dup[n] from g[n] = d/d out, with the shares that the rule for a product gives its factors (both 1: the
+     * gradient); where up is NULL, dx = g * f' and dup is not written.
+     *     dx = x_share * g * up * f',  f' or, if not exact, f(x) / (x + 1e-10)
+     *     dup = up_share * g * f
+     * Source: Arras et al. 2025 (arXiv 2502.15886), section 3. */
+    void (*grad)(const float *x, const float *up, const float *g, int64_t n, bool exact, float x_share, float up_share,
+                 float *dx, float *dup);
+} eh_simd_activation;
+
 typedef struct eh_simd {
     const char *name;
 
     /* x[n] += delta[n] (unless NULL); out[n] = x / sqrt(mean(x^2) + eps) * w.
-     * Returns the sum of squares: not finite when any x is not.
+     * Returns the sum of squares: not finite when any x is not. out may be x.
      * Source: RMSNorm, Zhang and Sennrich 2019, eq. 4. */
     double (*norm)(float *x, const float *delta, const float *w, int64_t n, double eps, float *out);
 
@@ -32,6 +46,19 @@ typedef struct eh_simd {
     double (*norm_grad)(const float *x, const float *w, const float *g, int64_t n, double eps, bool exact, float *dx,
                         float *scale);
 
+    /* x[n] += delta[n] (unless NULL); out[n] = (x - mean(x)) / sqrt(var(x) + eps) * w + b (b NULL: none). Returns the
+     * sum of squares about the mean: not finite when any x is not. out may be x.
+     * Source: Layer Normalization, Ba, Kiros and Hinton 2016, eq. 4. */
+    double (*layer_norm)(float *x, const float *delta, const float *w, const float *b, int64_t n, double eps,
+                         float *out);
+
+    /* dx[n] (may be g) from g[n] = d/d out; *mean, and *scale = r = 1 / sqrt(var(x) + eps). With h_i = (x_i - mean) r:
+     *     exact:  dx_i = r (w_i g_i - mean(w g) - h_i mean(w g h))
+     *     else:   dx_i = r (w_i g_i - mean(w g)), r held constant, the mean is not (as LXT's AttnLRP)
+     * Returns what is not finite when any g is not. */
+    double (*layer_norm_grad)(const float *x, const float *w, const float *g, int64_t n, double eps, bool exact,
+                              float *dx, float *mean, float *scale);
+
     /* Rotary embedding of one head's first 2 * n_half channels, in place, pairs (i, i + n_half).
      * cosine, sine [n_half]. Source: RoFormer, Su et al. 2021, eq. 34, in the half-split order. */
     void (*rope)(float *x, const float *cosine, const float *sine, int64_t n_half);
@@ -39,16 +66,13 @@ typedef struct eh_simd {
     /* Its gradient in place, the turn backwards; a rotation is linear, so all rules agree. */
     void (*rope_grad)(float *g, const float *cosine, const float *sine, int64_t n_half);
 
-    /* out[n] = gate * sigmoid(gate) * up. */
-    void (*silu_mul)(const float *gate, const float *up, int64_t n, float *out);
+    /* The same with pairs (2i, 2i + 1): RoFormer's own order. */
+    void (*rope_pairs)(float *x, const float *cosine, const float *sine, int64_t n_half);
+    void (*rope_pairs_grad)(float *g, const float *cosine, const float *sine, int64_t n_half);
 
-    /* dgate[n], dup[n] from g[n] = d/d out, with f = gate * s, s = sigmoid(gate), and the shares that the
-     * rule for a product gives its factors (both 1: the gradient):
-     *     dgate = gate_share * g * up * f',  f' = s + f (1 - s), or f / (gate + 1e-10) if not exact
-     *     dup = up_share * g * f
-     * Source: Arras et al. 2025 (arXiv 2502.15886), section 3. */
-    void (*silu_mul_grad)(const float *gate, const float *up, const float *g, int64_t n, bool exact, float gate_share,
-                          float up_share, float *dgate, float *dup);
+    /* Activations: silu x sigmoid(x); gelu x Phi(x); gelu_tanh x sigmoid(2 sqrt(2/pi) (x + 0.044715 x^3)), which is the
+     * form with tanh; relu max(0, x). Sources: Hendrycks and Gimpel 2016; Elfwing et al. 2018. */
+    eh_simd_activation silu, gelu, gelu_tanh, relu;
 
     /* x[n] = factor * exp(x[n] - shift) */
     void (*exp_minus)(float *x, int64_t n, float shift, float factor);
@@ -71,6 +95,11 @@ typedef struct eh_simd {
     /* Softmax of scale * s over positions first..last (inclusive) of one row of n scores; all other
      * positions become 0. Sums run over fixed tiles of absolute position. */
     void (*softmax)(float *s, int64_t n, int64_t first, int64_t last, float scale);
+
+    /* s[n] = cap * tanh(u), u = scale * s / cap. With slope [n] (not NULL) also d/d s:
+     *     exact: scale * (1 - tanh(u)^2);  else the identity rule, scale * tanh(u) / (u + 1e-10)
+     * Source: Gemma 2, arXiv 2408.00118, section 2. */
+    void (*softcap)(float *s, int64_t n, float scale, float cap, bool exact, float *slope);
 
     /* dp[n] in place, from d/d p to d/d (unscaled score), for p = softmax(scale * s):
      *     ds_i = scale * p_i (dp_i - sum_j p_j dp_j) */

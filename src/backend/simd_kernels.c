@@ -98,6 +98,58 @@ static double norm_grad(const float *x, const float *w, const float *g, int64_t 
     return s;
 }
 
+static double layer_norm(float *x, const float *delta, const float *w, const float *b, int64_t n, double eps, float *out)
+{
+    double sum = 0.0, square = 0.0;
+    if (delta != NULL) {
+#pragma omp simd reduction(+ : sum)
+        for (int64_t i = 0; i < n; i++) {
+            x[i] += delta[i];
+            sum += (double)x[i];
+        }
+    } else {
+#pragma omp simd reduction(+ : sum)
+        for (int64_t i = 0; i < n; i++)
+            sum += (double)x[i];
+    }
+    const double mean = sum / (double)n;
+#pragma omp simd reduction(+ : square)
+    for (int64_t i = 0; i < n; i++)
+        square += ((double)x[i] - mean) * ((double)x[i] - mean);
+    const double scale = 1.0 / sqrt(square / (double)n + eps);
+    for (int64_t i = 0; i < n; i++) {
+        const float h = (float)(((double)x[i] - mean) * scale);
+        out[i] = b != NULL ? h * w[i] + b[i] : h * w[i];
+    }
+    return square;
+}
+
+static double layer_norm_grad(const float *x, const float *w, const float *g, int64_t n, double eps, bool exact,
+                              float *dx, float *mean, float *scale)
+{
+    double sum = 0.0, square = 0.0, flat = 0.0, slope = 0.0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < n; i++)
+        sum += (double)x[i];
+    const double m = sum / (double)n;
+#pragma omp simd reduction(+ : square)
+    for (int64_t i = 0; i < n; i++)
+        square += ((double)x[i] - m) * ((double)x[i] - m);
+    const double r = 1.0 / sqrt(square / (double)n + eps);
+#pragma omp simd reduction(+ : flat, slope)
+    for (int64_t i = 0; i < n; i++) {
+        const double wg = (double)(w[i] * g[i]);
+        flat += wg;
+        slope += wg * ((double)x[i] - m) * r;
+    }
+    const double level = flat / (double)n, tilt = exact ? slope / (double)n : 0.0;
+    for (int64_t i = 0; i < n; i++)
+        dx[i] = (float)(r * ((double)(w[i] * g[i]) - level - ((double)x[i] - m) * r * tilt));
+    *mean = (float)m;
+    *scale = (float)r;
+    return flat + slope;
+}
+
 static void rope(float *x, const float *cosine, const float *sine, int64_t n_half)
 {
     float *y = x + n_half;
@@ -120,25 +172,103 @@ static void rope_grad(float *g, const float *cosine, const float *sine, int64_t 
     }
 }
 
-static void silu_mul(const float *gate, const float *up, int64_t n, float *out)
+static void rope_pairs(float *x, const float *cosine, const float *sine, int64_t n_half)
 {
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++)
-        out[i] = gate[i] / (1.0f + exp_f32(-gate[i])) * up[i];
-}
-
-static void silu_mul_grad(const float *gate, const float *up, const float *g, int64_t n, bool exact, float gate_share,
-                          float up_share, float *dgate, float *dup)
-{
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++) {
-        const float x = gate[i], s = 1.0f / (1.0f + exp_f32(-x)), f = x * s;
-        const float slope = exact ? s + f * (1.0f - s) : f / (x + 1e-10f);
-        const float gi = g[i], ui = up[i];
-        dgate[i] = gate_share * (gi * ui * slope);
-        dup[i] = up_share * (gi * f);
+    for (int64_t i = 0; i < n_half; i++) {
+        const float a = x[2 * i], b = x[2 * i + 1];
+        x[2 * i] = a * cosine[i] - b * sine[i];
+        x[2 * i + 1] = b * cosine[i] + a * sine[i];
     }
 }
+
+static void rope_pairs_grad(float *g, const float *cosine, const float *sine, int64_t n_half)
+{
+    for (int64_t i = 0; i < n_half; i++) {
+        const float a = g[2 * i], b = g[2 * i + 1];
+        g[2 * i] = a * cosine[i] + b * sine[i];
+        g[2 * i + 1] = b * cosine[i] - a * sine[i];
+    }
+}
+
+/* ---- Activations: f(x), and its slope beside it ------------------------------------------------------------- */
+
+static inline float silu(float x)
+{
+    return x / (1.0f + exp_f32(-x));
+}
+
+static inline float silu_slope(float x, bool exact, float *f)
+{
+    const float s = 1.0f / (1.0f + exp_f32(-x));
+    *f = x * s;
+    return exact ? s + *f * (1.0f - s) : *f / (x + 1e-10f);
+}
+
+static inline float gelu(float x)
+{
+    return 0.5f * x * erfcf(-0.707106781f * x);
+}
+
+static inline float gelu_slope(float x, bool exact, float *f)
+{
+    const float phi = 0.5f * erfcf(-0.707106781f * x);
+    *f = x * phi;
+    return exact ? phi + x * 0.398942280f * exp_f32(-0.5f * x * x) : *f / (x + 1e-10f);
+}
+
+static inline float gelu_tanh(float x)
+{
+    return x / (1.0f + exp_f32(-1.595769122f * (x + 0.044715f * x * x * x)));
+}
+
+static inline float gelu_tanh_slope(float x, bool exact, float *f)
+{
+    const float s = 1.0f / (1.0f + exp_f32(-1.595769122f * (x + 0.044715f * x * x * x)));
+    *f = x * s;
+    return exact ? s + *f * (1.0f - s) * 1.595769122f * (1.0f + 0.134145f * x * x) : *f / (x + 1e-10f);
+}
+
+static inline float relu(float x)
+{
+    return x < 0.0f ? 0.0f : x; /* NaN stays */
+}
+
+static inline float relu_slope(float x, bool exact, float *f)
+{
+    *f = relu(x);
+    return exact ? (x > 0.0f ? 1.0f : x <= 0.0f ? 0.0f : x) : *f / (x + 1e-10f);
+}
+
+#define ACTIVATION(f)                                                                                          \
+    static void f##_run(const float *x, const float *up, int64_t n, float *out)                                \
+    {                                                                                                          \
+        if (up == NULL) {                                                                                      \
+            _Pragma("omp simd") for (int64_t i = 0; i < n; i++) out[i] = f(x[i]);                              \
+            return;                                                                                            \
+        }                                                                                                      \
+        _Pragma("omp simd") for (int64_t i = 0; i < n; i++) out[i] = f(x[i]) * up[i];                          \
+    }                                                                                                          \
+    static void f##_grad(const float *x, const float *up, const float *g, int64_t n, bool exact, float x_share, \
+                         float up_share, float *dx, float *dup)                                                \
+    {                                                                                                          \
+        float y;                                                                                               \
+        if (up == NULL) {                                                                                      \
+            _Pragma("omp simd private(y)") for (int64_t i = 0; i < n; i++) dx[i] =                             \
+                g[i] * f##_slope(x[i], exact, &y);                                                             \
+            return;                                                                                            \
+        }                                                                                                      \
+        _Pragma("omp simd private(y)") for (int64_t i = 0; i < n; i++)                                         \
+        {                                                                                                      \
+            const float slope = f##_slope(x[i], exact, &y), gi = g[i], ui = up[i];                             \
+            dx[i] = x_share * (gi * ui * slope);                                                               \
+            dup[i] = up_share * (gi * y);                                                                      \
+        }                                                                                                      \
+    }
+
+ACTIVATION(silu)
+ACTIVATION(gelu)
+ACTIVATION(gelu_tanh)
+ACTIVATION(relu)
 
 static void exp_minus(float *x, int64_t n, float shift, float factor)
 {
@@ -245,6 +375,32 @@ static void softmax(float *s, int64_t n, int64_t first, int64_t last, float scal
         s[i] *= inverse;
 }
 
+/* tanh, within 1e-6 of the value: near 0 its series, else from e^2x. */
+static inline float tanh_f32(float x)
+{
+    const float a = x < 0.0f ? -x : x, y = x * x;
+    const float near = x * (1.0f + y * (-0.333333333f + y * (0.133333333f + y * -0.0539682540f)));
+    const float far = 1.0f - 2.0f / (1.0f + exp_f32(2.0f * a));
+    return a < 0.15f ? near : x < 0.0f ? -far : far;
+}
+
+static void softcap(float *s, int64_t n, float scale, float cap, bool exact, float *slope)
+{
+    const float factor = scale / cap;
+    if (slope == NULL) {
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++)
+            s[i] = cap * tanh_f32(factor * s[i]);
+        return;
+    }
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) {
+        const float u = factor * s[i], t = tanh_f32(u);
+        slope[i] = scale * (exact ? 1.0f - t * t : t / (u + 1e-10f));
+        s[i] = cap * t;
+    }
+}
+
 static void softmax_grad(const float *p, float *dp, int64_t n, float scale)
 {
     double mean = 0.0;
@@ -312,16 +468,23 @@ const eh_simd PASTE(eh_simd_, EH_SIMD_NAME) = {
     .name = QUOTE(EH_SIMD_NAME),
     .norm = norm,
     .norm_grad = norm_grad,
+    .layer_norm = layer_norm,
+    .layer_norm_grad = layer_norm_grad,
     .rope = rope,
     .rope_grad = rope_grad,
-    .silu_mul = silu_mul,
-    .silu_mul_grad = silu_mul_grad,
+    .rope_pairs = rope_pairs,
+    .rope_pairs_grad = rope_pairs_grad,
+    .silu = {silu_run, silu_grad},
+    .gelu = {gelu_run, gelu_grad},
+    .gelu_tanh = {gelu_tanh_run, gelu_tanh_grad},
+    .relu = {relu_run, relu_grad},
     .exp_minus = exp_minus,
     .add = add,
     .to_bf16 = to_bf16,
     .logsumexp = logsumexp,
     .scores = scores,
     .softmax = softmax,
+    .softcap = softcap,
     .softmax_grad = softmax_grad,
     .mix = mix,
     .spread = spread,

@@ -23,8 +23,10 @@ int eh_select_heads(const double *r, const double *q, int64_t n_category, int64_
 {
     if (n_category < 1)
         return eh_fail(err, EH_EINVAL, "there is no category to select from");
-    if (!(options->q >= 0.0) || !(options->floor >= 0.0 && options->floor <= 1.0) || !(options->share > 0.0 && options->share <= 1.0))
-        return eh_fail(err, EH_EINVAL, "selection by q %g, |r| from %g, %g of the categories; wanted 0 to 1 each", options->q,
+    if (!(options->q >= 0.0) || !(options->floor >= 0.0 && options->floor <= 1.0) ||
+        !(options->share > 0.0 && options->share <= 1.0))
+        return eh_fail(err, EH_EINVAL, "selection by q %g, |r| from %g, %g of the categories; wanted 0 to 1 each",
+                       options->q,
                        options->floor, options->share);
     const int64_t n_unit = n_layer * n_head;
     const int64_t least = (int64_t)ceil(options->share * (double)n_category - 1e-9);

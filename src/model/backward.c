@@ -7,8 +7,8 @@
 #include "base/par.h"
 #include "model/goals.h"
 #include "model/layer.h"
+#include "op/affine.h"
 
-#define BIAS_COLS 64 /* columns of a work item that sums rows */
 #define HEAD_ROWS 256  /* rows of the output head at once, over the whole vocabulary */
 #define HEAD_FLOATS (12 * 1024 * 1024) /* of logits at once, but for a vocabulary beyond 98,304 */
 /* With weight gradients: tokens a batch, and bytes for what need not be computed again. Together they are as much as
@@ -16,28 +16,9 @@
 #define GRAD_TOKENS 512
 #define KEPT_BYTES ((int64_t)256 * 1024 * 1024)
 
-/*
- * The table of rules. Linears, rotary positions and the residual stream's sums are the same in all.
- * What the numbers do stands with each operation: norm_grad, silu_mul_grad (backend/simd.h),
- * eh_attention_grad (op/attention.h). The choices are those of LXT 2.1's "efficient" AttnLRP
- * and CP-LRP (docs/methods/attribution.md).
- */
-typedef struct rule_set {
-    bool exact_norm;           /* else 1/rms is held constant */
-    bool exact_activation;     /* else f(x)/x takes the place of f'(x) */
-    float gate_share, up_share; /* of the product gate * up */
-    float qk_share, v_share;    /* of the two products of attention */
-} rule_set;
-
-static const rule_set rule_sets[] = {
-    [EH_RULES_GRADIENT] = {true, true, 1.0f, 1.0f, 1.0f, 1.0f},
-    [EH_RULES_ATTNLRP] = {false, false, 0.5f, 0.5f, 0.25f, 0.5f},
-    [EH_RULES_CPLRP] = {false, false, 0.0f, 1.0f, 0.0f, 1.0f},
-};
-
 typedef struct back {
     eh_session *s;
-    const rule_set *rules;
+    const eh_rule_set *rules;
     const eh_grads *grads; /* or NULL */
     eh_goal_batch *goals;
     eh_pass f;    /* the forward pass's room and rows, for running a layer again */
@@ -48,151 +29,18 @@ typedef struct back {
     float *da;    /* [n_tok, n_head * d_head] of attention's output */
     float *dqkv;  /* [n_tok, (n_head + 2 n_kv) * d_head] */
     float *dact;  /* [EH_MLP_ROWS, d_ff] of the down projection's input */
-    float *dgu;   /* [EH_MLP_ROWS, 2 d_ff] */
+    float *dgu;   /* [EH_MLP_ROWS, eh_gate_width] */
     float *room;  /* for eh_linear_back */
-    float *row;   /* [threads, d_model] */
+    float *row;   /* [threads, widest norm, or both of queries and keys] */
     float *h;     /* [n_tok, d_model] a norm's output, for weight gradients; NULL without */
-    double *part; /* [row blocks, max(d_model, 2 d_head)] sums of row blocks, for norms' gradients; NULL without */
+    double *part; /* [row blocks, 2 widest norm] sums of row blocks, for norms' gradients; NULL without */
+    /* Where norms stand behind attention and MLP; else NULL. */
+    float *out;     /* [n_tok, d_model] what such a norm of the attention was given */
+    float *mlp_out; /* [EH_MLP_ROWS, d_model] and of the MLP */
+    float *dout;    /* [n_tok, d_model] gradient of what was added to the stream, before the norm */
 } back;
 
-/* ---- Sums over rows, in an order of their own: of row blocks, or of columns -------------------------- */
-
-typedef struct bias_job {
-    const float *dy;
-    int64_t n_row, n_out;
-    float *db;
-} bias_job;
-
-static void bias_cols(void *ctx, int64_t i, int worker)
-{
-    (void)worker;
-    const bias_job *j = ctx;
-    const int64_t from = i * BIAS_COLS, n = j->n_out - from < BIAS_COLS ? j->n_out - from : BIAS_COLS;
-    double sum[BIAS_COLS] = {0};
-    for (int64_t r = 0; r < j->n_row; r++)
-        for (int64_t c = 0; c < n; c++)
-            sum[c] += (double)j->dy[r * j->n_out + from + c];
-    for (int64_t c = 0; c < n; c++)
-        j->db[from + c] += (float)sum[c];
-}
-
-/* dW += dy^T x, db += the sum of dy's rows, where they are wanted. dy [n_row, n_out], x [n_row, n_in] */
-static int linear_grad(const back *k, const float *dy, int64_t n_out, const float *x, int64_t n_in, int64_t n_row,
-                       float *dw, float *db, eh_err *err)
-{
-    if (db != NULL) {
-        bias_job j = {dy, n_row, n_out, db};
-        eh_par_for(k->s->threads, (n_out + BIAS_COLS - 1) / BIAS_COLS, bias_cols, &j);
-    }
-    if (dw == NULL)
-        return EH_OK;
-    const eh_gemm g = {
-        .trans_a = true,
-        .m = n_out, .n = n_in, .k = n_row,
-        .a = dy, .lda = n_out,
-        .b = x, .ldb = n_in,
-        .beta = 1.0f,
-        .c = dw, .ldc = n_in,
-    };
-    return eh_backend_gemm(k->s->backend, &g, err);
-}
-
-/* dw[n] += the row blocks' sums, at `at` of each. */
-static void add_parts(const back *k, int64_t n_block, int64_t ld, int64_t at, int64_t n, float *dw)
-{
-    for (int64_t c = 0; c < n; c++) {
-        double sum = 0.0;
-        for (int64_t i = 0; i < n_block; i++)
-            sum += k->part[i * ld + at + c];
-        dw[c] += (float)sum;
-    }
-}
-
-/* ---- Norm ------------------------------------------------------------------------------------------- */
-
-typedef struct norm_job {
-    const back *k;
-    const float *x, *w, *dh; /* [n_row, d_model], [d_model], [n_row, d_model] */
-    int64_t n_row;
-    float *g; /* [n_row, d_model] the norm's part is added to it */
-    bool to_weight;
-    _Atomic int64_t bad_row;
-} norm_job;
-
-static void norm_back_block(void *ctx, int64_t block, int worker)
-{
-    norm_job *j = ctx;
-    const back *k = j->k;
-    const int64_t d = k->s->m->config.d_model;
-    float *dx = k->row + worker * d;
-    double *part = j->to_weight ? k->part + block * d : NULL;
-    for (int64_t c = 0; part != NULL && c < d; c++)
-        part[c] = 0.0;
-    for (int64_t i = block * EH_ROW_BLOCK; i < eh_row_block_end(block, j->n_row); i++) {
-        const float *x = j->x + i * d, *dh = j->dh + i * d;
-        float scale;
-        if (!isfinite(k->s->simd->norm_grad(x, j->w, dh, d, k->s->m->config.norm_eps, k->rules->exact_norm, dx,
-                                            &scale)))
-            atomic_store(&j->bad_row, i);
-        k->s->simd->add(j->g + i * d, dx, d);
-        for (int64_t c = 0; part != NULL && c < d; c++)
-            part[c] += (double)(dh[c] * x[c] * scale);
-    }
-}
-
-/* g += what comes back through norm(x) * w from dh; dw += the weight's, if wanted. The first of a row that is
- * not finite goes to *bad_row, else -1. */
-static void norm_back(const back *k, const float *x, const float *w, const float *dh, int64_t n_row, float *g,
-                      float *dw, int64_t *bad_row)
-{
-    norm_job j = {.k = k, .x = x, .w = w, .dh = dh, .n_row = n_row, .g = g, .to_weight = dw != NULL};
-    atomic_store(&j.bad_row, -1);
-    eh_par_for(k->s->threads, eh_row_blocks(n_row), norm_back_block, &j);
-    if (dw != NULL)
-        add_parts(k, eh_row_blocks(n_row), k->s->m->config.d_model, 0, k->s->m->config.d_model, dw);
-    *bad_row = atomic_load(&j.bad_row);
-}
-
-typedef struct norm_again_job {
-    const back *k;
-    const float *x, *w;
-    int64_t n_row;
-} norm_again_job;
-
-static void norm_again_block(void *ctx, int64_t block, int worker)
-{
-    (void)worker;
-    const norm_again_job *j = ctx;
-    const eh_session *s = j->k->s;
-    const int64_t d = s->m->config.d_model;
-    for (int64_t i = block * EH_ROW_BLOCK; i < eh_row_block_end(block, j->n_row); i++) {
-        /* Nothing is added to x, so it is not written to. */
-        s->simd->norm((float *)(uintptr_t)(j->x + i * d), NULL, j->w, d, s->m->config.norm_eps, j->k->h + i * d);
-    }
-}
-
-/* k->h = norm(x) * w in f32, for weight gradients. */
-static void norm_again(const back *k, const float *x, const float *w, int64_t n_row)
-{
-    norm_again_job j = {k, x, w, n_row};
-    eh_par_for(k->s->threads, eh_row_blocks(n_row), norm_again_block, &j);
-}
-
-/* ---- MLP -------------------------------------------------------------------------------------------- */
-
-static void gate_back_block(void *ctx, int64_t block, int worker)
-{
-    (void)worker;
-    const back *k = ctx;
-    const int64_t d = k->s->m->config.d_ff;
-    const rule_set *r = k->rules;
-    for (int64_t i = block * EH_ROW_BLOCK; i < eh_row_block_end(block, k->f.n_row); i++) {
-        const float *gu = k->f.gu + i * 2 * d;
-        float *dgu = k->dgu + i * 2 * d;
-        k->s->simd->silu_mul_grad(gu, gu + d, k->dact + i * d, d, r->exact_activation, r->gate_share, r->up_share, dgu,
-                                  dgu + d);
-    }
-}
+static const eh_layer_grad no_grad;
 
 static int not_finite(const back *k, const char *site, int64_t row, eh_err *err)
 {
@@ -200,81 +48,135 @@ static int not_finite(const back *k, const char *site, int64_t row, eh_err *err)
                    (long long)k->f.layer, site, k->f.b->depth[row]);
 }
 
-/* g from the layer's output to the MLP's input; f.x is the stream there. */
-static int mlp_back(back *k, const eh_layer_grad *to, eh_err *err)
+/* Through a norm of the layer, from g = d/d(its output): dx, added or put there, and its weights' gradients. */
+static int64_t norm_back(const back *k, eh_norm_role role, const float *x, const float *g, int64_t n_row,
+                         const eh_layer_grad *to, float *dx, bool add)
+{
+    const eh_norm_op o = eh_pass_norm(&k->f, role, k->f.norm_room);
+    const eh_norm_grad ng = {dx, add, to->norm[role], to->norm_bias[role], k->row, k->part};
+    return eh_norm_back(&o, k->rules, x, g, n_row, &ng);
+}
+
+/* What the linears behind `role` read, in f32, for their weights' gradients: the norm of the stream, or the stream. */
+static const float *input_again(const back *k, eh_norm_role role, const float *x, int64_t n_row)
+{
+    const eh_norm_op o = eh_pass_norm(&k->f, role, k->f.norm_room);
+    if (o.w == NULL)
+        return x;
+    eh_norm_again(&o, x, n_row, k->h);
+    return k->h;
+}
+
+/* g from the stream behind attention or MLP, whose norm there was given x, to what was added: *dout is where it is.
+ * Rows from `at` on. */
+static int leave_back(back *k, eh_norm_role role, const char *site, const float *x, int64_t at, int64_t n_row,
+                      const eh_layer_grad *to, const float **dout, eh_err *err)
+{
+    const eh_config *c = &k->s->m->config;
+    float *g = k->g + at * c->d_model;
+    *dout = g;
+    if (!eh_has_post_norms(c))
+        return EH_OK;
+    float *d = k->dout + at * c->d_model;
+    const int64_t bad = norm_back(k, role, x, g, n_row, to, d, false);
+    if (bad >= 0)
+        return not_finite(k, site, at + bad, err);
+    if (c->order == EH_BLOCK_POST) /* the norm was of the sum: the stream before it has the same gradient */
+        memcpy(g, d, (size_t)(n_row * c->d_model) * sizeof *g);
+    *dout = d;
+    return EH_OK;
+}
+
+/* ---- MLP -------------------------------------------------------------------------------------------- */
+
+/* What the norm behind the MLP was given, of the rows in hand. */
+static int mlp_out_again(back *k, const float *x, eh_err *err)
+{
+    eh_pass *f = &k->f;
+    const int rc = eh_layer_down(f, k->mlp_out, err);
+    if (rc == EH_OK && k->s->m->config.order == EH_BLOCK_POST)
+        k->s->simd->add(k->mlp_out, x, f->n_row * k->s->m->config.d_model);
+    return rc;
+}
+
+/* Rows f.first..f.first+f.n_row-1, through the MLP's linears: from dout to what its norm, or the stream, gave. */
+static int mlp_rows_back(back *k, const eh_layer_grad *to, const float *h, const float *dout, float *dh, float beta,
+                         eh_err *err)
 {
     eh_session *s = k->s;
     eh_pass *f = &k->f;
     const eh_config *c = &s->m->config;
-    eh_session_layer *l = &s->layer[f->layer];
-    const eh_kept *kept = &k->kept[f->layer];
+    const int64_t at = f->first * c->d_model, width = eh_gate_width(c->gated, c->d_ff);
+    eh_linear *up = &s->layer[f->layer].linear[EH_LINEAR_UP], *down = &s->layer[f->layer].linear[EH_LINEAR_DOWN];
+    const eh_gate gate = eh_pass_gate(f);
     int rc;
-    if (kept->gu == NULL && ((rc = eh_pass_norm(f, l->norm[EH_NORM_MLP], l->linear[EH_LINEAR_UP].precision, "MLP",
-                                                err)) < 0 ||
-                             (rc = eh_linear_need(s, &l->linear[EH_LINEAR_UP], err)) < 0))
+    if ((rc = eh_linear_back(s, down, dout, f->n_row, 0.0f, k->dact, k->room, err)) < 0 ||
+        (rc = eh_pass_show(f, EH_SITE_NEURON, f->layer, f->first, f->n_row, c->d_ff, f->act, k->dact, err)) < 0)
         return rc;
+    eh_gate_back(&gate, k->rules, f->gu, k->dact, f->n_row, k->dgu);
+    if ((rc = eh_linear_weight_back(s->backend, dout, c->d_model, f->act, c->d_ff, f->n_row, to->linear[EH_LINEAR_DOWN],
+                                    to->bias[EH_LINEAR_DOWN], err)) < 0 ||
+        (rc = eh_linear_weight_back(s->backend, k->dgu, width, h != NULL ? h + at : NULL, c->d_model, f->n_row,
+                                    to->linear[EH_LINEAR_UP], to->bias[EH_LINEAR_UP], err)) < 0)
+        return rc;
+    return eh_linear_back(s, up, k->dgu, f->n_row, beta, dh, k->room, err);
+}
+
+/* g from the layer's output to the MLP's input; f.x is the stream there, x that at the layer's. Side by side with the
+ * attention, the gradient of what both read goes to dh, and g stays. */
+static int mlp_back(back *k, const float *x, const eh_layer_grad *to, eh_err *err)
+{
+    eh_session *s = k->s;
+    eh_pass *f = &k->f;
+    const eh_config *c = &s->m->config;
+    eh_linear *up = &s->layer[f->layer].linear[EH_LINEAR_UP], *down = &s->layer[f->layer].linear[EH_LINEAR_DOWN];
+    const float *const kept_gu = k->kept[f->layer].gu, *h = NULL;
+    const bool parallel = c->order == EH_BLOCK_PARALLEL, post = eh_has_post_norms(c);
+    const eh_norm_role role = parallel ? EH_NORM_ATTN : EH_NORM_MLP;
+    int rc = EH_OK;
+    if (kept_gu == NULL && !parallel)
+        rc = eh_pass_enter(f, role, up->precision, "MLP", err);
+    if (rc < 0 || (kept_gu == NULL && (rc = eh_linear_need(s, up, err)) < 0) ||
+        (post && (rc = eh_linear_need(s, down, err)) < 0))
+        return rc;
+    const bool has_norm = eh_pass_norm(f, role, f->norm_room).w != NULL;
     if (to->linear[EH_LINEAR_UP] != NULL)
-        norm_again(k, f->x, l->norm[EH_NORM_MLP], f->n_live);
+        h = input_again(k, role, parallel ? x : f->x, f->n_live);
     for (f->first = 0; f->first < f->n_live; f->first += EH_MLP_ROWS) {
         f->n_row = f->n_live - f->first < EH_MLP_ROWS ? f->n_live - f->first : EH_MLP_ROWS;
         const int64_t at = f->first * c->d_model;
-        float *g = k->g + at;
-        if (kept->gu != NULL) {
-            f->gu = kept->gu + f->first * 2 * c->d_ff;
-            eh_layer_act(f);
+        const float *dout;
+        if (kept_gu != NULL) {
+            const eh_gate gate = eh_pass_gate(f);
+            f->gu = k->kept[f->layer].gu + f->first * eh_gate_width(c->gated, c->d_ff);
+            eh_gate_run(&gate, f->gu, f->n_row, f->act);
         } else if ((rc = eh_layer_gate(f, err)) < 0) {
             return rc;
         }
-        if ((rc = eh_linear_back(s, &l->linear[EH_LINEAR_DOWN], g, f->n_row, 0.0f, k->dact, k->room, err)) < 0 ||
-            (rc = eh_pass_show(f, EH_SITE_NEURON, f->layer, f->first, f->n_row, c->d_ff, f->act, k->dact, err)) < 0)
+        if ((post && (rc = mlp_out_again(k, f->x + at, err)) < 0) ||
+            (rc = leave_back(k, EH_NORM_POST_MLP, "MLP", k->mlp_out, f->first, f->n_row, to, &dout, err)) < 0)
             return rc;
-        eh_par_for(s->threads, eh_row_blocks(f->n_row), gate_back_block, k);
-        if ((rc = linear_grad(k, g, c->d_model, f->act, c->d_ff, f->n_row, to->linear[EH_LINEAR_DOWN],
-                              to->bias[EH_LINEAR_DOWN], err)) < 0 ||
-            (rc = linear_grad(k, k->dgu, 2 * c->d_ff, k->h + (k->h != NULL ? at : 0), c->d_model, f->n_row,
-                              to->linear[EH_LINEAR_UP],
-                              to->bias[EH_LINEAR_UP], err)) < 0 ||
-            (rc = eh_linear_back(s, &l->linear[EH_LINEAR_UP], k->dgu, f->n_row, 0.0f, k->dh, k->room, err)) < 0)
+        float *const g = k->g + at, *const dh = k->dh + at;
+        if ((rc = mlp_rows_back(k, to, h, dout, has_norm ? dh : g, has_norm ? 0.0f : 1.0f, err)) < 0)
             return rc;
-        int64_t bad;
-        norm_back(k, f->x + at, l->norm[EH_NORM_MLP], k->dh, f->n_row, g, to->norm[EH_NORM_MLP], &bad);
+        const int64_t bad = parallel || !has_norm ? -1 : norm_back(k, role, f->x + at, dh, f->n_row, to, g, true);
         if (bad >= 0)
             return not_finite(k, "MLP", f->first + bad, err);
     }
-    eh_linear_done(&l->linear[EH_LINEAR_UP]);
+    eh_linear_done(up);
+    eh_linear_done(down);
     return EH_OK;
 }
 
 /* ---- Attention -------------------------------------------------------------------------------------- */
 
-/* Rotary positions, and query and key norms. */
-static void rotate_back_block(void *ctx, int64_t block, int worker)
+/* Queries and keys of dqkv, through their positions and norms. */
+static void rotary_back(back *k, const eh_layer_grad *to)
 {
-    (void)worker;
-    const back *k = ctx;
-    const eh_session *s = k->s;
-    const eh_config *c = &s->m->config;
-    const eh_session_layer *l = &s->layer[k->f.layer];
-    const int64_t half = c->d_rot / 2, d = c->d_head, n_head = c->n_head + c->n_kv;
-    double *part = k->part != NULL && l->norm[EH_NORM_Q] != NULL ? k->part + block * 2 * d : NULL;
-    for (int64_t i = 0; part != NULL && i < 2 * d; i++)
-        part[i] = 0.0;
-    for (int64_t i = block * EH_ROW_BLOCK; i < eh_row_block_end(block, k->f.b->n_tok); i++) {
-        const int64_t pos = k->f.b->depth[i];
-        for (int64_t head = 0; head < n_head; head++) {
-            float *g = k->dqkv + i * eh_d_qkv(c) + head * d;
-            s->simd->rope_grad(g, s->rope_cos + pos * half, s->rope_sin + pos * half, half);
-            const float *w = head < c->n_head ? l->norm[EH_NORM_Q] : l->norm[EH_NORM_K];
-            if (w == NULL)
-                continue;
-            const float *x = k->f.raw + (i * n_head + head) * d;
-            float *dx = k->f.qkv + i * eh_d_qkv(c) + head * d, scale; /* what was there has done its work */
-            s->simd->norm_grad(x, w, g, d, c->norm_eps, k->rules->exact_norm, dx, &scale);
-            for (int64_t e = 0; part != NULL && e < d; e++)
-                part[(head < c->n_head ? 0 : d) + e] += (double)(g[e] * x[e] * scale);
-            memcpy(g, dx, (size_t)d * sizeof *g);
-        }
-    }
+    eh_norm_op norm[2];
+    const eh_rotary o = eh_pass_rotary(&k->f, norm);
+    const eh_rotary_grad g = {k->dqkv, k->f.raw, to->norm[EH_NORM_Q], to->norm[EH_NORM_K], k->row, k->part};
+    eh_rotary_back(&o, k->rules, k->f.b->n_tok, &g);
 }
 
 /* g from the attention's output to the layer's input, where the stream is x. */
@@ -283,47 +185,69 @@ static int attention_back(back *k, const float *x, const eh_layer_grad *to, eh_e
     eh_session *s = k->s;
     eh_pass *f = &k->f;
     const eh_config *c = &s->m->config;
-    eh_session_layer *l = &s->layer[f->layer];
+    eh_linear *qkv = &s->layer[f->layer].linear[EH_LINEAR_QKV], *o = &s->layer[f->layer].linear[EH_LINEAR_O];
     const int64_t d_q = c->n_head * c->d_head, d_kv = c->n_kv * c->d_head, n = f->b->n_tok;
+    const float *dout, *h = NULL;
     int rc;
-    if ((rc = eh_linear_back(s, &l->linear[EH_LINEAR_O], k->g, n, 0.0f, k->da, k->room, err)) < 0 ||
+    if ((rc = leave_back(k, EH_NORM_POST_ATTN, "attention", k->out, 0, n, to, &dout, err)) < 0 ||
+        (rc = eh_linear_back(s, o, dout, n, 0.0f, k->da, k->room, err)) < 0 ||
         (rc = eh_pass_show(f, EH_SITE_HEAD_OUT, f->layer, 0, n, d_q, f->a, k->da, err)) < 0 ||
-        (rc = linear_grad(k, k->g, c->d_model, f->a, d_q, n, to->linear[EH_LINEAR_O], to->bias[EH_LINEAR_O], err)) < 0)
+        (rc = eh_linear_weight_back(s->backend, dout, c->d_model, f->a, d_q, n, to->linear[EH_LINEAR_O],
+                                    to->bias[EH_LINEAR_O], err)) < 0)
         return rc;
     const eh_attention a = eh_pass_attention(f);
     const eh_attention_grad ag = {
         .d_out = k->da,
         .qk_share = k->rules->qk_share,
         .v_share = k->rules->v_share,
+        .exact_cap = k->rules->exact_activation,
         .dq = k->dqkv,
         .dk = k->dqkv + d_q,
         .dv = k->dqkv + d_q + d_kv,
     };
     if ((rc = eh_attention_back(&a, &ag, s->threads, &s->scratch, err)) < 0)
         return rc;
-    eh_par_for(s->threads, eh_row_blocks(n), rotate_back_block, k);
-    if (to->norm[EH_NORM_Q] != NULL)
-        add_parts(k, eh_row_blocks(n), 2 * c->d_head, 0, c->d_head, to->norm[EH_NORM_Q]);
-    if (to->norm[EH_NORM_K] != NULL)
-        add_parts(k, eh_row_blocks(n), 2 * c->d_head, c->d_head, c->d_head, to->norm[EH_NORM_K]);
+    rotary_back(k, to);
     if (to->linear[EH_LINEAR_QKV] != NULL)
-        norm_again(k, x, l->norm[EH_NORM_ATTN], n);
-    if ((rc = linear_grad(k, k->dqkv, eh_d_qkv(c), k->h, c->d_model, n, to->linear[EH_LINEAR_QKV],
-                          to->bias[EH_LINEAR_QKV], err)) < 0 ||
-        (rc = eh_linear_back(s, &l->linear[EH_LINEAR_QKV], k->dqkv, n, 0.0f, k->dh, k->room, err)) < 0)
+        h = input_again(k, EH_NORM_ATTN, x, n);
+    if ((rc = eh_linear_weight_back(s->backend, k->dqkv, eh_d_qkv(c), h, c->d_model, n, to->linear[EH_LINEAR_QKV],
+                                    to->bias[EH_LINEAR_QKV], err)) < 0)
         return rc;
-    int64_t bad;
-    norm_back(k, x, l->norm[EH_NORM_ATTN], k->dh, n, k->g, to->norm[EH_NORM_ATTN], &bad);
+    if (eh_pass_norm(f, EH_NORM_ATTN, f->norm_room).w == NULL)
+        return eh_linear_back(s, qkv, k->dqkv, n, 1.0f, k->g, k->room, err);
+    const float beta = c->order == EH_BLOCK_PARALLEL ? 1.0f : 0.0f; /* the MLP's part is there */
+    if ((rc = eh_linear_back(s, qkv, k->dqkv, n, beta, k->dh, k->room, err)) < 0)
+        return rc;
+    const int64_t bad = norm_back(k, EH_NORM_ATTN, x, k->dh, n, to, k->g, true);
     return bad >= 0 ? not_finite(k, "attention", bad, err) : EH_OK;
+}
+
+/* The layer's attention again, from the stream x at its input to that at the MLP's. */
+static int attention_again(back *k, const float *x, eh_err *err)
+{
+    eh_pass *f = &k->f;
+    const eh_config *c = &k->s->m->config;
+    const int64_t n = f->b->n_tok * c->d_model;
+    int rc;
+    memcpy(f->x, x, (size_t)n * sizeof *x);
+    if ((rc = eh_layer_attend(f, err)) < 0 || (rc = eh_layer_project(f, err)) < 0)
+        return rc;
+    if (k->out != NULL) {
+        memcpy(k->out, f->delta, (size_t)n * sizeof *k->out);
+        if (c->order == EH_BLOCK_POST)
+            k->s->simd->add(k->out, x, n);
+    }
+    rc = eh_pass_leave(f, EH_NORM_POST_ATTN, "attention", err);
+    if (c->order == EH_BLOCK_PARALLEL)
+        f->has_delta = false; /* the MLP does not read it */
+    return rc;
 }
 
 static int layer_back(back *k, int64_t layer, eh_err *err)
 {
-    static const eh_layer_grad none = {0};
     eh_pass *f = &k->f;
-    const int64_t n = f->b->n_tok * k->s->m->config.d_model;
-    const float *x = k->saved + layer * n;
-    const eh_layer_grad *to = k->grads != NULL && k->grads->layer != NULL ? &k->grads->layer[layer] : &none;
+    const float *x = k->saved + layer * f->b->n_tok * k->s->m->config.d_model;
+    const eh_layer_grad *to = k->grads != NULL && k->grads->layer != NULL ? &k->grads->layer[layer] : &no_grad;
     const eh_kept *kept = &k->kept[layer];
     const eh_pass room = *f;
     int rc = EH_OK;
@@ -333,12 +257,10 @@ static int layer_back(back *k, int64_t layer, eh_err *err)
         f->qkv = kept->qkv;
         f->raw = kept->raw;
         f->a = kept->a;
-    } else {
-        memcpy(f->x, x, (size_t)n * sizeof *x);
-        if ((rc = eh_layer_attend(f, err)) < 0 || (rc = eh_layer_project(f, err)) < 0)
-            return rc;
+    } else if ((rc = attention_again(k, x, err)) < 0) {
+        return rc;
     }
-    if ((rc = mlp_back(k, to, err)) < 0 || (rc = attention_back(k, x, to, err)) < 0)
+    if ((rc = mlp_back(k, x, to, err)) < 0 || (rc = attention_back(k, x, to, err)) < 0)
         return rc;
     f->x = room.x;
     f->qkv = room.qkv;
@@ -356,6 +278,8 @@ typedef struct head_job {
     back *k;
     eh_softmax_row *row; /* [n_ask] */
     float *p;            /* [threads, EH_HEAD_SLICE] the reference's probabilities; NULL without KL terms */
+    eh_logits_of of;     /* what made logits of the head's products, */
+    float *logit;        /* [threads, EH_HEAD_SLICE] and a row of them, where there is a cap */
     float *coef;         /* [n_ask] factor of the softmax in d(goal)/d(logits) */
     const float *h;      /* [n_ask, d_model] the head's input */
     float *dh;           /* [n_ask, d_model] and its gradient */
@@ -423,6 +347,9 @@ static void grad_row(void *ctx, int64_t i, int worker)
     float *logits = j->logits + i * j->n;
     const int64_t row = j->first + i;
     const eh_goal_batch *goals = j->k->goals;
+    float *logit = j->logit != NULL ? j->logit + worker * EH_HEAD_SLICE : NULL;
+    if (logit != NULL)
+        memcpy(logit, logits, (size_t)j->n * sizeof *logit);
     j->k->s->simd->exp_minus(logits, j->n, (float)j->row[row].lse, j->coef[row]);
     for (int64_t t = goals->kl_of[row]; t < goals->kl_of[row + 1]; t++)
         j->k->s->simd->add(logits, reference(j, &goals->kl[t], worker, -(float)goals->kl[t].term.weight), j->n);
@@ -431,6 +358,7 @@ static void grad_row(void *ctx, int64_t i, int worker)
         if (id >= 0 && id < j->n)
             logits[id] += (float)goals->term[t].term.weight;
     }
+    eh_logits_back(&j->of, j->k->rules, logit, logits, j->n);
 }
 
 static int grad_slice(head_job *j, const eh_linear *slice, eh_err *err)
@@ -441,8 +369,8 @@ static int grad_slice(head_job *j, const eh_linear *slice, eh_err *err)
     float *to = k->grads == NULL ? NULL : s->m->config.tied ? k->grads->embed : k->grads->head;
     float *logits = j->all + j->n_row * slice->of->first;
     each_row(j, j->at, j->n_row, slice->of->first, slice->n_out, logits, grad_row);
-    const int rc = linear_grad(k, logits, slice->n_out, j->h + j->at * d, d, j->n_row,
-                               to != NULL ? to + slice->of->first * d : NULL, NULL, err);
+    const int rc = eh_linear_weight_back(s->backend, logits, slice->n_out, j->h + (j->h != NULL ? j->at * d : 0), d,
+                                         j->n_row, to != NULL ? to + slice->of->first * d : NULL, NULL, err);
     return rc < 0 ? rc : eh_linear_back(s, slice, logits, j->n_row, slice->of->first > 0 ? 1.0f : 0.0f,
                                         j->dh + j->at * d,
                                         k->room, err);
@@ -491,19 +419,25 @@ static int head_back(back *k, const float *x, double *value, eh_err *err)
         .k = k,
         .row = eh_new_raw(&s->scratch, eh_softmax_row, n),
         .p = has_kl ? eh_new_raw(&s->scratch, float, s->threads * EH_HEAD_SLICE) : NULL,
+        .of = eh_session_logits(s),
+        .logit = s->m->config.final_softcap > 0.0 ? eh_new_raw(&s->scratch, float, s->threads * EH_HEAD_SLICE) : NULL,
         .coef = eh_new_raw(&s->scratch, float, n),
-        .h = k->h,
         .dh = eh_new_raw(&s->scratch, float, n * d),
         .all = eh_new_raw(&s->scratch, float, n_row * s->m->config.n_vocab),
     };
     float *dx = eh_new(&s->scratch, float, n * d);
     int rc = EH_OK;
-    if (!j.row || !j.coef || !j.dh || !j.all || !dx || (has_kl && !j.p)) {
+    const bool has_cap = s->m->config.final_softcap > 0.0;
+    if (!j.row || !j.coef || !j.dh || !j.all || !dx || (has_kl && !j.p) || (has_cap && !j.logit)) {
         rc = eh_fail(err, EH_ENOMEM, "no memory for the logits of %lld positions", (long long)n);
         goto done;
     }
-    if (k->h != NULL)
-        norm_again(k, x, s->final_norm, n);
+    const eh_norm_op o = eh_final_norm(s, k->f.norm_room);
+    j.h = x;
+    if (k->h != NULL && o.w != NULL) {
+        eh_norm_again(&o, x, n, k->h);
+        j.h = k->h;
+    }
     for (j.at = 0; j.at < n; j.at += n_row) {
         j.n_row = n - j.at < n_row ? n - j.at : n_row;
         if ((rc = eh_head_run(s, x + j.at * d, j.n_row, value_slice, &j, err)) < 0 ||
@@ -513,8 +447,11 @@ static int head_back(back *k, const float *x, double *value, eh_err *err)
             if ((rc = grad_slice(&j, &s->head[i], err)) < 0)
                 goto done;
     }
-    int64_t bad;
-    norm_back(k, x, s->final_norm, j.dh, n, dx, k->grads != NULL ? k->grads->final_norm : NULL, &bad);
+    const eh_norm_grad ng = {dx, false, k->grads != NULL ? k->grads->final_norm : NULL,
+                             k->grads != NULL ? k->grads->final_norm_bias : NULL, k->row, k->part};
+    const int64_t bad = o.w != NULL ? eh_norm_back(&o, k->rules, x, j.dh, n, &ng) : -1;
+    if (o.w == NULL)
+        dx = j.dh;
     if (bad >= 0) {
         rc = eh_fail(err, EH_ENUMERIC, "final norm: the gradient is not finite at position %d", b->depth[b->ask[bad]]);
         goto done;
@@ -545,7 +482,7 @@ static int get_room(back *k, eh_err *err)
     const eh_config *c = &s->m->config;
     eh_arena *arena = &s->scratch;
     const int64_t n = k->goals->b.n_tok, n_mlp = n < EH_MLP_ROWS ? n : EH_MLP_ROWS;
-    const int64_t wide = c->d_model > 2 * c->d_head ? c->d_model : 2 * c->d_head;
+    const int64_t d_qk = (c->n_head + c->n_kv) * c->d_head, wide = c->d_model > d_qk ? c->d_model : d_qk;
     int64_t room = eh_linear_room(&s->head[0]);
     for (int i = 0; i < EH_N_LINEAR; i++) {
         const int64_t wants = eh_linear_room(&s->layer[0].linear[i]);
@@ -556,14 +493,20 @@ static int get_room(back *k, eh_err *err)
     k->da = eh_new_raw(arena, float, n * c->n_head * c->d_head);
     k->dqkv = eh_new_raw(arena, float, n * eh_d_qkv(c));
     k->dact = eh_new_raw(arena, float, n_mlp * c->d_ff);
-    k->dgu = eh_new_raw(arena, float, n_mlp * 2 * c->d_ff);
+    k->dgu = eh_new_raw(arena, float, n_mlp * eh_gate_width(c->gated, c->d_ff));
     k->room = eh_new_raw(arena, float, room);
-    k->row = eh_new_raw(arena, float, s->threads * c->d_model);
+    k->row = eh_new_raw(arena, float, s->threads * wide);
     bool good = k->g && k->dh && k->da && k->dqkv && k->dact && k->dgu && k->room && k->row;
     if (k->grads != NULL) {
         k->h = eh_new_raw(arena, float, n * c->d_model);
-        k->part = eh_new_raw(arena, double, eh_row_blocks(n) * wide);
+        k->part = eh_new_raw(arena, double, eh_row_blocks(n) * 2 * wide);
         good = good && k->h != NULL && k->part != NULL;
+    }
+    if (eh_has_post_norms(c)) {
+        k->out = eh_new_raw(arena, float, n * c->d_model);
+        k->mlp_out = eh_new_raw(arena, float, n_mlp * c->d_model);
+        k->dout = eh_new_raw(arena, float, n * c->d_model);
+        good = good && k->out != NULL && k->mlp_out != NULL && k->dout != NULL;
     }
     if (c->qk_norm != EH_QK_NORM_NONE) {
         k->f.raw = eh_new_raw(arena, float, n * (c->n_head + c->n_kv) * c->d_head);
@@ -583,9 +526,10 @@ static int keep_room(back *k, eh_err *err)
     const eh_config *c = &s->m->config;
     const int64_t n = k->goals->b.n_tok, d_q = c->n_head * c->d_head;
     const int64_t d_raw = c->qk_norm != EH_QK_NORM_NONE ? (c->n_head + c->n_kv) * c->d_head : 0;
-    const int64_t each = n * (eh_d_qkv(c) + d_raw + d_q + c->d_model + 2 * c->d_ff);
+    const int64_t width = eh_gate_width(c->gated, c->d_ff);
+    const int64_t each = n * (eh_d_qkv(c) + d_raw + d_q + c->d_model + width);
     const int64_t budget = s->memory >= 0 && s->memory < KEPT_BYTES ? s->memory : KEPT_BYTES;
-    int64_t left = k->grads != NULL ? budget / (each * (int64_t)sizeof(float)) : 0;
+    int64_t left = k->grads != NULL && c->order == EH_BLOCK_PRE ? budget / (each * (int64_t)sizeof(float)) : 0;
     k->kept = eh_new(&s->scratch, eh_kept, c->n_layer);
     bool good = k->kept != NULL;
     for (int64_t l = c->n_layer - 1; good && l >= 0 && left-- > 0; l--) {
@@ -595,12 +539,31 @@ static int keep_room(back *k, eh_err *err)
             break;
         eh_kept *kept = &k->kept[l];
         kept->gu = p;
-        kept->qkv = kept->gu + n * 2 * c->d_ff;
+        kept->qkv = kept->gu + n * width;
         kept->a = kept->qkv + n * eh_d_qkv(c);
         kept->mid = kept->a + n * d_q;
         kept->raw = d_raw > 0 ? kept->mid + n * c->d_model : NULL;
     }
     return good ? EH_OK : eh_fail(err, EH_ENOMEM, "no memory to keep layers of %lld tokens", (long long)n);
+}
+
+/* From the stream before the first layer to embeddings and positions. */
+static void embed_back(back *k)
+{
+    const eh_batch *b = &k->goals->b;
+    const eh_config *c = &k->s->m->config;
+    const int64_t d = c->d_model;
+    const float scale = (float)c->embed_scale;
+    for (int64_t i = 0; i < b->n_tok; i++) {
+        float *g = k->g + i * d;
+        if (k->grads->position != NULL && c->positions == EH_POS_LEARNED)
+            k->s->simd->add(k->grads->position + (b->depth[i] + c->position_offset) * d, g, d);
+        if (k->grads->embed == NULL)
+            continue;
+        for (int64_t e = 0; scale != 1.0f && e < d; e++)
+            g[e] *= scale;
+        k->s->simd->add(k->grads->embed + b->tok[i] * d, g, d);
+    }
 }
 
 static int batch_back(back *k, double *value, const eh_observer *observer, int n_observer, eh_err *err)
@@ -620,15 +583,13 @@ static int batch_back(back *k, double *value, const eh_observer *observer, int n
         rc = eh_forward_kept(s, b, k->kept, &keeper, 1, x, err);
     k->f = (eh_pass){.s = s, .b = b, .observer = observer, .n_observer = n_observer, .first_row = k->goals->first_row,
                      .n_live = b->n_tok, .x = x};
-    atomic_store(&k->f.bad_row, -1);
     if (rc < 0 || (rc = get_room(k, err)) < 0 || (rc = head_back(k, x, value, err)) < 0)
         return rc;
     rc = eh_pass_show(&k->f, EH_SITE_RESID, c->n_layer - 1, 0, b->n_tok, d, k->saved + c->n_layer * n, k->g, err);
     for (int64_t l = c->n_layer - 1; l >= 0 && rc == EH_OK; l--)
         rc = layer_back(k, l, err);
-    if (rc == EH_OK && k->grads != NULL && k->grads->embed != NULL)
-        for (int64_t i = 0; i < b->n_tok; i++)
-            s->simd->add(k->grads->embed + b->tok[i] * d, k->g + i * d, d);
+    if (rc == EH_OK && k->grads != NULL)
+        embed_back(k);
     return rc;
 }
 
@@ -645,7 +606,7 @@ static int check_observers(const eh_observer *observer, int n_observer, eh_err *
 int eh_backward(eh_session *s, const eh_goal *goal, int64_t n, const eh_backward_options *options, double *value,
                 const eh_observer *observer, int n_observer, eh_err *err)
 {
-    if ((int)options->rules < 0 || options->rules >= sizeof rule_sets / sizeof *rule_sets)
+    if (eh_rule_set_of(options->rules) == NULL)
         return eh_fail(err, EH_EINVAL, "there is no rule set %d", (int)options->rules);
     int rc = eh_goals_check(s->m, goal, n, options->kl, options->n_kl, err);
     if (rc < 0 || (rc = check_observers(observer, n_observer, err)) < 0)
@@ -661,7 +622,7 @@ int eh_backward(eh_session *s, const eh_goal *goal, int64_t n, const eh_backward
         most = GRAD_TOKENS;
     for (int64_t at = 0; at < n && rc == EH_OK;) {
         eh_goal_batch goals;
-        back k = {.s = s, .rules = &rule_sets[options->rules], .grads = options->grads, .goals = &goals};
+        back k = {.s = s, .rules = eh_rule_set_of(options->rules), .grads = options->grads, .goals = &goals};
         rc = eh_goals_pack(goal, n, options->kl, options->n_kl, at, most, &s->scratch, &goals, err);
         if (rc == EH_OK) {
             goals.b.number = number++;

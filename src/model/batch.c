@@ -84,7 +84,8 @@ int eh_batch_pack(const eh_request *request, eh_answer *answer, const int64_t *o
     };
     int64_t *path = eh_new_raw(arena, int64_t, longest); /* row of each position of the request in hand */
     bool *asked = eh_new(arena, bool, n_tok);
-    if (!b.tok || !b.depth || !b.segment_of || !b.segment || !b.ask || !b.want || !b.request || !b.last_row || !path || !asked)
+    if (!b.tok || !b.depth || !b.segment_of || !b.segment || !b.ask || !b.want || !b.request || !b.last_row || !path ||
+        !asked)
         return eh_fail(err, EH_ENOMEM, "no memory for a batch of %lld tokens", (long long)n_tok);
 
     for (int64_t o = from; o < end; o++) {

@@ -94,8 +94,9 @@ static int check(const eh_session *s, const eh_unit_edit *edit, int64_t n, bool 
         if (e->mode > EH_EDIT_MEAN || e->kind > EH_UNIT_NEURON)
             return eh_fail(err, EH_EINVAL, "unit %lld: has a kind or mode that is not in evenhand.h", (long long)i);
         if (e->layer < 0 || e->layer >= c->n_layer || e->index < 0 || e->index >= n_unit)
-            return eh_fail(err, EH_ERANGE, "unit %lld is layer %lld, %s %lld; the model has layers 0 to %lld, each with "
-                           "%ss 0 to %lld", (long long)i, (long long)e->layer, unit, (long long)e->index,
+            return eh_fail(err, EH_ERANGE,
+                           "unit %lld is layer %lld, %s %lld; the model has layers 0 to %lld, each with %ss 0 to %lld",
+                           (long long)i, (long long)e->layer, unit, (long long)e->index,
                            (long long)c->n_layer - 1, unit, (long long)n_unit - 1);
         if (!(e->alpha >= 0.0 && e->alpha <= 1.0)) /* NaN fails, too */
             return eh_fail(err, EH_ERANGE, "unit %lld: alpha is %g, wanted 0 (left alone) to 1 (silenced)",

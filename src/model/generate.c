@@ -329,10 +329,10 @@ int eh_generate(eh_session *s, const eh_request *prompt, int64_t n_prompt, int64
     eh_session_plan_memory(s, s->memory_given ? s->memory : -1); /* every step needs every layer */
     for (int64_t first = 0; first < n_prompt && rc == EH_OK;) {
         int64_t end = first, positions = 0;
-        while (end < n_prompt && (end == first || ((end - first + 1) * n_sample <= SEQUENCES &&
-                                                   positions + n_sample * (prompt[end].n_tok + sampling->max_new) <= POSITIONS))) {
+        for (; end < n_prompt; end++) {
             positions += n_sample * (prompt[end].n_tok + sampling->max_new);
-            end++;
+            if (end > first && ((end - first + 1) * n_sample > SEQUENCES || positions > POSITIONS))
+                break;
         }
         rc = run_group(s, prompt, first, end, n_sample, sampling, see, ctx, out, err);
         first = end;

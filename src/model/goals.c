@@ -140,7 +140,8 @@ int eh_goals_pack(const eh_goal *goal, int64_t n, const eh_kl_term *kl, int64_t 
     eh_batch *b = &g.b;
     int64_t *index = eh_new(arena, int64_t, n_tok); /* of each row in ask; first: whether it is asked for */
     rows *at = eh_new_raw(arena, rows, end - from);
-    if (!b->tok || !b->depth || !b->segment_of || !b->segment || !b->ask || !b->request || !b->last_row || !g.first_row ||
+    if (!b->tok || !b->depth || !b->segment_of || !b->segment || !b->ask || !b->request || !b->last_row ||
+        !g.first_row ||
         !g.term_of || !g.term || !g.kl_of || !g.kl || !index || !at)
         return eh_fail(err, EH_ENOMEM, "no memory for a batch of %lld tokens", (long long)n_tok);
 

@@ -3,6 +3,7 @@
 
 #include "base/par.h"
 #include "model/session.h"
+#include "op/affine.h"
 
 /* Rows of the stacked parts, expanded to f32 by the worker threads, 64 at a time. */
 #define FILL_ROWS 64
@@ -149,13 +150,12 @@ int eh_linear_own(eh_session *s, eh_linear *l, eh_err *err)
     return rc;
 }
 
-int eh_linear_run(eh_session *s, eh_linear *l, const void *x, int64_t n_row, float *out, eh_err *err)
+int eh_linear_run(eh_linear *l, const void *x, int64_t n_row, float *out, eh_err *err)
 {
     const int rc = eh_backend_run(l->packed, x, n_row, out, err);
     const float *bias = eh_linear_bias(l);
     if (rc == EH_OK && bias != NULL)
-        for (int64_t i = 0; i < n_row; i++)
-            s->simd->add(out + i * l->n_out, bias, l->n_out);
+        eh_linear_add_bias(out, n_row, l->n_out, bias);
     return rc;
 }
 

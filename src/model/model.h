@@ -4,9 +4,9 @@
  * counters) is a session's (model/session.h).
  *
  * The products of a layer are `linear[ROLE]`: one or several weight tensors that read the same input, stacked by rows
- * (Q, K and V; gate and up, or up alone). Loading, packing, editing, training and saving go over the roles in a loop, and
- * over what the config says is stored (arch/config.h). The output head is cut into slices of rows, so that neither its
- * packing nor its logits are ever held whole.
+ * (Q, K and V; gate and up, or up alone). Loading, packing, editing, training and saving go over the roles in a loop,
+ * and over what the config says is stored (arch/config.h). The output head is cut into slices of rows, so that neither
+ * its packing nor its logits are ever held whole.
  */
 #ifndef EH_MODEL_MODEL_H
 #define EH_MODEL_MODEL_H

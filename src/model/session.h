@@ -4,13 +4,13 @@
  *     eh_session *s;
  *     rc = eh_session_open(m, NULL, &s, err);          defaults: evenhand/model.h
  *     rc = eh_linear_need(s, l, err);                  l = &s->layer[i].linear[EH_LINEAR_O]
- *     rc = eh_linear_run(s, l, x, n_row, out, err);
+ *     rc = eh_linear_run(l, x, n_row, out, err);
  *     eh_linear_done(l);
  *
- * A linear is packed when first needed; between batches it stays packed if it fits the memory allowed, else it is dropped
- * and packed anew for the next batch. Edits are scales on rows and columns that take part when a linear is expanded for
- * packing; a training gives linears and norms weights of their own. So the model below never changes, and sessions on one
- * model do not see each other.
+ * A linear is packed when first needed; between batches it stays packed if it fits the memory allowed, else it is
+ * dropped and packed anew for the next batch. Edits are scales on rows and columns that take part when a linear is
+ * expanded for packing; a training gives linears and norms weights of their own. So the model below never changes, and
+ * sessions on one model do not see each other.
  */
 #ifndef EH_MODEL_SESSION_H
 #define EH_MODEL_SESSION_H
@@ -54,6 +54,7 @@ struct eh_session {
     float *own_final_norm, *own_final_norm_bias;
     bool owns_norms;
     float *own_embed; /* [n_vocab, d_model] or NULL: in place of it (training); a tied head reads it, too */
+    float *own_position; /* [eh_session_positions, d_model] or NULL: in place of the learned positions */
     eh_linear *head;  /* [n_head_slice] */
     float *rope_cos, *rope_sin; /* [EH_ROPES, n_rope_pos, d_rot / 2]; of a layer: eh_session_rope */
     int64_t n_rope_pos;
@@ -88,7 +89,7 @@ int eh_linear_own_room(const eh_linear *l, float **own, float **bias, eh_err *er
 void eh_linear_own_in(eh_session *s, eh_linear *l, float *own, float *bias);
 void eh_linear_changed(eh_linear *l); /* what is packed is dropped: the weights are others now */
 /* out [n_row, n_out] = x * W^T (+ bias). x is float or bfloat16 by the linear's precision. */
-int eh_linear_run(eh_session *s, eh_linear *l, const void *x, int64_t n_row, float *out, eh_err *err);
+int eh_linear_run(eh_linear *l, const void *x, int64_t n_row, float *out, eh_err *err);
 /* Backwards: dx [n_row, n_in] = dy [n_row, n_out] * W + beta * dx, W as it is in force, in f32 at every precision; a
  * bias has no part in it, whatever the rules. room [eh_linear_room(l)] holds rows of W. */
 int64_t eh_linear_room(const eh_linear *l);
@@ -100,6 +101,9 @@ int eh_linear_back(eh_session *s, const eh_linear *l, const float *dy, int64_t n
 
 /* The same for the embedding, and with it for the output head where that is tied. */
 int eh_session_own_embed(eh_session *s, eh_err *err);
+/* And for learned positions, where the model has them: so many rows. */
+int64_t eh_session_positions(const eh_session *s);
+int eh_session_own_position(eh_session *s, eh_err *err);
 /* And for all norms. */
 int eh_session_own_norms(eh_session *s, eh_err *err);
 

@@ -28,6 +28,21 @@ typedef struct job {
     int64_t d_pad;
 } job;
 
+/* The mask may be had of these segments. */
+static int check_mask(const eh_attention *a, eh_err *err)
+{
+    if (a->mask == EH_MASK_ANCESTORS)
+        return EH_OK;
+    if (a->window > 0)
+        return eh_fail(err, EH_EINVAL, "attention to everything has no window; %lld is given", (long long)a->window);
+    for (int64_t r = 0; r < a->n_segment; r++)
+        if (a->segment[r].parent >= 0 || a->segment[r].cache >= 0 || a->segment[r].depth != 0)
+            return eh_fail(err, EH_EINVAL,
+                           "attention to everything wants segments that begin a sequence; segment %lld does not",
+                           (long long)r);
+    return EH_OK;
+}
+
 static int64_t depth_of(const eh_attention *a, int64_t tok)
 {
     const eh_segment *r = &a->segment[a->segment_of[tok]];
@@ -83,6 +98,12 @@ static void gather(const job *j, const scratch *w, int64_t last, int64_t kv, int
     }
 }
 
+/* The last position that a token sees. */
+static int64_t last_seen(const eh_attention *a, int64_t tok)
+{
+    return a->mask == EH_MASK_ALL ? a->segment[a->segment_of[tok]].n - 1 : depth_of(a, tok);
+}
+
 static void do_item(void *ctx, int64_t i, int worker)
 {
     const job *j = ctx;
@@ -98,7 +119,8 @@ static void do_item(void *ctx, int64_t i, int worker)
     int64_t base = 0;
     if (a->window > 0 && a->see == NULL && depth_of(a, it->first) - a->window + 1 > 0)
         base = (depth_of(a, it->first) - a->window + 1) / EH_ATTN_PANEL * EH_ATTN_PANEL;
-    gather(j, w, it->end - 1, kv, base);
+    const eh_segment *of = &a->segment[a->segment_of[it->first]];
+    gather(j, w, a->mask == EH_MASK_ALL ? of->first + of->n - 1 : it->end - 1, kv, base);
 
     const int64_t n_row = (it->end - it->first) * group; /* (query, head of the group) */
     for (int64_t r0 = 0; r0 < n_row; r0 += EH_ATTN_ROWS) {
@@ -111,16 +133,18 @@ static void do_item(void *ctx, int64_t i, int worker)
                 memset(w->q + r * d, 0, (size_t)d * sizeof *w->q);
             }
         }
-        const int64_t deepest = depth_of(a, it->first + (r0 + n - 1) / group) - base;
+        const int64_t deepest = last_seen(a, it->first + (r0 + n - 1) / group) - base;
         const int64_t n_panel = deepest / EH_ATTN_PANEL + 1;
         const int64_t ld = n_panel * EH_ATTN_PANEL;
         a->simd->scores(w->q, w->kt, n_panel, d, w->s);
+        if (a->softcap > 0.0f)
+            a->simd->softcap(w->s, EH_ATTN_ROWS * ld, a->scale, a->softcap, true, NULL);
         for (int64_t r = 0; r < EH_ATTN_ROWS; r++) {
-            const int64_t depth = r < n ? depth_of(a, it->first + (r0 + r) / group) : base;
+            const int64_t depth = r < n ? last_seen(a, it->first + (r0 + r) / group) : base;
             int64_t from = base;
             if (a->window > 0 && depth - a->window + 1 > base)
                 from = depth - a->window + 1;
-            a->simd->softmax(w->s + r * ld, ld, from - base, depth - base, a->scale);
+            a->simd->softmax(w->s + r * ld, ld, from - base, depth - base, a->softcap > 0.0f ? 1.0f : a->scale);
         }
         a->simd->mix(w->s, ld, w->v, 0, deepest + 1, d_pad, w->o);
         for (int64_t r = 0; r < n; r++) {
@@ -130,7 +154,7 @@ static void do_item(void *ctx, int64_t i, int worker)
         if (a->see != NULL)
             for (int64_t r = 0; r < n; r++) {
                 const int64_t tok = it->first + (r0 + r) / group, head = kv * group + (r0 + r) % group;
-                a->see(a->see_ctx, worker, tok, head, w->s + r * ld, depth_of(a, tok) + 1, w->row);
+                a->see(a->see_ctx, worker, tok, head, w->s + r * ld, last_seen(a, tok) + 1, w->row);
             }
     }
 }
@@ -139,6 +163,9 @@ int eh_attention_run(const eh_attention *a, int n_thread, eh_arena *arena, eh_er
 {
     if (a->n_tok == 0)
         return EH_OK;
+    const int rc = check_mask(a, err);
+    if (rc < 0)
+        return rc;
     const eh_arena_mark mark = eh_arena_here(arena);
     int64_t n_item = 0, deepest = 0;
     for (int64_t r = 0; r < a->n_segment; r++) {
@@ -187,6 +214,7 @@ typedef struct back_scratch {
     float *k;       /* [n_pos, d_pad] */
     float *dk, *dv; /* [n_pos, d_pad] */
     float *p, *ds;  /* [EH_ATTN_ROWS, n_pos] */
+    float *slope;   /* [EH_ATTN_ROWS, n_pos] of the cap */
     float *q, *da;  /* [EH_ATTN_ROWS, d_pad] */
     float *dq;      /* [EH_ATTN_ROWS, d_pad] */
 } back_scratch;
@@ -217,8 +245,10 @@ static void transpose_panels(const float *x, int64_t n_pos, int64_t d_pad, float
     }
 }
 
-/* Rows of a segment with its ancestors' before them, from x (rows of ld), into rows of d_pad; the rest up to n_row is 0. */
-static void pad_path(const float *x, int64_t ld, const eh_segment *root, const eh_segment *segment, int64_t d, float *to,
+/* Rows of a segment with its ancestors' before them, from x (rows of ld), into rows of d_pad; the rest up to n_row is
+ * zero. */
+static void pad_path(const float *x, int64_t ld, const eh_segment *root, const eh_segment *segment, int64_t d,
+                     float *to,
                      int64_t d_pad, int64_t n_row)
 {
     pad_rows(x + root->first * ld, ld, segment->depth, d, to, d_pad, segment->depth);
@@ -226,7 +256,8 @@ static void pad_path(const float *x, int64_t ld, const eh_segment *root, const e
 }
 
 /* Adds what came to each position of the path to its row of `to` [n_tok, width]. */
-static void add_path(const float *x, int64_t d_pad, const eh_segment *root, const eh_segment *segment, int64_t d, float *to,
+static void add_path(const float *x, int64_t d_pad, const eh_segment *root, const eh_segment *segment, int64_t d,
+                     float *to,
                      int64_t width)
 {
     for (int64_t p = 0; p < segment->depth + segment->n; p++) {
@@ -237,7 +268,8 @@ static void add_path(const float *x, int64_t d_pad, const eh_segment *root, cons
 }
 
 /* One query head of one segment, whose ancestors are the first rows of `root`. */
-static void back_segment(const back_job *j, const back_scratch *w, const eh_segment *root, const eh_segment *segment, int64_t head)
+static void back_segment(const back_job *j, const back_scratch *w, const eh_segment *root, const eh_segment *segment,
+                         int64_t head)
 {
     const eh_attention *a = j->a;
     const int64_t kv = head / (a->n_head / a->n_kv), depth = segment->depth;
@@ -260,14 +292,21 @@ static void back_segment(const back_job *j, const back_scratch *w, const eh_segm
         /* Whole panels that these rows see. */
         const int64_t seen = a->window > 0 && p0 - a->window + 1 > 0 ? p0 - a->window + 1 : 0;
         const int64_t base = seen / EH_ATTN_PANEL * EH_ATTN_PANEL;
-        const int64_t n_panel = (p0 + n - 1 - base) / EH_ATTN_PANEL + 1, ld = n_panel * EH_ATTN_PANEL;
+        const int64_t furthest = a->mask == EH_MASK_ALL ? segment->n - 1 : p0 + n - 1;
+        const int64_t n_panel = (furthest - base) / EH_ATTN_PANEL + 1, ld = n_panel * EH_ATTN_PANEL;
         a->simd->scores(w->q, w->kt + base * d_pad, n_panel, d_pad, w->p);
+        if (a->softcap > 0.0f)
+            a->simd->softcap(w->p, EH_ATTN_ROWS * ld, a->scale, a->softcap, j->g->exact_cap, w->slope);
         a->simd->scores(w->da, w->vt + base * d_pad, n_panel, d_pad, w->ds);
         for (int64_t r = 0; r < EH_ATTN_ROWS; r++) {
-            const int64_t last = p0 + (r < n ? r : n - 1); /* a row of padding is zero, and adds nothing anywhere */
+            /* A row of padding is zero, and adds nothing anywhere. */
+            const int64_t last = a->mask == EH_MASK_ALL ? furthest : p0 + (r < n ? r : n - 1);
             const int64_t first = a->window > 0 && last - a->window + 1 > base ? last - a->window + 1 : base;
-            a->simd->softmax(w->p + r * ld, ld, first - base, last - base, a->scale);
-            a->simd->softmax_grad(w->p + r * ld, w->ds + r * ld, ld, a->scale);
+            const float scale = a->softcap > 0.0f ? 1.0f : a->scale;
+            a->simd->softmax(w->p + r * ld, ld, first - base, last - base, scale);
+            a->simd->softmax_grad(w->p + r * ld, w->ds + r * ld, ld, scale);
+            for (int64_t c = r * ld; a->softcap > 0.0f && c < (r + 1) * ld; c++)
+                w->ds[c] *= w->slope[c];
         }
         a->simd->spread(w->p, ld, w->da, ld, d_pad, w->dv + base * d_pad);
         if (to_qk) {
@@ -292,7 +331,8 @@ static void back_item(void *ctx, int64_t i, int worker)
     const int64_t lot = i / a->n_head;
     for (int64_t r = j->lot[lot]; r < j->lot[lot + 1]; r++) {
         const eh_segment *segment = &a->segment[r];
-        back_segment(j, &j->scratch[worker], segment->parent < 0 ? segment : &a->segment[a->segment_of[segment->parent]], segment, i % a->n_head);
+        back_segment(j, &j->scratch[worker], segment->parent < 0 ? segment
+                     : &a->segment[a->segment_of[segment->parent]], segment, i % a->n_head);
     }
 }
 
@@ -339,6 +379,9 @@ static void back_sum_row(void *ctx, int64_t row, int worker)
 
 int eh_attention_back(const eh_attention *a, const eh_attention_grad *g, int n_thread, eh_arena *arena, eh_err *err)
 {
+    const int rc = check_mask(a, err);
+    if (rc < 0)
+        return rc;
     const eh_arena_mark mark = eh_arena_here(arena);
     const int64_t d_pad = (a->d_head + 15) / 16 * 16, width = a->n_head * a->d_head;
     int64_t longest = 0;
@@ -358,9 +401,9 @@ int eh_attention_back(const eh_attention *a, const eh_attention_grad *g, int n_t
     bool room = workers != NULL && j.dk != NULL && j.dv != NULL && j.lot != NULL;
     for (int t = 0; room && t < n_thread; t++) {
         back_scratch *w = &workers[t];
-        float **const part[] = {&w->kt, &w->vt, &w->k, &w->dk, &w->dv, &w->p, &w->ds, &w->q, &w->da, &w->dq};
-        for (int i = 0; room && i < 10; i++) {
-            const int64_t size = i < 5 ? n : i < 7 ? EH_ATTN_ROWS * n_pos : EH_ATTN_ROWS * d_pad;
+        float **const part[] = {&w->kt, &w->vt, &w->k, &w->dk, &w->dv, &w->p, &w->ds, &w->slope, &w->q, &w->da, &w->dq};
+        for (int i = 0; room && i < 11; i++) {
+            const int64_t size = i < 5 ? n : i < 8 ? EH_ATTN_ROWS * n_pos : EH_ATTN_ROWS * d_pad;
             *part[i] = eh_new_raw(arena, float, size);
             room = *part[i] != NULL;
         }

@@ -32,6 +32,12 @@ typedef struct eh_segment {
     int64_t cache;  /* which cached sequence comes before it; -1: none. Then parent is -1 */
 } eh_segment;
 
+/* What a token attends to. */
+typedef enum eh_mask {
+    EH_MASK_ANCESTORS, /* itself and what comes before it on its path */
+    EH_MASK_ALL        /* every token of its segment, which has no parent and no cache */
+} eh_mask;
+
 /* Called for each (token, head) by the thread that computed it: p [n_pos] are the attention
  * probabilities by position; row [n_pos] the batch's row of each position (-1: in the cache). */
 typedef void eh_attention_see(void *ctx, int worker, int64_t tok, int64_t head, const float *p, int64_t n_pos,
@@ -41,7 +47,9 @@ typedef struct eh_attention {
     const eh_simd *simd;
     int64_t n_head, n_kv, d_head; /* query heads; key/value heads; channels of a head */
     float scale;                  /* of the dot products */
-    int64_t window;               /* a token sees itself and the window - 1 before it; 0: all */
+    float softcap;                /* scores become cap * tanh(score / cap) before the softmax; 0: no */
+    eh_mask mask;
+    int64_t window;               /* a token sees itself and the window - 1 before it; 0: all. Of ancestors only */
 
     int64_t n_segment;
     const eh_segment *segment;       /* [n_segment], in the order of their rows */
@@ -57,7 +65,8 @@ typedef struct eh_attention {
     void *see_ctx;
 } eh_attention;
 
-/* Runs it on n_thread threads with scratch from `arena` (rewound before returning). */
+/* Runs it on n_thread threads with scratch from `arena` (rewound before returning). EH_EINVAL: EH_MASK_ALL with a
+ * window, or over a segment that has a parent or a cache. */
 int eh_attention_run(const eh_attention *a, int n_thread, eh_arena *arena, eh_err *err);
 
 /*
@@ -70,14 +79,15 @@ int eh_attention_run(const eh_attention *a, int n_thread, eh_arena *arena, eh_er
  * Arras et al. 2025): of a product of two, each factor gets half, so V 1/2, and Q and K, which come
  * through both products, 1/4; CP-LRP (Ali et al. 2022) holds P constant: Q and K get 0, V all.
  *
- * A segment is a sequence of its own, or branches off one that is: its parent is in a segment without a parent, and what
- * comes back to its ancestors is added to theirs. No cache; `out` and `see` of the forward pass are
+ * A segment is a sequence of its own, or branches off one that is: its parent is in a segment without a parent, and
+ * what comes back to its ancestors is added to theirs. No cache; `out` and `see` of the forward pass are
  * not used. Scratch: 2 * n_tok * n_head * d_head floats, and for each thread what grows
  * with the deepest position alone.
  */
 typedef struct eh_attention_grad {
     const float *d_out;       /* [n_tok, n_head * d_head] */
     float qk_share, v_share;  /* both 1: the gradient */
+    bool exact_cap;           /* the cap's slope; else its identity rule (backend/simd.h, softcap) */
     float *dq, *dk, *dv;      /* rows of the forward's ld floats, as q, k and v; overwritten */
 } eh_attention_grad;
 

@@ -107,7 +107,7 @@ static void gate_goes_back(const eh_simd *k)
     draw(gate, 33, 4);
     draw(up, 33, 5);
     draw(g, 33, 6);
-    k->silu_mul_grad(gate, up, g, 33, true, 1.0f, 1.0f, dgate, dup);
+    k->silu.grad(gate, up, g, 33, true, 1.0f, 1.0f, dgate, dup);
     for (int i = 0; i < 33; i++) {
         const double x = (double)gate[i], u = (double)up[i], gi = (double)g[i];
         const double f = x / (1 + exp(-x));
@@ -116,23 +116,23 @@ static void gate_goes_back(const eh_simd *k)
         CHECK_NEAR((double)dup[i], gi * f, 2e-6);
     }
     /* AttnLRP: x * gradient of each factor is half of the product's. */
-    k->silu_mul_grad(gate, up, g, 33, false, 0.5f, 0.5f, dgate, dup);
+    k->silu.grad(gate, up, g, 33, false, 0.5f, 0.5f, dgate, dup);
     for (int i = 0; i < 33; i++) {
         const double x = (double)gate[i], whole = (double)g[i] * x / (1 + exp(-x)) * (double)up[i];
         CHECK_NEAR((double)dgate[i] * x, whole / 2, 2e-6);
         CHECK_NEAR((double)dup[i] * (double)up[i], whole / 2, 2e-6);
     }
     /* CP-LRP: all of it to up. */
-    k->silu_mul_grad(gate, up, g, 33, false, 0.0f, 1.0f, dgate, dup);
+    k->silu.grad(gate, up, g, 33, false, 0.0f, 1.0f, dgate, dup);
     for (int i = 0; i < 33; i++) {
         const double x = (double)gate[i];
         CHECK_NEAR((double)dgate[i], 0.0, 0.0);
         CHECK_NEAR((double)dup[i], (double)g[i] * x / (1 + exp(-x)), 2e-6);
     }
     const float zero = 0.0f, one = 1.0f, far[2] = {-200.0f, 200.0f}, ones[2] = {1.0f, 1.0f};
-    k->silu_mul_grad(&zero, &one, &one, 1, false, 0.5f, 0.5f, dgate, dup); /* 0 / (0 + 1e-10) */
+    k->silu.grad(&zero, &one, &one, 1, false, 0.5f, 0.5f, dgate, dup); /* 0 / (0 + 1e-10) */
     CHECK(dgate[0] == 0.0f && dup[0] == 0.0f);
-    k->silu_mul_grad(far, ones, ones, 2, true, 1.0f, 1.0f, dgate, dup);
+    k->silu.grad(far, ones, ones, 2, true, 1.0f, 1.0f, dgate, dup);
     CHECK_NEAR((double)dgate[0], 0.0, 1e-30);
     CHECK_NEAR((double)dgate[1], 1.0, 1e-6);
 }
@@ -237,7 +237,7 @@ static void attention_back_of(const attention_case *c, const float *x, float qk,
                             .scale = (float)(1.0 / sqrt((double)c->d)), .window = c->window, .n_segment = c->n_segment,
                             .segment = segment, .segment_of = segment_of, .n_tok = n, .q = x, .k = x + k_at,
                                 .v = x + v_at, .ld = ld};
-    const eh_attention_grad g = {c->d_out, qk, v, dx, dx + k_at, dx + v_at};
+    const eh_attention_grad g = {c->d_out, qk, v, true, dx, dx + k_at, dx + v_at};
     eh_arena arena = {0};
     CHECK_OK(eh_attention_back(&a, &g, n_thread, &arena, &err));
     CHECK_INT(arena.used, 0);

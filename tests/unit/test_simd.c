@@ -148,13 +148,13 @@ static void silu_is_right(const eh_simd *k)
         gate[i] = (float)(i - n / 2) / 128.0f;
         up[i] = i % 2 == 0 ? 1.0f : -2.5f;
     }
-    k->silu_mul(gate, up, n, out);
+    k->silu.run(gate, up, n, out);
     for (int64_t i = 0; i < n; i++) {
         const double want = silu((double)gate[i]) * (double)up[i];
         CHECK_NEAR((double)out[i], want, 8 * U * fabs(want)); /* 2 ulp of the exponential, sum, quotient, product */
     }
     const float far_gate[4] = {-200.0f, 200.0f, -1e30f, 0.0f}, one[4] = {1, 1, 1, 1};
-    k->silu_mul(far_gate, one, 4, out);
+    k->silu.run(far_gate, one, 4, out);
     CHECK_NEAR((double)out[0], 0.0, 1e-35);
     CHECK_NEAR((double)out[1], 200.0, 0.0);
     CHECK_NEAR((double)out[2], 0.0, 1e-7); /* e^-x stops growing at e^88.3 */
@@ -168,12 +168,12 @@ static void silu_keeps_nan(const eh_simd *k)
         draw(gate, 37, 9, 1.0);
         draw(up, 37, 10, 1.0);
         gate[at] = NAN;
-        k->silu_mul(gate, up, 37, out);
+        k->silu.run(gate, up, 37, out);
         for (int64_t i = 0; i < 37; i++)
             CHECK((isnan(out[i]) != 0) == (i == at));
         gate[at] = 1.0f;
         up[at] = NAN;
-        k->silu_mul(gate, up, 37, out);
+        k->silu.run(gate, up, 37, out);
         for (int64_t i = 0; i < 37; i++)
             CHECK((isnan(out[i]) != 0) == (i == at));
     }
