@@ -98,7 +98,8 @@ static double norm_grad(const float *x, const float *w, const float *g, int64_t 
     return s;
 }
 
-static double layer_norm(float *x, const float *delta, const float *w, const float *b, int64_t n, double eps, float *out)
+static double layer_norm(float *x, const float *delta, const float *w, const float *b, int64_t n, double eps,
+                         float *out)
 {
     double sum = 0.0, square = 0.0;
     if (delta != NULL) {
