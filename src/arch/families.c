@@ -1,7 +1,7 @@
 /* The families: a line each, and a file beside this one. Messages list them in this order. */
 #include "arch/arch.h"
 
-extern const eh_arch eh_arch_llama, eh_arch_mistral, eh_arch_qwen2, eh_arch_qwen3, eh_arch_gpt2;
+extern const eh_arch eh_arch_llama, eh_arch_mistral, eh_arch_qwen2, eh_arch_qwen3, eh_arch_gpt2, eh_arch_opt;
 
 const eh_arch *const eh_archs[] = {
     &eh_arch_llama,
@@ -9,6 +9,7 @@ const eh_arch *const eh_archs[] = {
     &eh_arch_qwen2,
     &eh_arch_qwen3,
     &eh_arch_gpt2,
+    &eh_arch_opt,
     NULL,
 };
 

@@ -36,6 +36,13 @@ static void is_gpt2(const eh_config *c)
     CHECK_NEAR(c->attn_scale, 1.0 / sqrt(12.0), 1e-15);
 }
 
+static void is_opt(const eh_config *c)
+{
+    CHECK(c->n_layer == 2 && c->d_model == 64 && c->d_ff == 128 && c->n_head == 4 && c->n_ctx == 64 && c->n_vocab == 344);
+    CHECK(c->norm == EH_NORM_LAYER && c->order == EH_BLOCK_PRE && c->position_offset == 2);
+    CHECK(c->activation == EH_ACT_RELU && !c->gated && c->tied && c->mlp_bias && c->norm_eps == 1e-5);
+}
+
 static const family families[] = {
     {"gpt2",
      "GPT-2",
@@ -45,6 +52,13 @@ static const family families[] = {
       {"transformer.h.0.mlp.c_proj.weight", 100 * 48 + 6, EH_SLOT_DOWN, 0, false, 6, 100},
       {"transformer.wpe.weight", 63 * 48 + 1, EH_SLOT_POSITION, 0, false, 63, 1}},
      is_gpt2},
+    {"opt",
+     "OPT",
+     {{"model.decoder.layers.1.self_attn.out_proj.weight", 3 * 64 + 9, EH_SLOT_O, 1, false, 3, 9},
+      {"model.decoder.layers.0.fc1.bias", 77, EH_SLOT_UP, 0, true, 0, 77},
+      {"model.decoder.layers.1.final_layer_norm.bias", 5, EH_SLOT_NORM + EH_NORM_MLP, 1, true, 0, 5},
+      {"model.decoder.embed_positions.weight", 65 * 64 + 2, EH_SLOT_POSITION, 0, false, 65, 2}},
+     is_opt},
     {0},
 };
 
