@@ -1,17 +1,19 @@
 /* The families: a line each, and a file beside this one. Messages list them in this order. */
 #include "arch/arch.h"
 
-extern const eh_arch eh_arch_llama, eh_arch_mistral, eh_arch_qwen2, eh_arch_qwen3, eh_arch_gpt2, eh_arch_opt;
+#define EACH_FAMILY(row) \
+    row(llama) \
+    row(mistral) \
+    row(qwen2) \
+    row(qwen3) \
+    row(gpt2) \
+    row(opt)
 
-const eh_arch *const eh_archs[] = {
-    &eh_arch_llama,
-    &eh_arch_mistral,
-    &eh_arch_qwen2,
-    &eh_arch_qwen3,
-    &eh_arch_gpt2,
-    &eh_arch_opt,
-    NULL,
-};
+#define DECLARED(name) extern const eh_arch eh_arch_##name;
+EACH_FAMILY(DECLARED)
+
+#define LISTED(name) &eh_arch_##name,
+const eh_arch *const eh_archs[] = {EACH_FAMILY(LISTED) NULL};
 
 const eh_arch *eh_arch_of(eh_weights_kind kind, eh_str name)
 {
