@@ -7,7 +7,9 @@
     row(qwen2) \
     row(qwen3) \
     row(gpt2) \
-    row(opt)
+    row(opt) \
+    row(gemma2) \
+    row(gemma3)
 
 #define DECLARED(name) extern const eh_arch eh_arch_##name;
 EACH_FAMILY(DECLARED)

@@ -38,9 +38,30 @@ static void is_gpt2(const eh_config *c)
 
 static void is_opt(const eh_config *c)
 {
-    CHECK(c->n_layer == 2 && c->d_model == 64 && c->d_ff == 128 && c->n_head == 4 && c->n_ctx == 64 && c->n_vocab == 344);
+    CHECK(c->n_layer == 2 && c->d_model == 64 && c->d_ff == 128 && c->n_head == 4 && c->n_ctx == 64);
+    CHECK_INT(c->n_vocab, 344);
     CHECK(c->norm == EH_NORM_LAYER && c->order == EH_BLOCK_PRE && c->position_offset == 2);
     CHECK(c->activation == EH_ACT_RELU && !c->gated && c->tied && c->mlp_bias && c->norm_eps == 1e-5);
+}
+
+static void is_gemma2(const eh_config *c)
+{
+    CHECK(c->n_head == 4 && c->n_kv == 2 && c->d_head == 16 && c->d_rot == 16 && c->norm == EH_NORM_RMS_PLUS1);
+    CHECK(c->order == EH_BLOCK_SANDWICH && c->activation == EH_ACT_GELU_TANH && c->gated && c->tied);
+    CHECK(c->attn_softcap == 3.0 && c->final_softcap == 8.0 && c->qk_norm == EH_QK_NORM_NONE);
+    CHECK_NEAR(c->attn_scale, 1.0 / sqrt(24.0), 1e-15);
+    CHECK_NEAR(c->embed_scale, sqrt(48.0), 1e-15);
+    CHECK(c->layer[0].window == 8 && c->layer[1].window == 0 && c->layer[0].rope == 0);
+}
+
+static void is_gemma3(const eh_config *c)
+{
+    CHECK(c->n_layer == 4 && c->n_kv == 1 && c->d_head == 24 && c->qk_norm == EH_QK_NORM_HEAD);
+    CHECK(c->attn_softcap == 0.0 && c->final_softcap == 0.0);
+    CHECK_NEAR(c->attn_scale, 1.0 / sqrt(20.0), 1e-15);
+    CHECK(c->rope[0].theta == 1e6 && c->rope[1].theta == 1e4);
+    for (int l = 0; l < 4; l++)
+        CHECK(c->layer[l].window == (l == 2 ? 0 : 8) && c->layer[l].rope == (l == 2 ? 0 : 1));
 }
 
 static const family families[] = {
@@ -59,6 +80,17 @@ static const family families[] = {
       {"model.decoder.layers.1.final_layer_norm.bias", 5, EH_SLOT_NORM + EH_NORM_MLP, 1, true, 0, 5},
       {"model.decoder.embed_positions.weight", 65 * 64 + 2, EH_SLOT_POSITION, 0, false, 65, 2}},
      is_opt},
+    {"gemma2",
+     "Gemma 2",
+     {{"model.layers.1.post_attention_layernorm.weight", 5, EH_SLOT_NORM + EH_NORM_POST_ATTN, 1, false, 0, 5},
+      {"model.layers.1.pre_feedforward_layernorm.weight", 5, EH_SLOT_NORM + EH_NORM_MLP, 1, false, 0, 5},
+      {"model.layers.0.post_feedforward_layernorm.weight", 47, EH_SLOT_NORM + EH_NORM_POST_MLP, 0, false, 0, 47}},
+     is_gemma2},
+    {"gemma3_text",
+     "Gemma 3",
+     {{"model.layers.3.self_attn.k_norm.weight", 23, EH_SLOT_NORM + EH_NORM_K, 3, false, 0, 23},
+      {"model.layers.3.self_attn.v_proj.weight", 48 * 23 + 1, EH_SLOT_V, 3, false, 23, 1}},
+     is_gemma3},
     {0},
 };
 
