@@ -9,7 +9,8 @@
     row(gpt2) \
     row(opt) \
     row(gemma2) \
-    row(gemma3)
+    row(gemma3) \
+    row(cohere)
 
 #define DECLARED(name) extern const eh_arch eh_arch_##name;
 EACH_FAMILY(DECLARED)

@@ -64,6 +64,13 @@ static void is_gemma3(const eh_config *c)
         CHECK(c->layer[l].window == (l == 2 ? 0 : 8) && c->layer[l].rope == (l == 2 ? 0 : 1));
 }
 
+static void is_cohere(const eh_config *c)
+{
+    CHECK(c->order == EH_BLOCK_PARALLEL && c->norm == EH_NORM_LAYER && !c->norm_bias && c->norm_eps == 1e-5);
+    CHECK(c->positions == EH_POS_ROTARY_PAIRS && c->logit_scale == 0.25 && c->d_rot == 16 && c->n_kv == 2);
+    CHECK(!eh_config_has(c, EH_SLOT_NORM + EH_NORM_MLP) && c->tied);
+}
+
 static const family families[] = {
     {"gpt2",
      "GPT-2",
@@ -91,6 +98,11 @@ static const family families[] = {
      {{"model.layers.3.self_attn.k_norm.weight", 23, EH_SLOT_NORM + EH_NORM_K, 3, false, 0, 23},
       {"model.layers.3.self_attn.v_proj.weight", 48 * 23 + 1, EH_SLOT_V, 3, false, 23, 1}},
      is_gemma3},
+    {"cohere",
+     "Cohere",
+     {{"model.layers.1.input_layernorm.weight", 63, EH_SLOT_NORM + EH_NORM_ATTN, 1, false, 0, 63},
+      {"model.layers.0.mlp.gate_proj.weight", 79 * 64, EH_SLOT_GATE, 0, false, 79, 0}},
+     is_cohere},
     {0},
 };
 
