@@ -4,6 +4,9 @@
  * An edit changes whole rows (a head's in Q) or whole columns (a head's in the output projection), so
  * W' - W has the rank of their number, and the factors are it and a selection of rows or columns:
  * nothing is decomposed and nothing lost but one rounding of the difference to f32.
+ *
+ * PEFT's module is a stored tensor: projections that share one (GPT-2's c_attn) are one module. Its factors are those
+ * of W [outputs, inputs] also where the tensor lies transposed, which fan_in_fan_out says.
  */
 #include <math.h>
 #include <stdio.h>
@@ -15,7 +18,9 @@
 #define RANK_LIMIT 512
 
 typedef struct module {
-    eh_stored s;
+    eh_stored s[EH_LINEAR_PARTS]; /* [n_slot] that changed, rows part.first.. of it each */
+    int n_slot;
+    int64_t n_row, n_col;
     int64_t rank;
     bool by_row;     /* A holds the rows that differ; else B holds the columns */
     int64_t *at;     /* [rank] which */
@@ -31,39 +36,58 @@ typedef struct lora {
     eh_lora told;
 } lora;
 
-/* W' in force and W as stored, one row in Hugging Face order; the difference in f32 is returned in delta. */
-static void one_row(const lora *l, const eh_stored *s, int64_t row, float *now, float *was, float *delta)
+/* W' in force and W as stored, one row in Hugging Face order; the difference in f32 is returned in delta. false: of
+ * the projection that has this row nothing changed, and delta is zero. */
+static bool one_row(const lora *l, const module *d, int64_t row, float *now, float *was, float *delta)
 {
-    eh_stored_rows(l->s, s, row, 1, now);
-    eh_stored_file_rows(s, row, 1, was);
-    for (int64_t c = 0; c < s->n_col; c++)
-        delta[c] = now[c] - was[c];
+    memset(delta, 0, (size_t)d->n_col * sizeof *delta);
+    for (int k = 0; k < d->n_slot; k++) {
+        const eh_stored *s = &d->s[k];
+        const int64_t at = row - s->part.first;
+        if (at < 0 || at >= s->n_row)
+            continue;
+        eh_stored_rows(l->s, s, at, 1, now);
+        eh_stored_file_rows(s, at, 1, was);
+        for (int64_t c = 0; c < d->n_col; c++)
+            delta[c] = now[c] - was[c];
+        return true;
+    }
+    return false;
 }
 
-static int plan_module(lora *l, const eh_stored *s, int64_t limit, eh_err *err)
+/* A changed weight: a module of its own, or a part of the last. */
+static int add_slot(lora *l, const eh_stored *s, eh_err *err)
 {
     if (s->bias || s->l == NULL)
         return eh_fail(err, EH_ENOSUP,
                        "\"%s\" changes, and an adapter holds changes of weight matrices only; write the whole model "
                        "with -o",
                        s->name);
-    if ((s->part.layout & EH_LAYOUT_TRANSPOSED) != 0 || s->part.n_out * s->part.n_in != eh_tensor_count(s->part.t))
-        return eh_fail(err, EH_ENOSUP, "\"%s\" changes, which holds several projections or lies transposed; an adapter "
-                       "for it cannot be written yet: write the whole model with -o", s->name);
-    module *d = &l->module[l->n_module];
-    const eh_arena_mark mark = eh_arena_here(&l->arena);
-    int64_t *rows = eh_new(&l->arena, int64_t, s->n_row), *cols = eh_new(&l->arena, int64_t, s->n_col);
-    float *x = eh_alloc(3 * s->n_col, (int64_t)sizeof *x);
+    module *d = l->n_module > 0 ? &l->module[l->n_module - 1] : NULL;
+    if (d == NULL || d->s[0].part.t != s->part.t) {
+        d = &l->module[l->n_module++];
+        *d = (module){.n_row = eh_tensor_count(s->part.t) / s->n_col, .n_col = s->n_col};
+    }
+    d->s[d->n_slot++] = *s;
+    return EH_OK;
+}
+
+/* The rows and columns that differ: factors, rank, error. */
+static int plan_module(lora *l, module *d, int64_t limit, eh_err *err)
+{
+    const char *name = d->s[0].name;
+    int64_t *rows = eh_new(&l->arena, int64_t, d->n_row), *cols = eh_new(&l->arena, int64_t, d->n_col);
+    float *x = eh_alloc(3 * d->n_col, (int64_t)sizeof *x);
     if (rows == NULL || cols == NULL || x == NULL) {
         eh_free(x);
-        return eh_fail(err, EH_ENOMEM, "no memory to look at \"%s\"", s->name);
+        return eh_fail(err, EH_ENOMEM, "no memory to look at \"%s\"", name);
     }
-    float *const now = x, *const was = x + s->n_col, *const delta = x + 2 * s->n_col;
+    float *const now = x, *const was = x + d->n_col, *const delta = x + 2 * d->n_col;
     int64_t n_rows = 0, n_cols = 0;
-    for (int64_t r = 0; r < s->n_row; r++) {
+    for (int64_t r = 0; r < d->n_row; r++) {
         bool any = false;
-        one_row(l, s, r, now, was, delta);
-        for (int64_t c = 0; c < s->n_col; c++) {
+        const bool looked = one_row(l, d, r, now, was, delta);
+        for (int64_t c = 0; looked && c < d->n_col; c++) {
             if (delta[c] == 0.0f)
                 continue;
             any = true;
@@ -76,24 +100,19 @@ static int plan_module(lora *l, const eh_stored *s, int64_t limit, eh_err *err)
         if (any)
             rows[n_rows++] = r;
     }
-    for (int64_t c = 0; c < s->n_col; c++)
+    for (int64_t c = 0; c < d->n_col; c++)
         if (cols[c] != 0)
             cols[n_cols++] = c;
     eh_free(x);
-    *d = (module){.s = *s, .by_row = n_rows <= n_cols};
+    d->by_row = n_rows <= n_cols;
     d->rank = d->by_row ? n_rows : n_cols;
     d->at = d->by_row ? rows : cols;
     if (d->rank > limit)
         return eh_fail(err, EH_ENOSUP,
                        "\"%s\" changes in %lld rows and %lld columns: rank %lld is above the limit of %lld; write the "
                        "whole model with -o, or raise --lora-rank",
-                       s->name, (long long)n_rows, (long long)n_cols, (long long)d->rank, (long long)limit);
-    if (d->rank == 0) { /* a factor of 1, or of 0 on zeros */
-        eh_arena_rewind(&l->arena, mark);
-        return EH_OK;
-    }
+                       name, (long long)n_rows, (long long)n_cols, (long long)d->rank, (long long)limit);
     l->told.rank = d->rank > l->told.rank ? d->rank : l->told.rank;
-    l->n_module++;
     return EH_OK;
 }
 
@@ -105,8 +124,8 @@ typedef struct module_name {
 static module_name name_of(const module *d, const char *prefix, const char *suffix)
 {
     module_name n;
-    const int bare = (int)(strlen(d->s.name) - strlen(".weight"));
-    snprintf(n.text, sizeof n.text, "%s%.*s%s", prefix, bare, d->s.name, suffix);
+    const int bare = (int)(strlen(d->s[0].name) - strlen(".weight"));
+    snprintf(n.text, sizeof n.text, "%s%.*s%s", prefix, bare, d->s[0].name, suffix);
     return n;
 }
 
@@ -120,7 +139,7 @@ static int64_t put_header(lora *l, eh_buf *b)
     eh_jsonw_end(&w);
     for (int64_t i = 0; i < l->n_module; i++) {
         module *d = &l->module[i];
-        const int64_t shape[2][2] = {{d->rank, d->s.n_col}, {d->s.n_row, d->rank}};
+        const int64_t shape[2][2] = {{d->rank, d->n_col}, {d->n_row, d->rank}};
         d->offset = at;
         for (int k = 0; k < 2; k++) {
             const int64_t n = shape[k][0] * shape[k][1] * (int64_t)sizeof(float);
@@ -141,20 +160,19 @@ static int64_t put_header(lora *l, eh_buf *b)
 /* A, then B, row by row. */
 static int put_module(const lora *l, const module *d, eh_outfile *out, eh_err *err)
 {
-    const eh_stored *s = &d->s;
-    const int64_t n = s->n_col > d->rank ? s->n_col : d->rank;
+    const int64_t n = d->n_col > d->rank ? d->n_col : d->rank;
     float *x = eh_alloc(4 * n, (int64_t)sizeof *x), *const delta = x + 2 * n, *const row = x + 3 * n;
-    int rc = x != NULL ? EH_OK : eh_fail(err, EH_ENOMEM, "no memory to write the adapter of \"%s\"", s->name);
+    int rc = x != NULL ? EH_OK : eh_fail(err, EH_ENOMEM, "no memory to write the adapter of \"%s\"", d->s[0].name);
     for (int64_t k = 0; k < d->rank && rc == EH_OK; k++) {
         if (d->by_row)
-            one_row(l, s, d->at[k], x, x + n, delta);
-        for (int64_t c = 0; c < s->n_col; c++)
+            one_row(l, d, d->at[k], x, x + n, delta);
+        for (int64_t c = 0; c < d->n_col; c++)
             row[c] = d->by_row ? delta[c] : c == d->at[k] ? 1.0f : 0.0f;
-        rc = eh_outfile_put(out, row, s->n_col * (int64_t)sizeof *row, err);
+        rc = eh_outfile_put(out, row, d->n_col * (int64_t)sizeof *row, err);
     }
-    for (int64_t r = 0; r < s->n_row && rc == EH_OK; r++) {
+    for (int64_t r = 0; r < d->n_row && rc == EH_OK; r++) {
         if (!d->by_row)
-            one_row(l, s, r, x, x + n, delta);
+            one_row(l, d, r, x, x + n, delta);
         for (int64_t k = 0; k < d->rank; k++)
             row[k] = !d->by_row ? delta[d->at[k]] : r == d->at[k] ? 1.0f : 0.0f;
         rc = eh_outfile_put(out, row, d->rank * (int64_t)sizeof *row, err);
@@ -192,6 +210,9 @@ static int put_config(const lora *l, const eh_outdir *place, eh_err *err)
     static const char *const patterns[] = {"rank_pattern", "alpha_pattern"};
     eh_buf b = {0};
     eh_jsonw *w = &(eh_jsonw){.b = &b, .spaced = true};
+    bool turned = false; /* PEFT takes it for the modules that are of this kind */
+    for (int64_t i = 0; i < l->n_module; i++)
+        turned = turned || (l->module[i].s[0].part.layout & EH_LAYOUT_TRANSPOSED) != 0;
     eh_jsonw_begin(w, NULL, '{');
     eh_jsonw_line(w, 1);
     eh_jsonw_text(w, "peft_type", "LORA");
@@ -203,7 +224,7 @@ static int put_config(const lora *l, const eh_outdir *place, eh_err *err)
     eh_jsonw_raw(w, "lora_dropout", EH_STR("0.0"));
     eh_jsonw_text(w, "bias", "none");
     eh_jsonw_line(w, 1);
-    eh_jsonw_bool(w, "fan_in_fan_out", false);
+    eh_jsonw_bool(w, "fan_in_fan_out", turned);
     eh_jsonw_bool(w, "inference_mode", true);
     eh_jsonw_bool(w, "use_rslora", false);
     eh_jsonw_bool(w, "use_dora", false);
@@ -243,10 +264,19 @@ static int plan_lora(lora *l, int64_t limit, eh_err *err)
             continue;
         int rc = eh_stored_changed(l->s, &s, &differs, err);
         if (rc == EH_OK && differs)
-            rc = plan_module(l, &s, limit, err);
+            rc = add_slot(l, &s, err);
         if (rc < 0)
             return rc;
     }
+    int64_t n_kept = 0;
+    for (int64_t i = 0; i < l->n_module; i++) {
+        const int rc = plan_module(l, &l->module[i], limit, err);
+        if (rc < 0)
+            return rc;
+        if (l->module[i].rank > 0) /* else: a factor of 1, or of 0 on zeros */
+            l->module[n_kept++] = l->module[i];
+    }
+    l->n_module = n_kept;
     if (l->n_module == 0)
         return eh_fail(err, EH_EINVAL, "%s: nothing in it differs from the file: there is no adapter to write",
                        l->s->m->path);

@@ -193,7 +193,7 @@ static void check_model(eh_weights_kind kind, bool tied, bool bare)
 {
     eh_config c = row_config(row, kind);
     eh_session *s;
-    char path[4200];
+    char path[4000];
     c.tied = tied;
     c.bare = bare;
     snprintf(path, sizeof path, kind == EH_WEIGHTS_GGUF ? "%s" : "%s/folder", temp_dir());
@@ -238,4 +238,96 @@ TEST(an_unknown_family_is_refused_with_a_list_of_the_known_ones)
     CHECK_INT(c.n_layer, 77);
     eh_weights_close(w);
     eh_arena_clear(&arena);
+}
+
+/* ---- Keys --------------------------------------------------------------------------------------------- */
+
+static eh_keys json_keys(const char *text, json_t **root)
+{
+    *root = json_loads(text, 0, NULL);
+    CHECK(*root != NULL);
+    return (eh_keys){.where = "config.json", .json = *root};
+}
+
+TEST(a_key_of_json_is_read_where_it_is_said)
+{
+    json_t *o;
+    const eh_keys k = json_keys("{\"i\":7,\"r\":0.5,\"b\":true,\"t\":\"x\",\"n\":null}", &o);
+    int64_t i = 1;
+    double r = 1.0;
+    bool b = false;
+    eh_str t = {NULL, 0};
+    CHECK(eh_keys_has(&k, "i") && !eh_keys_has(&k, "n") && !eh_keys_has(&k, "z"));
+    CHECK_OK(eh_keys_int(&k, "n", 1, 9, false, &i, &err));
+    CHECK_INT(i, 1); /* null says nothing */
+    CHECK_OK(eh_keys_int(&k, "i", 1, 9, true, &i, &err));
+    CHECK_OK(eh_keys_real(&k, "r", 0.0, 1.0, false, &r, &err));
+    CHECK_OK(eh_keys_bool(&k, "b", true, &b, &err));
+    CHECK_OK(eh_keys_text(&k, "t", false, &t, &err));
+    CHECK(i == 7 && r == 0.5 && b && eh_str_eq(t, EH_STR("x")));
+    CHECK_FAILS(eh_keys_int(&k, "i", 1, 6, false, &i, &err), EH_EFORMAT, "\"i\"");
+    CHECK_FAILS(eh_keys_real(&k, "z", 0.0, 1.0, true, &r, &err), EH_ENOENT, "\"z\"");
+    CHECK_FAILS(eh_keys_bool(&k, "i", false, &b, &err), EH_EFORMAT, "\"i\"");
+    CHECK(i == 7 && r == 0.5 && b);
+    json_decref(o);
+}
+
+TEST(a_key_of_a_gguf_is_behind_its_architecture)
+{
+    eh_buf file = {0};
+    eh_weights *w;
+    int64_t i = 1;
+    double r = 1.0;
+    bool b = false;
+    eh_str t = {NULL, 0};
+    gguf_start(&file, 3, 0, 4);
+    gguf_u32(&file, "x.i", 7);
+    gguf_key(&file, "x.b", EH_GGUF_BOOL);
+    eh_buf_char(&file, 1);
+    gguf_key(&file, "x.t", EH_GGUF_STRING);
+    gguf_string(&file, "abc");
+    gguf_u32(&file, "y.i", 8);
+    const char *path = save(temp_dir(), "keys.gguf", &file);
+    CHECK_OK(eh_weights_open(path, &w, &err));
+    const eh_keys k = {.w = w, .where = "keys.gguf", .gguf = true, .arch = "x"};
+    CHECK(eh_keys_has(&k, "i") && !eh_keys_has(&k, "x.i"));
+    CHECK_OK(eh_keys_int(&k, "i", 1, 9, true, &i, &err));
+    CHECK_OK(eh_keys_bool(&k, "b", true, &b, &err));
+    CHECK_OK(eh_keys_text(&k, "t", true, &t, &err));
+    CHECK_OK(eh_keys_real(&k, "z", 0.0, 1.0, false, &r, &err));
+    CHECK(i == 7 && b && eh_str_eq(t, EH_STR("abc")) && r == 1.0);
+    CHECK_FAILS(eh_keys_int(&k, "i", 1, 6, true, &i, &err), EH_EFORMAT, "\"x.i\" is 7, wanted 1 to 6");
+    CHECK_FAILS(eh_keys_int(&k, "t", 1, 6, true, &i, &err), EH_ENOSUP, "\"x.t\" is not an integer");
+    CHECK_FAILS(eh_keys_real(&k, "i", 1, 6, true, &r, &err), EH_EFORMAT, "wanted a real number");
+    CHECK_FAILS(eh_keys_bool(&k, "i", false, &b, &err), EH_EFORMAT, "\"x.i\" is no bool");
+    CHECK_FAILS(eh_keys_text(&k, "i", false, &t, &err), EH_EFORMAT, "\"x.i\" is no text");
+    CHECK_FAILS(eh_keys_text(&k, "z", true, &t, &err), EH_EFORMAT, "has no metadata \"x.z\"");
+    eh_weights_close(w);
+}
+
+TEST(activations_are_read_by_name_and_others_refused_with_the_list)
+{
+    static const eh_arch_key table[] = {{offsetof(eh_config, activation), EH_KEY_ACTIVATION, "act", NULL, 0, 0, false},
+                                        {0}};
+    static const struct {
+        const char *config;
+        eh_activation is;
+    } good[] = {{"{\"act\":\"gelu\"}", EH_ACT_GELU},
+                {"{\"act\":\"gelu_new\"}", EH_ACT_GELU_TANH},
+                {"{\"act\":\"gelu_pytorch_tanh\"}", EH_ACT_GELU_TANH},
+                {"{}", EH_ACT_RELU}};
+    const eh_arch a = {.activations = 1u << EH_ACT_GELU | 1u << EH_ACT_GELU_TANH | 1u << EH_ACT_RELU};
+    json_t *o;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        eh_config c = {.arch = &a, .activation = EH_ACT_RELU};
+        const eh_keys k = json_keys(good[i].config, &o);
+        CHECK_OK(eh_keys_read(&k, table, &c, &err));
+        CHECK_INT(c.activation, good[i].is);
+        json_decref(o);
+    }
+    eh_config c = {.arch = &a, .activation = EH_ACT_RELU};
+    const eh_keys k = json_keys("{\"act\":\"silu\"}", &o);
+    CHECK_FAILS(eh_keys_read(&k, table, &c, &err), EH_ENOSUP,
+                "act \"silu\" is not supported in this family; gelu, gelu_pytorch_tanh and relu are");
+    json_decref(o);
 }

@@ -5,6 +5,7 @@
  */
 #include "model/layout.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -148,7 +149,7 @@ static void make_rows(bool biases)
 static const char *path_of(const char *name)
 {
     static const char *root;
-    static char path[8][4300];
+    static char path[8][4000];
     static int n;
     root = root != NULL ? root : temp_dir();
     snprintf(path[n % 8], sizeof path[0], "%s/%d-%s", root, n, name);
@@ -268,15 +269,67 @@ TEST(weights_of_its_own_are_saved)
     session_close(f);
 }
 
-TEST(an_adapter_for_it_is_refused)
+/* B A of a module's tensor, [outputs, inputs]; all zero where the adapter does not have it. */
+static void read_adapter(const eh_weights *w, const char *tensor, int64_t n_row, int64_t n_col, float *ba)
 {
+    char name[300];
+    float left[64], right[64];
+    const int bare = (int)(strlen(tensor) - strlen(".weight"));
+    snprintf(name, sizeof name, "base_model.model.%.*s.lora_A.weight", bare, tensor);
+    const eh_tensor *a = eh_weights_find(w, name);
+    snprintf(name, sizeof name, "base_model.model.%.*s.lora_B.weight", bare, tensor);
+    const eh_tensor *b = eh_weights_find(w, name);
+    memset(ba, 0, (size_t)(n_row * n_col) * sizeof *ba);
+    CHECK((a == NULL) == (b == NULL));
+    if (a == NULL)
+        return;
+    CHECK(a->dim[1] == n_col && b->dim[0] == n_row && a->dim[0] == b->dim[1] && a->dim[0] <= 64);
+    for (int64_t r = 0; r < n_row; r++) {
+        eh_tensor_rows(b, r, 1, left);
+        for (int64_t k = 0; k < a->dim[0]; k++) {
+            eh_tensor_rows(a, k, 1, right);
+            for (int64_t c = 0; c < n_col; c++)
+                ba[r * n_col + c] += left[k] * right[c];
+        }
+    }
+}
+
+/* One module for what shares a tensor: stored plus B A is what is in force, in every slice of it. */
+TEST(an_adapter_for_it_has_a_module_for_each_tensor)
+{
+    static float ba[ROW_NUMBERS], now[ROW_NUMBERS], was[ROW_NUMBERS];
+    static const eh_unit_edit some[] = {{EH_UNIT_HEAD, 0, 1, EH_EDIT_SOFT, 0.3, NULL},
+                                        {EH_UNIT_NEURON, 1, 7, EH_EDIT_ZERO, 1.0, NULL}};
     make_rows(false);
+    const char *out = path_of("lora");
     eh_session *f = open_as(write_as(&fused), &fused);
-    const eh_unit_edit soft = edits[0], zero = {EH_UNIT_NEURON, 0, 2, EH_EDIT_OUTPUT, 0.5, NULL};
-    CHECK_OK(eh_session_edit(f, &soft, 1, &err));
-    CHECK_FAILS(eh_session_save_lora(f, path_of("lora"), 0, false, NULL, &err), EH_ENOSUP, "several projections");
-    CHECK_OK(eh_session_edit(f, &zero, 1, &err));
-    CHECK_FAILS(eh_session_save_lora(f, path_of("lora"), 0, false, NULL, &err), EH_ENOSUP, "lies transposed");
+    eh_weights *w;
+    eh_lora told;
+    eh_buf config = {0};
+    char path[4400];
+    CHECK_OK(eh_session_edit(f, some, 2, &err));
+    CHECK_OK(eh_session_save_lora(f, out, 0, false, &told, &err));
+    /* qkv by 4 rows, o by 4 columns; gate_up by 2 rows, down by 1 column */
+    CHECK(told.n_module == 4 && told.rank == 4);
+    snprintf(path, sizeof path, "%s/adapter_config.json", out);
+    CHECK_OK(eh_file_read(path, 1 << 20, &config, &err));
+    CHECK(strstr(config.p, "\"fan_in_fan_out\": true") != NULL);
+    save(out, "config.json", &config); /* so that it opens as weights */
+    snprintf(path, sizeof path, "mv '%s/adapter_model.safetensors' '%s/model.safetensors'", out, out);
+    CHECK_INT(system(path), 0);
+    CHECK_OK(eh_weights_open(out, &w, &err));
+    for (int64_t i = 0; i < eh_n_stored(f->m); i++) {
+        eh_stored t;
+        if (!eh_stored_at(f, i, &t) || t.l == NULL)
+            continue;
+        read_adapter(w, t.name, eh_tensor_count(t.part.t) / t.n_col, t.n_col, ba);
+        eh_stored_rows(f, &t, 0, t.n_row, now);
+        eh_stored_file_rows(&t, 0, t.n_row, was);
+        for (int64_t k = 0; k < t.n_row * t.n_col; k++)
+            was[k] += ba[t.part.first * t.n_col + k];
+        check_floats(was, now, t.n_row * t.n_col, 1e-7, t.name);
+    }
+    eh_weights_close(w);
     session_close(f);
 }
 
@@ -373,4 +426,37 @@ TEST(biases_of_norms_are_trained_and_saved)
     CHECK(number(s, EH_SLOT_NORM, false, 1) == 0.5f && number(s, EH_SLOT_NORM, true, 1) == 1.5f);
     CHECK(number(s, EH_SLOT_FINAL_NORM, false, 1) == 12.5f && number(s, EH_SLOT_FINAL_NORM, true, 1) == 13.5f);
     session_close(s);
+}
+
+/* ---- Layers that differ ----------------------------------------------------------------------------------- */
+
+/* Theta 10000 in layers that see all, 100 in those with a window: cos and sin of position * theta^(-2i / 4). */
+TEST(layers_with_a_window_have_the_rotary_positions_that_the_row_says)
+{
+    make_rows(false);
+    plain.windows = EH_WINDOW_ALWAYS;
+    plain.full_every = 3;
+    plain.sliding_rope = 1;
+    plain.start.window = 5;
+    plain.start.rope[1].theta = 100.0;
+    const char *dir = write_as(&plain);
+    for (int none = 0; none < 2; none++) {
+        if (none)
+            plain.sliding_rope = -1;
+        eh_session *s = open_as(dir, &plain);
+        CHECK_OK(eh_session_need_rope(s, 8, &err));
+        for (int64_t l = 0; l < ROW_LAYERS; l++) {
+            const float *cosine, *sine;
+            eh_session_rope(s, l, &cosine, &sine);
+            CHECK_INT(s->m->layer[l].window, l == 2 ? 0 : 5);
+            if (l < 2 && none) {
+                CHECK(cosine == NULL && sine == NULL);
+                continue;
+            }
+            CHECK_NEAR((double)cosine[7 * 2], cos(7.0), 1e-7);
+            CHECK_NEAR((double)cosine[7 * 2 + 1], cos(7.0 * (l == 2 ? 0.01 : 0.1)), 1e-7);
+            CHECK_NEAR((double)sine[7 * 2 + 1], sin(7.0 * (l == 2 ? 0.01 : 0.1)), 1e-7);
+        }
+        session_close(s);
+    }
 }
