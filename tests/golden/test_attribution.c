@@ -12,7 +12,8 @@
 #include "golden_file.h"
 #include "grad_room.h"
 
-static const char *const folders[] = {"llama", "llama-mha", "llama-untied-scaled", "mistral", "qwen2", "qwen3"};
+static const char *const folders[] = {"llama",  "llama-mha",   "llama-untied-scaled", "mistral", "qwen2", "qwen3",
+                                      "gemma2", "gemma3_text", "cohere",              "opt",     "gpt2"};
 #define N_FOLDER (sizeof folders / sizeof *folders)
 static const char *const rule_names[] = {"grad", "attnlrp", "cplrp"};
 static const double tolerances[] = {2e-4, 5e-5, 5e-5};
