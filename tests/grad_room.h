@@ -32,10 +32,10 @@ static inline grad_room grad_room_of(const eh_session *on)
     const eh_config *c = &on->m->config;
     int64_t layer = 0;
     for (int k = 0; k < EH_N_NORM; k++)
-        layer += eh_norm_width(c, (eh_norm_role)k);
+        layer += 2 * eh_norm_width(c, (eh_norm_role)k);
     for (int k = 0; k < EH_N_LINEAR; k++)
         layer += on->layer[0].linear[k].n_out * (on->layer[0].linear[k].n_in + 1);
-    grad_room g = {.n = 2 * c->n_vocab * c->d_model + c->d_model + c->n_layer * layer};
+    grad_room g = {.n = (2 * c->n_vocab + 2 + eh_session_positions(on)) * c->d_model + c->n_layer * layer};
     g.all = calloc((size_t)g.n, sizeof *g.all);
     g.grads.layer = calloc((size_t)c->n_layer, sizeof *g.grads.layer);
     CHECK(g.all != NULL && g.grads.layer != NULL);
@@ -43,11 +43,16 @@ static inline grad_room grad_room_of(const eh_session *on)
     g.grads.embed = grad_take(&at, c->n_vocab * c->d_model);
     g.grads.head = c->tied ? NULL : grad_take(&at, c->n_vocab * c->d_model);
     g.grads.final_norm = grad_take(&at, c->d_model);
+    g.grads.final_norm_bias = on->final_norm_bias != NULL ? grad_take(&at, c->d_model) : NULL;
+    g.grads.position = on->m->position != NULL ? grad_take(&at, eh_session_positions(on) * c->d_model) : NULL;
     for (int64_t i = 0; i < c->n_layer; i++) {
         const eh_session_layer *from = &on->layer[i];
         eh_layer_grad *to = &g.grads.layer[i];
-        for (int k = 0; k < EH_N_NORM; k++)
-            to->norm[k] = from->norm[k] != NULL ? grad_take(&at, eh_norm_width(c, (eh_norm_role)k)) : NULL;
+        for (int k = 0; k < EH_N_NORM; k++) {
+            const int64_t n = eh_norm_width(c, (eh_norm_role)k);
+            to->norm[k] = from->norm[k] != NULL ? grad_take(&at, n) : NULL;
+            to->norm_bias[k] = from->norm_bias[k] != NULL ? grad_take(&at, n) : NULL;
+        }
         for (int k = 0; k < EH_N_LINEAR; k++) {
             const eh_linear *l = &from->linear[k];
             to->linear[k] = grad_take(&at, l->n_out * l->n_in);

@@ -547,6 +547,25 @@ static int keep_room(back *k, eh_err *err)
     return good ? EH_OK : eh_fail(err, EH_ENOMEM, "no memory to keep layers of %lld tokens", (long long)n);
 }
 
+/* From the stream before the first layer to embeddings and positions. */
+static void embed_back(back *k)
+{
+    const eh_batch *b = &k->goals->b;
+    const eh_config *c = &k->s->m->config;
+    const int64_t d = c->d_model;
+    const float scale = (float)c->embed_scale;
+    for (int64_t i = 0; i < b->n_tok; i++) {
+        float *g = k->g + i * d;
+        if (k->grads->position != NULL && c->positions == EH_POS_LEARNED)
+            k->s->simd->add(k->grads->position + (b->depth[i] + c->position_offset) * d, g, d);
+        if (k->grads->embed == NULL)
+            continue;
+        for (int64_t e = 0; scale != 1.0f && e < d; e++)
+            g[e] *= scale;
+        k->s->simd->add(k->grads->embed + b->tok[i] * d, g, d);
+    }
+}
+
 static int batch_back(back *k, double *value, const eh_observer *observer, int n_observer, eh_err *err)
 {
     eh_session *s = k->s;
@@ -569,13 +588,8 @@ static int batch_back(back *k, double *value, const eh_observer *observer, int n
     rc = eh_pass_show(&k->f, EH_SITE_RESID, c->n_layer - 1, 0, b->n_tok, d, k->saved + c->n_layer * n, k->g, err);
     for (int64_t l = c->n_layer - 1; l >= 0 && rc == EH_OK; l--)
         rc = layer_back(k, l, err);
-    const float scale = (float)c->embed_scale;
-    if (rc == EH_OK && k->grads != NULL && k->grads->embed != NULL)
-        for (int64_t i = 0; i < b->n_tok; i++) {
-            for (int64_t e = 0; scale != 1.0f && e < d; e++)
-                k->g[i * d + e] *= scale;
-            s->simd->add(k->grads->embed + b->tok[i] * d, k->g + i * d, d);
-        }
+    if (rc == EH_OK && k->grads != NULL)
+        embed_back(k);
     return rc;
 }
 

@@ -456,8 +456,10 @@ static void embed_block(void *ctx, int64_t block, int worker)
             x[e] *= scale;
         if (c->positions != EH_POS_LEARNED)
             continue;
-        eh_tensor_rows(s->m->position, f->b->depth[i] + c->position_offset, 1, row);
-        s->simd->add(x, row, d);
+        const int64_t at = f->b->depth[i] + c->position_offset;
+        if (s->own_position == NULL)
+            eh_tensor_rows(s->m->position, at, 1, row);
+        s->simd->add(x, s->own_position != NULL ? s->own_position + at * d : row, d);
     }
 }
 

@@ -94,6 +94,23 @@ int eh_session_own_embed(eh_session *s, eh_err *err)
     return EH_OK;
 }
 
+int64_t eh_session_positions(const eh_session *s)
+{
+    return s->m->position != NULL ? s->m->config.n_ctx + s->m->config.position_offset : 0;
+}
+
+int eh_session_own_position(eh_session *s, eh_err *err)
+{
+    const int64_t n = eh_session_positions(s);
+    if (s->own_position != NULL || n == 0)
+        return EH_OK;
+    s->own_position = eh_block_alloc(n * s->m->config.d_model * (int64_t)sizeof *s->own_position);
+    if (s->own_position == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for own positions");
+    eh_tensor_rows(s->m->position, 0, n, s->own_position);
+    return EH_OK;
+}
+
 /* The vector in force becomes the session's own copy of it, at *at. */
 static void own_vector(const float **now, float **own, int64_t n, float **at)
 {
@@ -263,6 +280,7 @@ void eh_session_close(eh_session *s)
         each_linear(s, drop_one, NULL);
     eh_backend_close(s->backend);
     eh_block_free(s->own_embed);
+    eh_block_free(s->own_position);
     eh_session_free_edits(s);
     eh_free(s->rope_cos);
     eh_free(s->rope_sin);

@@ -54,6 +54,7 @@ struct eh_session {
     float *own_final_norm, *own_final_norm_bias;
     bool owns_norms;
     float *own_embed; /* [n_vocab, d_model] or NULL: in place of it (training); a tied head reads it, too */
+    float *own_position; /* [eh_session_positions, d_model] or NULL: in place of the learned positions */
     eh_linear *head;  /* [n_head_slice] */
     float *rope_cos, *rope_sin; /* [EH_ROPES, n_rope_pos, d_rot / 2]; of a layer: eh_session_rope */
     int64_t n_rope_pos;
@@ -100,6 +101,9 @@ int eh_linear_back(eh_session *s, const eh_linear *l, const float *dy, int64_t n
 
 /* The same for the embedding, and with it for the output head where that is tied. */
 int eh_session_own_embed(eh_session *s, eh_err *err);
+/* And for learned positions, where the model has them: so many rows. */
+int64_t eh_session_positions(const eh_session *s);
+int eh_session_own_position(eh_session *s, eh_err *err);
 /* And for all norms. */
 int eh_session_own_norms(eh_session *s, eh_err *err);
 

@@ -89,6 +89,8 @@ void eh_stored_rows(const eh_session *s, const eh_stored *t, int64_t row, int64_
         eh_linear_rows(s, t->l, t->first + row, n, out);
     else if (t->slot == EH_SLOT_EMBED && s->own_embed != NULL)
         memcpy(out, s->own_embed + row * t->n_col, (size_t)(n * t->n_col) * sizeof *out);
+    else if (t->slot == EH_SLOT_POSITION && s->own_position != NULL)
+        memcpy(out, s->own_position + row * t->n_col, (size_t)(n * t->n_col) * sizeof *out);
     else if (t->slot == EH_SLOT_EMBED || t->slot == EH_SLOT_POSITION)
         eh_part_rows(&t->part, row, n, out);
     else
@@ -114,7 +116,7 @@ static bool may_have_changed(const eh_session *s, const eh_stored *t)
     if (t->slot == EH_SLOT_EMBED)
         return s->own_embed != NULL;
     if (t->slot == EH_SLOT_POSITION)
-        return false;
+        return s->own_position != NULL;
     if (t->slot == EH_SLOT_HEAD) {
         for (int64_t i = 0; i < s->m->n_head_slice; i++)
             if (s->head[i].own != NULL)

@@ -126,6 +126,9 @@ static void lay_out(eh_params *p)
     if (p->group != EH_TUNE_ALL)
         return;
     add(p, s->own_embed, c->n_vocab * c->d_model, c->n_vocab * c->d_model, &p->grads.embed);
+    const int64_t n_position = eh_session_positions(s) * c->d_model;
+    if (n_position > 0)
+        add(p, s->own_position, n_position, n_position, &p->grads.position);
     for (int64_t i = 0; i < s->m->n_head_slice; i++) {
         eh_linear *l = &s->head[i];
         if (!c->tied) /* the slices' gradients follow each other: one matrix */
@@ -242,6 +245,8 @@ static int own_all(const eh_params *p, own_room *room, int64_t *n, eh_err *err)
         rc = get_own(room, n, &s->head[i], err);
     if (rc == EH_OK && p->group == EH_TUNE_ALL)
         rc = eh_session_own_embed(s, err);
+    if (rc == EH_OK && p->group == EH_TUNE_ALL)
+        rc = eh_session_own_position(s, err);
     if (rc == EH_OK && trains_norms(p->group))
         rc = eh_session_own_norms(s, err);
     return rc;
