@@ -300,7 +300,7 @@ TEST(gradients_match_finite_differences_of_the_double_reference)
         json_t *one;
         json_array_foreach(json_object_get(j, "finite_differences"), i, one)
         {
-            double x, top_here;
+            double x = 0.0, top_here;
             CHECK(gradient_of_number(on, &g, json_string_value(json_object_get(one, "parameter")),
                                      json_integer_value(json_object_get(one, "flat_index")), &x, &top_here));
             CHECK_NEAR(x, json_number_value(json_object_get(one, "central_difference")), 2e-4 * top_here);
