@@ -5,7 +5,12 @@
     row(llama) \
     row(mistral) \
     row(qwen2) \
-    row(qwen3)
+    row(qwen3) \
+    row(gpt2) \
+    row(opt) \
+    row(gemma2) \
+    row(gemma3) \
+    row(cohere)
 
 #define DECLARED(name) extern const eh_arch eh_arch_##name;
 EACH_FAMILY(DECLARED)

@@ -13,7 +13,8 @@
 #include "grad_room.h"
 #include "model/stored.h"
 
-static const char *const folders[] = {"llama", "llama-mha", "llama-untied-scaled", "mistral", "qwen2", "qwen3"};
+static const char *const folders[] = {"llama",  "llama-mha",   "llama-untied-scaled", "mistral", "qwen2", "qwen3",
+                                      "gemma2", "gemma3_text", "cohere",              "opt",     "gpt2"};
 #define N_FOLDER (sizeof folders / sizeof *folders)
 static const char *const rule_names[] = {"grad", "attnlrp", "cplrp"};
 static const double tolerances[] = {2e-4, 5e-5, 5e-5};

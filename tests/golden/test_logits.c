@@ -14,7 +14,8 @@
 #include "evenhand.h"
 #include "golden_file.h"
 
-static const char *const folders[] = {"llama", "llama-mha", "llama-untied-scaled", "mistral", "qwen2", "qwen3"};
+static const char *const folders[] = {"llama",  "llama-mha",   "llama-untied-scaled", "mistral", "qwen2", "qwen3",
+                                      "gemma2", "gemma3_text", "cohere",              "opt",     "gpt2"};
 #define N_FOLDER (sizeof folders / sizeof *folders)
 static const int lengths[] = {1, 2, 9, 33};
 
