@@ -11,7 +11,7 @@
 
 typedef struct args {
     const char *model, *time;
-    cli_engine engine;
+    eh_session_options session;
     bool json;
 } args;
 
@@ -140,7 +140,7 @@ static int run(const void *given)
     char fingerprint[65];
     double seconds = -1;
 
-    int status = cli_open(a->model, &a->engine, &opened);
+    int status = cli_open(a->model, &a->session, &opened);
     if (status != CLI_DONE)
         goto done;
     eh_model_describe(opened.m, &info);
@@ -158,12 +158,19 @@ done:
     return status;
 }
 
+static void init(void *given)
+{
+    args *a = given;
+    eh_session_options_init(&a->session, sizeof a->session);
+    a->time = "auto";
+}
+
 static const cli_option options[] = {
     CLI_MODEL(args),
     {.name = "json", .kind = CLI_FLAG, .at = offsetof(args, json), .help = "one JSON object instead of the table"},
-    {.name = "time", .kind = CLI_WORD, .value = "auto|yes|no", .initial = "auto", .at = offsetof(args, time),
+    {.name = "time", .kind = CLI_WORD, .value = "auto|yes|no", .at = offsetof(args, time),
      .help = "whether to measure the time for 1,000 tokens; auto does so below 3 billion parameters"},
-    CLI_ENGINE(args),
+    CLI_SESSION(args),
     {.name = NULL},
 };
 
@@ -175,5 +182,6 @@ const cli_command cli_inspect = {
              "fingerprint of the weights (SHA-256 over the headers and the start of every tensor).",
     .option = options,
     .size = sizeof(args),
+    .init = init,
     .run = run,
 };

@@ -118,7 +118,6 @@ static int do_lines(const args *a, const eh_model *m, int64_t n_vocab, cli_out *
 static int run(const void *given)
 {
     const args *a = given;
-    const cli_engine engine = {.precision = "auto"};
     cli_opened opened = {0};
     eh_model_info info;
     eh_err err;
@@ -128,7 +127,7 @@ static int run(const void *given)
         return cli_fail(CLI_USAGE, "--text goes with neither --input nor --decode");
     if (a->plain && (a->decode || a->text != NULL))
         return cli_fail(CLI_USAGE, "--plain goes with neither --text nor --decode");
-    int status = cli_open(a->model, &engine, &opened);
+    int status = cli_open_files(a->model, &opened);
     if (status != CLI_DONE)
         goto done;
     eh_model_describe(opened.m, &info);

@@ -73,7 +73,7 @@ says '"n_item":30'
 tail -n 1 "$work/located_pairs/samples_locate.jsonl" |
     grep -qx '{"doc_id":30,.*"skipped":"longer than the model.s context"}' || die "a pair that is too long"
 
-refused 2 'no head statistic' locate "$work/planted" --items "$items" -o "$work/bad" --statistics maximum
+refused 2 'one of group_attention, context_attention' locate "$work/planted" --items "$items" -o "$work/bad" --statistics maximum
 refused 2 'one benchmark at a time' locate "$work/planted" --tasks probes,pairs -o "$work/bad"
 refused 2 'another' locate "$work/planted" --items "$items" -o "$work/located" --statistics head_relevance
 refused 2 'cannot be located on utility' locate "$work/planted" --tasks utility --probes "$work/planted" -o "$work/bad"
