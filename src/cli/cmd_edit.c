@@ -15,7 +15,7 @@ static int undo(const args *a)
     if (a->out == NULL)
         return cli_fail(CLI_USAGE, "--undo wants -o, where the original is to be");
     if (a->recipe != NULL || a->lora != NULL)
-        return cli_fail(CLI_USAGE, "--undo goes without --recipe and --lora");
+        return cli_fail(CLI_USAGE, "--undo takes neither --recipe nor --lora");
     if (eh_model_undo(a->model, a->out, a->force, &err) < 0)
         return cli_fail_with(&err);
     printf("%s is as it was before the edit, byte for byte\n", a->out);

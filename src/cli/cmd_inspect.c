@@ -57,7 +57,7 @@ static void put_readable(const eh_model_info *i, const eh_session_info *s, const
     put_row(&t, "model", "%s", i->path);
     put_row(&t, "format", "%s, family %s", i->format, i->family);
     put_row(&t, "parameters", "%s, %s in %s%s", cli_count(i->n_param), cli_bytes(i->n_byte), i->dtype,
-            i->tied ? ", output head tied to the embeddings" : "");
+            i->tied ? ", lm_head tied to the embeddings" : "");
     put_row(&t, "layers", "%s of width %s, MLP %s", cli_count(i->n_layer), cli_count(i->d_model), cli_count(i->d_ff));
     put_row(&t, "attention", "%s heads of %s channels, %s for keys and values", cli_count(i->n_head),
             cli_count(i->d_head), cli_count(i->n_kv));

@@ -124,9 +124,9 @@ static int run(const void *given)
     cli_out out = {0};
 
     if (a->text != NULL && (a->input != NULL || a->decode))
-        return cli_fail(CLI_USAGE, "--text goes with neither --input nor --decode");
+        return cli_fail(CLI_USAGE, "--text takes neither --input nor --decode");
     if (a->plain && (a->decode || a->text != NULL))
-        return cli_fail(CLI_USAGE, "--plain goes with neither --text nor --decode");
+        return cli_fail(CLI_USAGE, "--plain takes neither --text nor --decode");
     int status = cli_open_files(a->model, &opened);
     if (status != CLI_DONE)
         goto done;

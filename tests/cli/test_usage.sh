@@ -39,8 +39,8 @@ refused 2 'either --prompt or --prompts' generate "$llama" --prompt a --prompts 
 refused 2 'all 2 samples would be the same' generate "$llama" --prompt a --samples 2
 refused 2 'either --text or --documents' perplexity "$llama"
 refused 2 '--documents wants --kind harness' perplexity "$llama" --documents x --kind wanda
-refused 2 'goes with neither --input nor --decode' tokenize "$llama" --text a --decode
-refused 2 'goes with neither --text nor --decode' tokenize "$llama" --plain --decode
+refused 2 'takes neither --input nor --decode' tokenize "$llama" --text a --decode
+refused 2 'takes neither --text nor --decode' tokenize "$llama" --plain --decode
 refused 2 'choose one' audit "$llama" --resume --force
 refused 2 'there is no benchmark "prob"; did you mean "probes"?' audit "$llama" --tasks utility,prob
 for gate in x bbq:s 'bbq:s>' 'bbq:s>x' 's>1' 'bbq:s>>1' 'bbq:s>1 '; do
