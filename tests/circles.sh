@@ -19,8 +19,6 @@ known_includes='cli/term cli/stream: the out file that cli_fail abandons could b
 model/goals model/backward: the targets that goals.h takes from backward.h could be a header of their own
 model/layer model/forward: what layer.h takes from forward.h could be a header below both'
 known_links='cli/arguments cli/text_table: reading arguments could be given the table
-cli/cmd_tune cli/main: the command line could be in cli_arguments
-cli/engine cli/main: the same
 cli/help cli/text_table: help could be given the table
 cli/term cli/stream: as above
 locate/locate_check locate/locate: asking and notes could be a file below both

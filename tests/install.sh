@@ -25,7 +25,9 @@ cat >"$work/use.c" <<'EOF'
 
 int main(void)
 {
-    printf("%s\n", eh_error_name(EH_ENOMEM));
+    eh_audit_options o;
+    eh_audit_options_init(&o, sizeof o);
+    printf("%s, split %s\n", eh_error_name(EH_ENOMEM), eh_choice_name(EH_CHOICE_SPLIT, (int)o.split));
     return 0;
 }
 EOF
@@ -44,7 +46,7 @@ esac
 # shellcheck disable=SC2086
 $cc -std=c11 -Wall -Wextra -Werror "$work/use.c" -o "$work/use" $flags
 said=$(LD_LIBRARY_PATH=$lib "$work/use")
-[ "$said" = "out of memory" ] || {
+[ "$said" = "out of memory, split all" ] || {
     echo "the program said: $said" >&2
     exit 1
 }

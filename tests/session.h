@@ -10,6 +10,16 @@
 
 #include "model/session.h"
 
+/* The defaults, but for the product (NULL: the best there is) and the threads (EH_ALL: all cores). */
+static inline eh_session_options session_options(const char *product, int64_t threads)
+{
+    eh_session_options o;
+    eh_session_options_init(&o, sizeof o);
+    o.product = product;
+    o.threads = threads;
+    return o;
+}
+
 static inline int session_open(const char *path, const eh_session_options *options, eh_session **s, eh_err *err)
 {
     eh_model *m;

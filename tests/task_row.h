@@ -127,7 +127,7 @@ static inline const char *row_fault(const eh_task *row, const eh_task *const *ex
         fault = "one of load, hash, ask, record, read and sheet is missing";
     else if ((row->look != NULL) != (row->measure != NULL) || (row->look != NULL) != (b->measure != NULL))
         fault = "look, measure and the name of a measure are there together or not at all";
-    else if (b->measure != NULL && eh_measure_find(b->measure) < 0)
+    else if (b->measure != NULL && eh_choice_find(EH_CHOICE_MEASURE, b->measure) == NULL)
         fault = "its measure is none of the measures";
     else if (b->lowers != NULL && (lowers == NULL || lowers->kind != EH_SCORE_BIAS || lowers->better != EH_BETTER_ZERO))
         fault = "what a run lowers is no score of bias whose best is 0";

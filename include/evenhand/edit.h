@@ -26,7 +26,7 @@ typedef struct eh_unit_edit {
     eh_unit_kind kind;
     int64_t layer, index; /* index: query head, or neuron of the MLP */
     eh_edit_mode mode;
-    double alpha;         /* 0 leaves the unit alone, 1 silences it; ZERO and MEAN: 1 */
+    double alpha;         /* 0 leaves the unit alone, 1 ablates it; ZERO and MEAN: 1 */
     const float *mean;    /* EH_EDIT_MEAN: the unit's mean output, [d_head] of a head, [1] of a neuron */
 } eh_unit_edit;
 
@@ -56,13 +56,15 @@ EH_API const eh_unit_edit *eh_recipe_units(const eh_recipe *recipe, int64_t *n);
 EH_API int eh_recipe_apply(eh_session *s, const eh_recipe *recipe, eh_err *err);
 
 typedef struct eh_recipe_more { /* what a recipe may say beside its units; all may be NULL */
+    size_t size;        /* by eh_recipe_more_init */
     const char *scores; /* JSON: where the choice came from */
     const char *note;
     int64_t seed;
     bool seeded; /* there is a seed */
 } eh_recipe_more;
+EH_API void eh_recipe_more_init(eh_recipe_more *o, size_t size);
 EH_API int eh_recipe_write(const char *path, const eh_model *m, const eh_unit_edit *unit, int64_t n,
-                           const eh_recipe_more *more, eh_err *err);
+                           const eh_recipe_more *more, eh_err *err); /* more may be NULL */
 
 typedef struct eh_saved {
     int64_t n_tensor;  /* of the file */
@@ -97,10 +99,12 @@ typedef struct eh_lora {
     double relative;  /* its Frobenius norm over that of W' - W */
 } eh_lora;
 
+#define EH_LORA_RANK 512 /* a rank limit for whoever has none in mind */
+
 /*
  * eh_session_save_lora - what is in force minus what is stored, as a PEFT adapter in the folder `out`
  *
- * in   rank_limit  0: 512
+ * in   rank_limit  the largest rank an adapter may take: EH_LORA_RANK, or 1 and more
  * Errors   EH_ENOSUP a GGUF; a change that is no matrix of low rank (a bias, a norm); a rank above the limit
  */
 EH_API int eh_session_save_lora(const eh_session *s, const char *out, int64_t rank_limit, bool force, eh_lora *lora,

@@ -46,20 +46,22 @@ EH_API int eh_model_fingerprint(const eh_model *m, char out[65], eh_err *err);
 /* ---- Sessions ------------------------------------------------------------------------------ */
 
 typedef enum eh_precision {
-    EH_AUTO, /* f32 below 2 billion parameters, else bf16 where the processor has it */
+    EH_PRECISION_AUTO, /* f32 below 2 billion parameters, else bf16 where the processor has it */
     EH_F32,  /* products in float32 */
     EH_BF16  /* products in bfloat16 with float32 sums; all else in float32 */
 } eh_precision;
 
 typedef struct eh_session_options {
+    size_t size;            /* by eh_session_options_init, as all defaults */
     eh_precision precision;
-    int threads;            /* 0: all cores this process may use */
-    int64_t batch_tokens;   /* distinct tokens that go through a layer together; 0: 4096 */
+    int64_t threads;        /* EH_ALL: all cores this process may use */
+    int64_t batch_tokens;   /* distinct tokens that go through a layer together */
     int64_t memory;         /* bytes of packed weights kept between batches; the rest is packed anew
-                               for each batch. 0: 384 MiB for scoring, all for generation */
+                               for each batch. EH_AUTO: 384 MiB for scoring, all for generation */
     bool no_prefix_sharing; /* compute a prefix again for each request that has it */
     const char *product;    /* "onednn", "reference"; NULL: the best there is */
 } eh_session_options;
+EH_API void eh_session_options_init(eh_session_options *o, size_t size);
 
 typedef struct eh_session eh_session;
 
@@ -80,7 +82,7 @@ EH_API const eh_model *eh_session_model(const eh_session *s);       /* that it w
 
 typedef struct eh_session_info {
     const char *product, *simd, *features; /* backend; kernels; the processor's names for them */
-    eh_precision precision;                /* as resolved: never EH_AUTO */
+    eh_precision precision;                /* as resolved: never EH_PRECISION_AUTO */
     int threads;
     int64_t batch_tokens;
     int64_t packed_bytes; /* all layers and the head, packed */

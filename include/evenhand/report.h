@@ -32,8 +32,7 @@ typedef struct eh_verdict {
     const char *headline;
     const eh_sentence *sentence; /* [n] in the order they should be read */
     int64_t n;
-    void *memory; /* holds all of it; eh_verdict_clear gives it back */
-} eh_verdict;
+} eh_verdict; /* owns its texts: eh_verdict_clear */
 
 /*
  * eh_report_write - the page of a run, from its records alone

@@ -31,13 +31,15 @@ EH_API int eh_score(eh_session *s, const eh_request *request, int64_t n, eh_answ
 /* ---- Generation ---------------------------------------------------------------------------- */
 
 typedef struct eh_sampling {
+    size_t size;        /* by eh_sampling_init, as all defaults */
     double temperature; /* 0: greedy */
-    double top_p;       /* 0 or 1: off */
-    int64_t top_k;      /* 0: off */
+    double top_p;       /* draw from the likeliest tokens that hold this share, above 0 to 1 */
+    int64_t top_k;      /* draw from so many of the likeliest; EH_ALL */
     int64_t max_new;    /* tokens at most */
     bool ignore_eos;
     uint64_t seed; /* a text depends on (seed, prompt index, sample index) alone, not on the batch */
 } eh_sampling;
+EH_API void eh_sampling_init(eh_sampling *o, size_t size);
 
 typedef struct eh_generated {
     int32_t *tok; /* [n_tok] new tokens (an end-of-text token is not among them); eh_release */
@@ -49,7 +51,7 @@ typedef struct eh_generated {
 /*
  * eh_generate - continuations of prompts, in batches, with a key/value cache
  *
- * in   prompt [n_prompt] (tok and n_tok are used); n_sample continuations of each
+ * in   prompt [n_prompt] (tok and n_tok are used); n_sample continuations of each; sampling may be NULL: defaults
  * out  out    [n_prompt * n_sample], prompt by prompt; release each tok, on success only
  * see  called for every new token as it comes (may be NULL); a non-zero return stops with EH_ESTOP
  */
@@ -76,15 +78,18 @@ typedef struct eh_perplexity {
 } eh_perplexity;
 
 typedef struct eh_perplexity_options {
+    size_t size;         /* by eh_perplexity_options_init, as all defaults */
     eh_perplexity_kind kind;
-    int64_t window;      /* 0: 2048, or the model's context if that is smaller */
-    int64_t stride;      /* EH_PPL_SLIDING; 0: 512 */
-    int64_t max_windows; /* 0: all */
+    int64_t window;      /* tokens; EH_AUTO: 2,048, or the model's context if that is smaller */
+    int64_t stride;      /* tokens, of EH_PPL_SLIDING; EH_AUTO: 512, or the window if that is smaller */
+    int64_t max_windows; /* EH_ALL */
     bool wikitext_page;  /* the text is a page of tokenised WikiText: it is scored as
                             lm-evaluation-harness detokenises it, words and bytes are the page's */
 } eh_perplexity_options;
+EH_API void eh_perplexity_options_init(eh_perplexity_options *o, size_t size);
 
 /* The text is tokenised once; for EH_PPL_ROLLING it is one document. Source: docs/methods/perplexity.md.
+ * options may be NULL: all defaults.
  * Errors: EH_EDOM the text is shorter than one window needs; those of eh_score. */
 EH_API int eh_perplexity_of(eh_session *s, const char *text, int64_t n, const eh_perplexity_options *options,
                             eh_perplexity *out, eh_err *err);

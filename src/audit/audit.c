@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/options.h"
 #include "job/blocks.h"
 #include "task/benchmarks.h"
 
@@ -27,7 +28,7 @@ static const char *copy(eh_audit *a, const char *s)
 static int add_row(eh_audit *a, const char *task, const char *category, const eh_benchmark_score *score,
                    const eh_estimate *e, const char *note, eh_err *err)
 {
-    if (a->n_row == a->room) {
+    if (a->result.n_row == a->room) {
         const int64_t room = a->room < 64 ? 64 : 2 * a->room;
         eh_score_row *r = eh_realloc(a->row, room, (int64_t)sizeof *r);
         if (r == NULL)
@@ -35,7 +36,7 @@ static int add_row(eh_audit *a, const char *task, const char *category, const eh
         a->row = r;
         a->room = room;
     }
-    eh_score_row *r = &a->row[a->n_row];
+    eh_score_row *r = &a->row[a->result.n_row];
     *r = (eh_score_row){
         .task = copy(a, task),
         .category = copy(a, category),
@@ -46,12 +47,12 @@ static int add_row(eh_audit *a, const char *task, const char *category, const eh
         .defined = e->defined,
         .n = e->n,
         .n_cluster = e->n_cluster,
-        .better = eh_better_name(score->better),
+        .better = score->better,
         .note = note,
     };
     if (r->task == NULL || r->category == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for a score");
-    a->n_row++;
+    a->result.n_row++;
     return EH_OK;
 }
 
@@ -134,7 +135,7 @@ static int run_task(eh_open_task *t, eh_session *s, const eh_audit_options *o, e
         .block = ask_block,
         .ctx = &state,
     };
-    const int rc = eh_blocks_run(j, &b, &a->n_computed, err);
+    const int rc = eh_blocks_run(j, &b, &a->result.n_computed, err);
     eh_ask_clear(&state.ask);
     return rc;
 }
@@ -248,9 +249,26 @@ static int no_way(const eh_audit_options *o, bool orders, eh_err *err)
     return rc;
 }
 
-int eh_audit_plan_make(const eh_session *s, const eh_audit_options *o, eh_audit_plan *p, eh_err *err)
+void eh_audit_options_init(eh_audit_options *o, size_t size)
 {
-    *p = (eh_audit_plan){.o = *o};
+    const eh_audit_options initial = {
+        .split = EH_SPLIT_ALL,
+        .limit = EH_ALL,
+        .rows = EH_ALL,
+        .resamples = EH_BOOTSTRAP_RESAMPLES,
+        .confidence = 0.95,
+    };
+    eh_options_init(o, size, &initial, sizeof initial);
+}
+
+int eh_audit_plan_make(const eh_session *s, const eh_audit_options *given, eh_audit_plan *p, eh_err *err)
+{
+    const eh_audit_options *const o = &p->o;
+    *p = (eh_audit_plan){.answer = NULL};
+    eh_audit_options_init(&p->o, sizeof p->o);
+    const int rc = eh_options_take(&p->o, sizeof p->o, given, "eh_audit_options_init", err);
+    if (rc < 0)
+        return rc;
     if (o->out == NULL || o->out[0] == '\0')
         return eh_fail(err, EH_EINVAL, "an audit needs an out folder");
     const char *of_items = eh_task_initial(true)->about.name;
@@ -263,11 +281,14 @@ int eh_audit_plan_make(const eh_session *s, const eh_audit_options *o, eh_audit_
     p->orders = find_way(o, o->orders, true);
     if (p->answer == NULL || p->orders == NULL)
         return no_way(o, p->answer != NULL, err);
-    if (!eh_split_find(o->split, &p->split))
-        return eh_fail(err, EH_EINVAL, "there is no split \"%s\"; there are all, select, tune and test", o->split);
-    if (o->limit < 0 || o->rows < 0 || o->resamples < 0 || o->resamples > 10000000)
-        return eh_fail(err, EH_EINVAL, "limit, rows and resamples cannot be negative, nor resamples above 10 million");
-    if (o->confidence != 0.0 && !(o->confidence > 0.0 && o->confidence < 1.0))
+    if (eh_choice_name(EH_CHOICE_SPLIT, (int)o->split) == NULL)
+        return eh_fail(err, EH_EINVAL, "there is no split %d", (int)o->split);
+    if ((o->limit < 1 && o->limit != EH_ALL) || (o->rows < 1 && o->rows != EH_ALL))
+        return eh_fail(err, EH_EINVAL, "limit is %lld and rows %lld, wanted 1 or more, or EH_ALL (%d)",
+                       (long long)o->limit, (long long)o->rows, EH_ALL);
+    if (o->resamples < 1 || o->resamples > 10000000)
+        return eh_fail(err, EH_EINVAL, "resamples is %lld, wanted 1 to 10 million", (long long)o->resamples);
+    if (!(o->confidence > 0.0 && o->confidence < 1.0))
         return eh_fail(err, EH_EINVAL, "confidence is %g, wanted between 0 and 1", o->confidence);
     p->task = (eh_task_options){
         .data = o->data,
@@ -383,9 +404,9 @@ int eh_audit_run(eh_session *s, const eh_audit_options *options, eh_audit **out,
             rc = eh_audit_read_records(task[i], plan.o.out, err);
         if (rc == EH_OK)
             rc = score_task(task[i], &plan.bootstrap, a, err);
-        a->n_item += task[i]->n_pick;
+        a->result.n_item += task[i]->n_pick;
     }
-    a->seconds = now() - start;
+    a->result.seconds = now() - start;
     if (rc == EH_OK)
         rc = eh_audit_write_results(a, &plan, s, task, n_task, err);
     if (rc == EH_OK)
@@ -399,26 +420,17 @@ done:
         eh_audit_close(a);
         return rc;
     }
+    a->result.row = a->row;
+    a->result.notes = a->notes.p != NULL ? a->notes.p : "";
+    a->result.answer = plan.answer->name;
+    a->result.orders = plan.orders->name;
     *out = a;
     return EH_OK;
 }
 
-const eh_score_row *eh_audit_rows(const eh_audit *a, int64_t *n)
+const eh_audit_result *eh_audit_get(const eh_audit *a)
 {
-    *n = a->n_row;
-    return a->row;
-}
-
-const char *eh_audit_notes(const eh_audit *a)
-{
-    return a->notes.p != NULL ? a->notes.p : "";
-}
-
-double eh_audit_seconds(const eh_audit *a, int64_t *n_item, int64_t *n_computed)
-{
-    *n_item = a->n_item;
-    *n_computed = a->n_computed;
-    return a->seconds;
+    return &a->result;
 }
 
 void eh_audit_close(eh_audit *a)

@@ -15,24 +15,22 @@
 #include "task/task.h"
 
 struct eh_audit {
-    eh_score_row *row; /* [n_row]; its words are the arena's */
-    int64_t n_row, room;
+    eh_audit_result result; /* row, and notes when all is done, are those below */
+    eh_score_row *row;      /* [result.n_row]; its words are the arena's */
+    int64_t room;
     eh_buf notes;
-    double seconds;
-    int64_t n_item, n_computed;
     eh_arena arena;
 };
 
-/* What the user asked for, with defaults filled in. */
+/* What the user asked for, checked. */
 typedef struct eh_audit_plan {
-    eh_audit_options o;
+    eh_audit_options o;            /* this library's own: complete */
     eh_task_options task;          /* what benchmarks are opened with */
     const eh_way *answer, *orders; /* the ways asked for, as far as they do not depend on the benchmark */
-    eh_split split;
     eh_bootstrap_options bootstrap;
 } eh_audit_plan;
 
-/* Defaults filled in, and the options checked. */
+/* The options taken (NULL: all defaults) and checked. */
 int eh_audit_plan_make(const eh_session *s, const eh_audit_options *o, eh_audit_plan *p, eh_err *err);
 /* Who is asked. */
 eh_asker eh_audit_asker(const eh_session *s, bool chat);

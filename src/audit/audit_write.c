@@ -26,7 +26,7 @@ static void put_task_results(eh_jsonw *w, const eh_audit *a, const char *task)
 {
     eh_jsonw_begin(w, task, '{');
     eh_jsonw_text(w, "alias", task);
-    for (int64_t i = 0; i < a->n_row; i++)
+    for (int64_t i = 0; i < a->result.n_row; i++)
         if (strcmp(a->row[i].task, task) == 0) {
             put_score(w, &a->row[i], "", a->row[i].value);
             put_score(w, &a->row[i], "_low", a->row[i].low);
@@ -38,7 +38,7 @@ static void put_task_results(eh_jsonw *w, const eh_audit *a, const char *task)
 static void put_rows(eh_jsonw *w, const eh_audit *a)
 {
     eh_jsonw_begin(w, "rows", '[');
-    for (int64_t i = 0; i < a->n_row; i++) {
+    for (int64_t i = 0; i < a->result.n_row; i++) {
         const eh_score_row *r = &a->row[i];
         eh_jsonw_line(w, 0);
         eh_jsonw_begin(w, NULL, '{');
@@ -50,7 +50,7 @@ static void put_rows(eh_jsonw *w, const eh_audit *a)
         eh_jsonw_double(w, "high", r->high);
         eh_jsonw_int(w, "n", r->n);
         eh_jsonw_int(w, "n_cluster", r->n_cluster);
-        eh_jsonw_text(w, "better", r->better);
+        eh_jsonw_text(w, "better", eh_choice_name(EH_CHOICE_BETTER, (int)r->better));
         eh_jsonw_text(w, "note", r->note);
         eh_jsonw_end(w);
     }
@@ -115,8 +115,8 @@ int eh_audit_write_results(const eh_audit *a, const eh_audit_plan *p, const eh_s
     eh_jsonw_text(w, "answer", p->answer->name);
     eh_jsonw_text(w, "orders", p->answer->ordered ? p->orders->name : "stored");
     eh_jsonw_bool(w, "chat", p->o.chat);
-    eh_jsonw_int(w, "bootstrap_iters", p->bootstrap.n_resample > 0 ? p->bootstrap.n_resample : EH_BOOTSTRAP_RESAMPLES);
-    eh_jsonw_double(w, "confidence", p->bootstrap.level > 0.0 ? p->bootstrap.level : 0.95);
+    eh_jsonw_int(w, "bootstrap_iters", p->o.resamples);
+    eh_jsonw_double(w, "confidence", p->o.confidence);
     eh_jsonw_int(w, "random_seed", (int64_t)p->o.seed);
     eh_jsonw_end(w);
     eh_jsonw_line(w, 0);
@@ -167,11 +167,11 @@ int eh_audit_write_reproduce(const eh_audit *a, const eh_audit_plan *p, const eh
     eh_jsonw_text(w, "items", p->o.items);
     eh_jsonw_text(w, "probes", p->task.probes);
     eh_jsonw_text(w, "categories", p->o.categories);
-    eh_jsonw_text(w, "split", p->o.split != NULL ? p->o.split : "all");
+    eh_jsonw_text(w, "split", eh_choice_name(EH_CHOICE_SPLIT, (int)p->o.split));
     eh_jsonw_text(w, "answer", p->answer->name);
     eh_jsonw_text(w, "orders", p->orders->name);
-    eh_jsonw_int(w, "limit", p->o.limit);
-    eh_jsonw_int(w, "rows", p->o.rows);
+    eh_jsonw_int(w, "limit", p->o.limit != EH_ALL ? p->o.limit : 0); /* in files 0 is all */
+    eh_jsonw_int(w, "rows", p->o.rows != EH_ALL ? p->o.rows : 0);
     eh_jsonw_int(w, "seed", (int64_t)p->o.seed);
     eh_jsonw_text(w, "precision", s->precision == EH_BF16 ? "bf16" : "f32");
     eh_jsonw_int(w, "threads", session.threads);
@@ -184,13 +184,14 @@ int eh_audit_write_reproduce(const eh_audit *a, const eh_audit_plan *p, const eh
     eh_jsonw_text(w, "product", session.product);
     eh_jsonw_end(w);
     eh_jsonw_line(w, 0);
-    eh_jsonw_int(w, "items", a->n_item);
-    eh_jsonw_int(w, "items_computed", a->n_computed);
+    eh_jsonw_int(w, "items", a->result.n_item);
+    eh_jsonw_int(w, "items_computed", a->result.n_computed);
     eh_jsonw_int(w, "tokens_asked", session.tokens_asked);
     eh_jsonw_int(w, "tokens_computed", session.tokens_computed);
-    eh_jsonw_double(w, "seconds", a->seconds);
+    eh_jsonw_double(w, "seconds", a->result.seconds);
     eh_jsonw_double(w, "seconds_scoring", scoring_seconds);
-    eh_jsonw_double(w, "rows_per_s", a->n_computed > 0 ? (double)a->n_computed / scoring_seconds : (double)NAN);
+    eh_jsonw_double(w, "rows_per_s", a->result.n_computed > 0 ? (double)a->result.n_computed / scoring_seconds
+                                                                  : (double)NAN);
     eh_jsonw_finish(w);
     const int rc = eh_file_write_in(p->o.out, "reproduce.json", &out, err);
     eh_buf_clear(&out);

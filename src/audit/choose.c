@@ -113,19 +113,19 @@ int eh_audit_choose(eh_open_task *t, const eh_audit_plan *p, eh_err *err)
         mark_wanted(wanted, names->category, names->n_category, by_category);
         mark_wanted(wanted, names->family, names->n_family, by_family);
     }
-    if (p->split != EH_SPLIT_ALL && (rc = split_clusters(t, split, err)) < 0)
+    if (o->split != EH_SPLIT_ALL && (rc = split_clusters(t, split, err)) < 0)
         goto done;
     for (int64_t i = 0; i < t->n; i++) {
         const eh_task_item *q = &t->item[i];
-        if (p->split != EH_SPLIT_ALL && split[q->cluster] != p->split)
+        if (o->split != EH_SPLIT_ALL && split[q->cluster] != o->split)
             continue;
         if (wanted != NULL && !by_category[q->category] && !by_family[q->family])
             continue;
-        if (o->rows > 0 && rows[q->family]++ >= o->rows)
+        if (o->rows != EH_ALL && rows[q->family]++ >= o->rows)
             continue;
         t->pick[t->n_pick++] = i;
     }
-    if (o->limit > 0) {
+    if (o->limit != EH_ALL) {
         for (int32_t c = 0; c < names->n_category; c++)
             draw_templates(p, t, c, order, size, drawn);
         int64_t kept = 0;

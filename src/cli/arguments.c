@@ -9,7 +9,7 @@
 
 /* Where the value of an option comes from; what stands later here replaces what stands earlier. */
 typedef struct source {
-    const char *text; /* NULL: the option was not given at all */
+    const char *text; /* NULL: the option was not given, its argument is the default */
     enum { DEFAULT, CONFIG_ALL, CONFIG_OWN, ENVIRONMENT, LINE } from;
     long line; /* of the config file */
 } source;
@@ -144,12 +144,83 @@ static bool read_number(const char *text, bool size, double *x)
     return *end == '\0' && isfinite(*x);
 }
 
+/* Joins the names of a choice. */
+static void list_choices(const cli_option *o, char *out, size_t room)
+{
+    int n;
+    const eh_choice *c = eh_choices(o->choice, &n);
+    size_t used = (size_t)snprintf(out, room, "one of ");
+    if (o->unset != NULL)
+        used += (size_t)snprintf(out + used, room - used, "%s, ", o->unset);
+    for (int i = 0; i < n && used < room; i++)
+        if (o->kind != CLI_SET || c[i].value >= 0)
+            used += (size_t)snprintf(out + used, room - used, "%s%s", c[i].name, i + 1 < n ? ", " : "");
+}
+
+static int read_choice(const cli_option *o, const source *s, void *out)
+{
+    char wanted[400];
+    const eh_choice *c = eh_choice_find(o->choice, s->text);
+    if (c != NULL) {
+        *(int *)out = c->value;
+        return CLI_DONE;
+    }
+    list_choices(o, wanted, sizeof wanted);
+    return fail_value(o, s, wanted);
+}
+
+static int read_set(const cli_option *o, const source *s, void *out)
+{
+    unsigned set = 0;
+    for (const char *p = s->text; *p != '\0';) {
+        char name[100], wanted[400];
+        const size_t n = strcspn(p, ",");
+        snprintf(name, sizeof name, "%.*s", (int)(n < 99 ? n : 99), p);
+        const eh_choice *c = eh_choice_find(o->choice, name);
+        if (c == NULL || c->value < 0) {
+            list_choices(o, wanted, sizeof wanted);
+            return fail_value(o, &(source){.text = name, .from = s->from, .line = s->line}, wanted);
+        }
+        set |= 1u << c->value;
+        p += n + (p[n] == ',');
+    }
+    *(unsigned *)out = set;
+    return CLI_DONE;
+}
+
+static bool is_number(cli_kind kind)
+{
+    return kind == CLI_COUNT || kind == CLI_SIZE || kind == CLI_REAL;
+}
+
+/* The word for what is not given; false: this is another. */
+static bool read_unset(const cli_option *o, const source *s, void *out)
+{
+    if (o->unset == NULL || strcmp(o->unset, s->text) != 0)
+        return false;
+    if (o->kind == CLI_CHOICE)
+        *(int *)out = -1;
+    else if (o->kind == CLI_REAL)
+        *(double *)out = -1.0;
+    else
+        *(int64_t *)out = -1;
+    return true;
+}
+
 static int read_value(const cli_option *o, const source *s, void *out)
 {
-    char wanted[160];
+    char wanted[160], or_unset[60] = "";
     double x = 0;
 
+    if (read_unset(o, s, out))
+        return CLI_DONE;
+    if (o->unset != NULL && is_number(o->kind))
+        snprintf(or_unset, sizeof or_unset, " or %s", o->unset);
     switch (o->kind) {
+    case CLI_CHOICE:
+        return read_choice(o, s, out);
+    case CLI_SET:
+        return read_set(o, s, out);
     case CLI_FLAG:
         return read_flag(o, s, out);
     case CLI_WORD:
@@ -164,12 +235,15 @@ static int read_value(const cli_option *o, const source *s, void *out)
     case CLI_COUNT:
     case CLI_SIZE:
     case CLI_REAL:
-        if (!read_number(s->text, o->kind == CLI_SIZE, &x))
-            return fail_value(o, s, o->kind == CLI_SIZE ? "a size such as 512M or 2G" : "a number");
+        if (!read_number(s->text, o->kind == CLI_SIZE, &x)) {
+            snprintf(wanted, sizeof wanted, "%s%s", o->kind == CLI_SIZE ? "a size such as 512M or 2G" : "a number",
+                     or_unset);
+            return fail_value(o, s, wanted);
+        }
         if (o->kind == CLI_COUNT && x != floor(x))
             return fail_value(o, s, "a whole number");
         if (x < o->low || x > o->high) {
-            snprintf(wanted, sizeof wanted, "a number from %.16g to %.16g", o->low, o->high);
+            snprintf(wanted, sizeof wanted, "a number from %.16g to %.16g%s", o->low, o->high, or_unset);
             return fail_value(o, s, wanted);
         }
         if (o->kind == CLI_REAL)
@@ -334,7 +408,7 @@ static int read_line(const cli_command *c, int argc, char **argv, source *source
                                 o->name, o->value, value, o->name, value);
         }
         source *s = &sources[o - c->option];
-        if (o->kind == CLI_LIST && s->from == LINE) {
+        if ((o->kind == CLI_LIST || o->kind == CLI_SET) && s->from == LINE) {
             char **joined = &a->joined[o - c->option], *longer = cli_printf("%s,%s", s->text, value);
             free(*joined);
             value = *joined = longer;
@@ -352,19 +426,25 @@ static bool wants_help(int argc, char **argv)
     return false;
 }
 
+void *cli_arguments_new(const cli_command *c)
+{
+    void *args = cli_new(1, (int64_t)c->size);
+    if (c->init != NULL)
+        c->init(args);
+    return args;
+}
+
 int cli_arguments_read(const cli_command *c, int argc, char **argv, cli_arguments *a)
 {
     int n = 0, status = CLI_DONE;
     while (c->option[n].name != NULL)
         n++;
     source *sources = cli_new(n, (int64_t)sizeof *sources);
-    *a = (cli_arguments){.args = cli_new(1, (int64_t)c->size), .n_joined = n, .help = wants_help(argc, argv)};
+    *a = (cli_arguments){.args = cli_arguments_new(c), .n_joined = n, .help = wants_help(argc, argv)};
     a->joined = cli_new(n, (int64_t)sizeof *a->joined);
     if (a->help)
         goto done;
 
-    for (int i = 0; i < n; i++)
-        sources[i].text = c->option[i].initial;
     if (!c->plain) {
         status = read_config(c, sources, a);
         if (status != CLI_DONE)

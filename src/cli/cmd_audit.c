@@ -7,11 +7,10 @@
 #include "stream.h"
 
 typedef struct args {
-    const char *model, *tasks, *out, *split, *fail_if;
-    cli_questions questions;
-    cli_engine engine;
-    int64_t rows;
-    bool resume, force, json;
+    const char *model, *fail_if;
+    eh_audit_options audit;
+    eh_session_options session;
+    bool resume, json;
 } args;
 
 /* ---- Gates: --fail-if 'bbq:|s_AMB|>0.2' ------------------------------------------------------ */
@@ -107,11 +106,11 @@ static int gate_judge(const gate *g, const eh_score_row *row, int64_t n)
 
 /* ---- Results ---------------------------------------------------------------------------------- */
 
-static const char *better_word(const char *better)
+static const char *better_word(eh_better better)
 {
-    if (better == NULL)
-        return "";
-    return strcmp(better, "0") == 0 ? "nearer 0" : strcmp(better, "50") == 0 ? "nearer 50" : better;
+    return better == EH_BETTER_ZERO    ? "nearer 0"
+           : better == EH_BETTER_FIFTY ? "nearer 50"
+                                       : eh_choice_name(EH_CHOICE_BETTER, (int)better);
 }
 
 static const char *about_task(const char *name)
@@ -253,34 +252,36 @@ static void put_categories(const eh_score_row *row, int64_t n, double confidence
 }
 
 /* What was asked, and how. */
-static void put_heading(const args *a, const cli_opened *opened)
+static void put_heading(const args *a, const cli_opened *opened, const eh_audit_result *r)
 {
     eh_model_info info;
     eh_session_info session;
     eh_model_describe(opened->m, &info);
     eh_session_describe(opened->s, &session);
-    const bool letters = strcmp(a->questions.answer, "letters") == 0;
+    const bool letters = strcmp(r->answer, "letters") == 0;
     cli_put_coloured(stdout, CLI_BOLD, info.path);
     printf(": %s, %s parameters, %s, computed in %s\n", info.family, cli_count(info.n_param), info.dtype,
            session.precision == EH_BF16 ? "bf16" : "f32");
     if (letters)
-        printf("answers by letter, orders %s", a->questions.orders);
+        printf("answers by letter, orders %s", r->orders);
     else
-        printf("answers by %s", a->questions.answer);
-    printf(", %s\n\n", a->questions.chat ? "in the model's chat template" : "plain prompts");
+        printf("answers by %s", r->answer);
+    printf(", %s\n\n", a->audit.chat ? "in the model's chat template" : "plain prompts");
 }
 
-static void put_tables(const args *a, const cli_opened *opened, const eh_score_row *row, int64_t n, const char *out)
+static void put_tables(const args *a, const cli_opened *opened, const eh_audit_result *r, const char *out)
 {
+    const eh_score_row *row = r->row;
+    const int64_t n = r->n_row;
     note_list notes = {.text = cli_new(n, (int64_t)sizeof *notes.text)};
-    put_heading(a, opened);
+    put_heading(a, opened, r);
     for (int64_t first = 0, next; first < n; first = next) {
         for (next = first; next < n && strcmp(row[next].task, row[first].task) == 0; next++)
             ;
         cli_put_coloured(stdout, CLI_BOLD, row[first].task);
         printf(": %s\n", about_task(row[first].task));
-        put_totals(row + first, next - first, a->questions.confidence, &notes);
-        put_categories(row + first, next - first, a->questions.confidence, &notes);
+        put_totals(row + first, next - first, a->audit.confidence, &notes);
+        put_categories(row + first, next - first, a->audit.confidence, &notes);
         fputc('\n', stdout);
     }
     for (int i = 0; i < notes.n; i++) {
@@ -302,7 +303,8 @@ static void put_json(const char *out, const eh_score_row *row, int64_t n, const 
         const eh_score_row *r = &row[i];
         const struct {
             const char *name, *text;
-        } texts[] = {{"task", r->task}, {"category", r->category}, {"score", r->score}, {"better", r->better},
+        } texts[] = {{"task", r->task}, {"category", r->category}, {"score", r->score},
+                     {"better", eh_choice_name(EH_CHOICE_BETTER, (int)r->better)},
                      {"note", r->note}};
         const struct {
             const char *name;
@@ -366,29 +368,26 @@ static int run(const void *given)
 {
     const args *a = given;
     cli_progress progress = {.unit = "items"};
-    char *out = a->out != NULL ? cli_printf("%s", a->out) : cli_default_out("audit", a->model);
+    char *out = a->audit.out != NULL ? cli_printf("%s", a->audit.out) : cli_default_out("audit", a->model);
     cli_opened opened = {0};
     eh_audit *audit = NULL;
     eh_err err;
     gate *gates = NULL;
     int n_gate = 0;
-    int status = check_tasks(a->tasks);
+    int status = check_tasks(a->audit.tasks);
 
-    if (status == CLI_DONE && a->force && a->resume)
-        status = cli_fail(CLI_USAGE, "--resume goes on and --force starts over; choose one");
+    if (status == CLI_DONE && a->audit.force && a->resume)
+        status = cli_fail(CLI_USAGE, "--resume keeps what is there and --force starts over; choose one");
     if (status == CLI_DONE)
         status = gates_read(a->fail_if, &gates, &n_gate);
     if (status == CLI_DONE)
-        status = cli_open(a->model, &a->engine, &opened);
+        status = cli_open(a->model, &a->session, &opened);
     if (status != CLI_DONE)
         goto done;
 
-    eh_audit_options o = cli_audit_options(&a->questions);
-    o.tasks = a->tasks;
-    o.split = a->split;
+    eh_audit_options o = a->audit;
     o.out = out;
-    o.rows = a->rows;
-    o.force = a->force;
+    o.command = cli_command_line();
     o.progress = cli_progress_and_stop;
     o.progress_ctx = &progress;
     cli_interrupt_catch();
@@ -397,22 +396,19 @@ static int run(const void *given)
         goto done;
     }
 
-    int64_t n, n_item, n_computed;
-    const eh_score_row *row = eh_audit_rows(audit, &n);
-    const char *notes = eh_audit_notes(audit);
-    const double seconds = eh_audit_seconds(audit, &n_item, &n_computed);
+    const eh_audit_result *r = eh_audit_get(audit);
     cli_progress_end();
     if (a->json)
-        put_json(out, row, n, notes);
+        put_json(out, r->row, r->n_row, r->notes);
     else
-        put_tables(a, &opened, row, n, out);
+        put_tables(a, &opened, r, out);
     fflush(stdout);
     if (!a->json)
-        cli_say_notes(notes);
-    cli_say("\n%s items, %s of them computed now, in %.1f s; records are in %s", cli_count(n_item),
-            cli_count(n_computed), seconds, out);
+        cli_say_notes(r->notes);
+    cli_say("\n%s items, %s of them computed now, in %.1f s; records are in %s", cli_count(r->n_item),
+            cli_count(r->n_computed), r->seconds, out);
     for (int i = 0; i < n_gate; i++) {
-        const int judged = gate_judge(&gates[i], row, n);
+        const int judged = gate_judge(&gates[i], r->row, r->n_row);
         if (judged == CLI_GATE || status == CLI_DONE)
             status = judged;
     }
@@ -426,26 +422,36 @@ done:
     return status;
 }
 
+static void init(void *given)
+{
+    args *a = given;
+    eh_session_options_init(&a->session, sizeof a->session);
+    eh_audit_options_init(&a->audit, sizeof a->audit);
+}
+
 static const cli_option options[] = {
     CLI_MODEL(args),
-    {.name = "tasks", .kind = CLI_LIST, .value = "LIST", .at = offsetof(args, tasks),
+    {.name = "tasks", .kind = CLI_LIST, .value = "LIST", .at = offsetof(args, audit.tasks),
      .help = "benchmarks, parted by commas: ", .more = cli_benchmarks_asked},
-    {.name = "out", .letter = 'o', .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, out),
+    {.name = "out", .letter = 'o', .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, audit.out),
      .help = "folder for the records (default: evenhand-audit- and the model's name)"},
-    {.name = "split", .kind = CLI_WORD, .value = "all|select|tune|test", .initial = "all", .at = offsetof(args, split),
-     .help = "only the templates that select units, tune an edit, or judge it"},
-    {.name = "rows", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1ll << 40, .at = offsetof(args, rows),
-     .help = "only the first rows of each category as stored (for speed tests). 0 for all"},
+    {.name = "split", .kind = CLI_CHOICE, .choice = EH_CHOICE_SPLIT, .at = offsetof(args, audit.split),
+     .help = "which of the templates"},
+    {.name = "rows", .kind = CLI_COUNT, .value = "N", .unset = "all", .low = 1, .high = 1ll << 40,
+     .at = offsetof(args, audit.rows),
+     .help = "only the first rows of each category as stored (for speed tests)"},
     {.name = "resume", .kind = CLI_FLAG, .at = offsetof(args, resume),
-     .help = "go on with what the out folder holds of this very audit; this is done anyway"},
-    {.name = "force", .kind = CLI_FLAG, .at = offsetof(args, force),
+     .help = "resume what the out folder holds of this very audit; this is done anyway"},
+    {.name = "force", .kind = CLI_FLAG, .at = offsetof(args, audit.force),
      .help = "start over in a folder that holds another audit"},
     {.name = "json", .kind = CLI_FLAG, .at = offsetof(args, json), .help = "scores and notes as one JSON object"},
     {.name = "fail-if", .kind = CLI_LIST, .value = "GATE", .at = offsetof(args, fail_if),
      .help = "exit with status 3 when task:score>number or task:category:score>number holds (also <, >=, <=; |score| "
              "for its size; * for any category). May be given several times"},
+    CLI_ANSWER(args),
+    CLI_LIMIT(args, "all"),
     CLI_QUESTIONS(args),
-    CLI_ENGINE(args),
+    CLI_SESSION(args),
     {.name = NULL},
 };
 
@@ -459,11 +465,12 @@ const cli_command cli_audit = {
              "\n"
              "The out folder gets results.json (in lm-evaluation-harness' layout), samples_TASK.jsonl with "
              "everything needed to compute each score again, and reproduce.json. Ctrl+C finishes the block in hand; "
-             "the same command goes on where it stopped.\n"
+             "the same command resumes where it stopped.\n"
              "\n"
              "  evenhand audit SmolLM2.gguf\n"
              "  evenhand audit ./model --tasks bbq,probes --data ./data --fail-if 'bbq:|s_AMB|>0.2'",
     .option = options,
     .size = sizeof(args),
+    .init = init,
     .run = run,
 };

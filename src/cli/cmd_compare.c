@@ -112,13 +112,12 @@ static void put_json(const eh_comparison *c)
 static int run(const void *given)
 {
     const args *a = given;
-    static const cli_engine engine = {.precision = "f32"}; /* nothing is computed */
     cli_opened first = {0}, second = {0};
     eh_comparison c = {0};
     eh_err err;
-    int status = cli_open(a->a, &engine, &first);
+    int status = cli_open_files(a->a, &first);
     if (status == CLI_DONE)
-        status = cli_open(a->b, &engine, &second);
+        status = cli_open_files(a->b, &second);
     if (status == CLI_DONE && eh_compare(first.s, second.s, &c, &err) < 0)
         status = cli_fail_with(&err);
     if (status == CLI_DONE && a->json)
@@ -131,12 +130,18 @@ static int run(const void *given)
     return status;
 }
 
+static void init(void *given)
+{
+    args *a = given;
+    a->top = 20;
+}
+
 static const cli_option options[] = {
     {.name = "A", .kind = CLI_FILE, .operand = true, .required = true, .at = offsetof(args, a),
      .help = "a model folder or a GGUF file"},
     {.name = "B", .kind = CLI_FILE, .operand = true, .required = true, .at = offsetof(args, b),
      .help = "another of the same shape, in whatever format"},
-    {.name = "top", .kind = CLI_COUNT, .value = "N", .initial = "20", .high = 1ll << 40, .at = offsetof(args, top),
+    {.name = "top", .kind = CLI_COUNT, .value = "N", .high = 1ll << 40, .at = offsetof(args, top),
      .help = "how many heads and neurons to list, those that differ most first"},
     {.name = "json", .kind = CLI_FLAG, .at = offsetof(args, json),
      .help = "one JSON object, with every tensor and every unit that differs"},
@@ -152,5 +157,6 @@ const cli_command cli_compare = {
              "(rows of gate and up, columns of down) that differ, most first.",
     .option = options,
     .size = sizeof(args),
+    .init = init,
     .run = run,
 };

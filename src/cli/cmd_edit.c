@@ -15,7 +15,7 @@ static int undo(const args *a)
     if (a->out == NULL)
         return cli_fail(CLI_USAGE, "--undo wants -o, where the original is to be");
     if (a->recipe != NULL || a->lora != NULL)
-        return cli_fail(CLI_USAGE, "--undo goes without --recipe and --lora");
+        return cli_fail(CLI_USAGE, "--undo takes neither --recipe nor --lora");
     if (eh_model_undo(a->model, a->out, a->force, &err) < 0)
         return cli_fail_with(&err);
     printf("%s is as it was before the edit, byte for byte\n", a->out);
@@ -50,7 +50,6 @@ static int write_model(const args *a, const eh_session *s)
 static int run(const void *given)
 {
     const args *a = given;
-    static const cli_engine engine = {.precision = "f32"}; /* nothing is computed */
     eh_recipe *recipe = NULL;
     cli_opened opened = {0};
     eh_err err;
@@ -64,7 +63,7 @@ static int run(const void *given)
         return cli_fail(CLI_USAGE, "edit wants -o for the edited model, --lora for an adapter, or both");
     if (eh_recipe_read(a->recipe, &recipe, &err) < 0)
         return cli_fail_with(&err);
-    status = cli_open(a->model, &engine, &opened);
+    status = cli_open_files(a->model, &opened);
     if (status == CLI_DONE && eh_recipe_apply(opened.s, recipe, &err) < 0)
         status = cli_fail_with(&err);
     if (status == CLI_DONE && a->lora != NULL)
@@ -76,6 +75,12 @@ static int run(const void *given)
     return status;
 }
 
+static void init(void *given)
+{
+    args *a = given;
+    a->lora_rank = EH_LORA_RANK;
+}
+
 static const cli_option options[] = {
     CLI_MODEL(args),
     {.name = "recipe", .letter = 'r', .kind = CLI_FILE, .value = "FILE", .at = offsetof(args, recipe),
@@ -84,8 +89,8 @@ static const cli_option options[] = {
      .help = "where the edited model goes: a folder for a folder, a file for a GGUF file"},
     {.name = "lora", .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, lora),
      .help = "write the edit as a LoRA adapter (PEFT) into this folder"},
-    {.name = "lora-rank", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1 << 20,
-     .at = offsetof(args, lora_rank), .help = "the highest rank that an adapter may take; 0 for 512"},
+    {.name = "lora-rank", .kind = CLI_COUNT, .value = "N", .low = 1, .high = 1 << 20,
+     .at = offsetof(args, lora_rank), .help = "the highest rank that an adapter may take"},
     {.name = "undo", .kind = CLI_FLAG, .at = offsetof(args, undo),
      .help = "write MODEL as it was before evenhand edited it, byte for byte, to -o"},
     {.name = "force", .kind = CLI_FLAG, .at = offsetof(args, force), .help = "replace a model that is there already"},
@@ -112,5 +117,6 @@ const cli_command cli_edit = {
              "  evenhand edit SmolLM2-edited --undo -o SmolLM2-again",
     .option = options,
     .size = sizeof(args),
+    .init = init,
     .run = run,
 };

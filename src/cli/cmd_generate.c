@@ -7,10 +7,10 @@
 
 typedef struct args {
     const char *model, *prompt, *prompts, *out;
-    cli_engine engine;
-    int64_t samples, max_new, top_k, seed;
-    double temperature, top_p;
-    bool ignore_eos, json;
+    eh_session_options session;
+    eh_sampling sampling;
+    int64_t samples;
+    bool json;
 } args;
 
 typedef struct origin {
@@ -180,12 +180,6 @@ static int put_generated(FILE *f, const eh_model *m, const prompts *p, int64_t n
 static int run(const void *given)
 {
     const args *a = given;
-    const eh_sampling sampling = {.temperature = a->temperature,
-                                  .top_p = a->top_p,
-                                  .top_k = a->top_k,
-                                  .max_new = a->max_new,
-                                  .ignore_eos = a->ignore_eos,
-                                  .seed = (uint64_t)a->seed};
     cli_opened opened = {0};
     eh_generated *g = NULL;
     eh_model_info info;
@@ -199,13 +193,13 @@ static int run(const void *given)
 
     if ((a->prompt != NULL) == (a->prompts != NULL))
         return cli_fail(CLI_USAGE, "generate wants either --prompt or --prompts");
-    if (a->samples > 1 && a->temperature <= 0)
+    if (a->samples > 1 && a->sampling.temperature <= 0)
         return cli_fail(CLI_USAGE, "without a --temperature above 0 all %s samples would be the same",
                         cli_count(a->samples));
     if (a->prompts != NULL)
         status = cli_lines_open(&in, a->prompts);
     if (status == CLI_DONE)
-        status = cli_open(a->model, &a->engine, &opened);
+        status = cli_open(a->model, &a->session, &opened);
     if (status != CLI_DONE)
         goto done;
     eh_model_describe(opened.m, &info);
@@ -222,12 +216,12 @@ static int run(const void *given)
     n_text = p.n * a->samples;
     w.m = opened.m;
     w.stream = a->prompt != NULL && a->samples == 1 && !a->json && a->out == NULL;
-    w.room = a->max_new;
-    w.total = n_text * a->max_new;
+    w.room = a->sampling.max_new;
+    w.total = n_text * a->sampling.max_new;
     w.tok = cli_new(w.room, (int64_t)sizeof *w.tok);
     g = cli_new(n_text, (int64_t)sizeof *g);
     cli_interrupt_catch();
-    rc = eh_generate(opened.s, p.request, p.n, a->samples, &sampling, see, &w, g, &err);
+    rc = eh_generate(opened.s, p.request, p.n, a->samples, &a->sampling, see, &w, g, &err);
     if (w.stream)
         show(&w, true);
     status = w.status;
@@ -253,6 +247,14 @@ done:
     return status;
 }
 
+static void init(void *given)
+{
+    args *a = given;
+    eh_session_options_init(&a->session, sizeof a->session);
+    eh_sampling_init(&a->sampling, sizeof a->sampling);
+    a->samples = 1;
+}
+
 static const cli_option options[] = {
     CLI_MODEL(args),
     {.name = "prompt", .kind = CLI_TEXT, .value = "TEXT", .at = offsetof(args, prompt), .help = "continue this text"},
@@ -261,21 +263,23 @@ static const cli_option options[] = {
     {.name = "out", .letter = 'o', .kind = CLI_FILE, .value = "FILE", .at = offsetof(args, out),
      .help = "where the JSON Lines go (default: standard output)"},
     {.name = "json", .kind = CLI_FLAG, .at = offsetof(args, json), .help = "JSON also for a single text"},
-    {.name = "samples", .kind = CLI_COUNT, .value = "N", .initial = "1", .low = 1, .high = 128,
+    {.name = "samples", .kind = CLI_COUNT, .value = "N", .low = 1, .high = 128,
      .at = offsetof(args, samples), .help = "continuations of each prompt"},
-    {.name = "max-new", .kind = CLI_COUNT, .value = "N", .initial = "128", .low = 1, .high = 1e6,
-     .at = offsetof(args, max_new), .help = "tokens of a continuation at most"},
-    {.name = "temperature", .kind = CLI_REAL, .value = "T", .initial = "0", .high = 100,
-     .at = offsetof(args, temperature), .help = "0 takes the likeliest token each time"},
-    {.name = "top-p", .kind = CLI_REAL, .value = "P", .initial = "1", .high = 1, .at = offsetof(args, top_p),
-     .help = "draw from the likeliest tokens that hold this share; 1 for all"},
-    {.name = "top-k", .kind = CLI_COUNT, .value = "K", .initial = "0", .high = 1e9, .at = offsetof(args, top_k),
-     .help = "draw from the K likeliest tokens; 0 for all"},
-    {.name = "seed", .kind = CLI_COUNT, .value = "S", .initial = "0", .high = 9007199254740992,
-     .at = offsetof(args, seed), .help = "of the draws; each text depends on seed, prompt and sample alone"},
-    {.name = "ignore-eos", .kind = CLI_FLAG, .at = offsetof(args, ignore_eos),
+    {.name = "max-new", .kind = CLI_COUNT, .value = "N", .low = 1, .high = 1e6,
+     .at = offsetof(args, sampling.max_new), .help = "tokens of a continuation at most"},
+    {.name = "temperature", .kind = CLI_REAL, .value = "T", .high = 100,
+     .at = offsetof(args, sampling.temperature), .help = "0 takes the likeliest token each time"},
+    {.name = "top-p", .kind = CLI_REAL, .value = "P", .low = 1e-12, .high = 1,
+     .at = offsetof(args, sampling.top_p),
+     .help = "draw from the likeliest tokens that hold this share of the probability"},
+    {.name = "top-k", .kind = CLI_COUNT, .value = "K", .unset = "all", .low = 1, .high = 1e9,
+     .at = offsetof(args, sampling.top_k),
+     .help = "draw from the K likeliest tokens"},
+    {.name = "seed", .kind = CLI_COUNT, .value = "S", .high = 9007199254740992,
+     .at = offsetof(args, sampling.seed), .help = "of the draws; each text depends on seed, prompt and sample alone"},
+    {.name = "ignore-eos", .kind = CLI_FLAG, .at = offsetof(args, sampling.ignore_eos),
      .help = "go on after an end-of-text token"},
-    CLI_ENGINE(args),
+    CLI_SESSION(args),
     {.name = NULL},
 };
 
@@ -296,5 +300,6 @@ const cli_command cli_generate = {
              "  evenhand generate MODEL --prompts p.jsonl --samples 25 --temperature 1 --top-p 0.9 -o g.jsonl",
     .option = options,
     .size = sizeof(args),
+    .init = init,
     .run = run,
 };

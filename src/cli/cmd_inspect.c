@@ -11,7 +11,7 @@
 
 typedef struct args {
     const char *model, *time;
-    cli_engine engine;
+    eh_session_options session;
     bool json;
 } args;
 
@@ -57,7 +57,7 @@ static void put_readable(const eh_model_info *i, const eh_session_info *s, const
     put_row(&t, "model", "%s", i->path);
     put_row(&t, "format", "%s, family %s", i->format, i->family);
     put_row(&t, "parameters", "%s, %s in %s%s", cli_count(i->n_param), cli_bytes(i->n_byte), i->dtype,
-            i->tied ? ", output head tied to the embeddings" : "");
+            i->tied ? ", lm_head tied to the embeddings" : "");
     put_row(&t, "layers", "%s of width %s, MLP %s", cli_count(i->n_layer), cli_count(i->d_model), cli_count(i->d_ff));
     put_row(&t, "attention", "%s heads of %s channels, %s for keys and values", cli_count(i->n_head),
             cli_count(i->d_head), cli_count(i->n_kv));
@@ -140,7 +140,7 @@ static int run(const void *given)
     char fingerprint[65];
     double seconds = -1;
 
-    int status = cli_open(a->model, &a->engine, &opened);
+    int status = cli_open(a->model, &a->session, &opened);
     if (status != CLI_DONE)
         goto done;
     eh_model_describe(opened.m, &info);
@@ -158,12 +158,19 @@ done:
     return status;
 }
 
+static void init(void *given)
+{
+    args *a = given;
+    eh_session_options_init(&a->session, sizeof a->session);
+    a->time = "auto";
+}
+
 static const cli_option options[] = {
     CLI_MODEL(args),
     {.name = "json", .kind = CLI_FLAG, .at = offsetof(args, json), .help = "one JSON object instead of the table"},
-    {.name = "time", .kind = CLI_WORD, .value = "auto|yes|no", .initial = "auto", .at = offsetof(args, time),
+    {.name = "time", .kind = CLI_WORD, .value = "auto|yes|no", .at = offsetof(args, time),
      .help = "whether to measure the time for 1,000 tokens; auto does so below 3 billion parameters"},
-    CLI_ENGINE(args),
+    CLI_SESSION(args),
     {.name = NULL},
 };
 
@@ -175,5 +182,6 @@ const cli_command cli_inspect = {
              "fingerprint of the weights (SHA-256 over the headers and the start of every tensor).",
     .option = options,
     .size = sizeof(args),
+    .init = init,
     .run = run,
 };

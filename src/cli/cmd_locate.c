@@ -1,4 +1,4 @@
-/* evenhand locate: which attention heads go with the bias. */
+/* evenhand locate: which attention heads correlate with the bias. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,12 +7,11 @@
 #include "stream.h"
 
 typedef struct args {
-    const char *model, *tasks, *out, *split, *units, *measure, *statistics, *statistic, *select;
-    cli_questions questions;
-    cli_engine engine;
-    int64_t permutations, confirm, trace;
-    double q, floor, share;
-    bool confirm_all, even_noise, force, json;
+    const char *model, *units;
+    eh_locate_options locate;
+    eh_audit_options audit;
+    eh_session_options session;
+    bool json;
 } args;
 
 #define TOP 10
@@ -62,7 +61,7 @@ static void put_top(const eh_locate_result *r)
             }
         }
     }
-    printf("The %d heads that go most with %s by %s, over all categories:\n", TOP, r->measure, r->statistic);
+    printf("The %d heads that correlate most with %s by %s, over all categories:\n", TOP, r->measure, r->statistic);
     cli_table_print(&t, true, stdout);
     cli_table_clear(&t);
     free(order);
@@ -107,7 +106,7 @@ static void put_confirmation(const eh_locate_result *r)
     }
     if (n[1] == 0)
         return;
-    printf("\nReally silenced, one at a time: the top %s move the target by %.4f nats on average", cli_count(n[1]),
+    printf("\nReally ablated, one at a time: the top %s move the target by %.4f nats on average", cli_count(n[1]),
            sum[1] / (double)n[1]);
     if (n[0] > 0)
         printf(", as many random ones of the same layers by %.4f", sum[0] / (double)n[0]);
@@ -153,31 +152,20 @@ static int run(const void *given)
 {
     const args *a = given;
     cli_progress progress = {.unit = "items"};
-    char *out = a->out != NULL ? cli_printf("%s", a->out) : cli_default_out("locate", a->model);
+    char *out = a->audit.out != NULL ? cli_printf("%s", a->audit.out) : cli_default_out("locate", a->model);
     cli_opened opened = {0};
     eh_head_map *map = NULL;
     eh_err err;
-    int status = cli_open(a->model, &a->engine, &opened);
+    int status = cli_open(a->model, &a->session, &opened);
     if (status != CLI_DONE)
         goto done;
-    eh_locate_options o = {.audit = cli_audit_options(&a->questions),
-                           .statistics = a->statistics,
-                           .statistic = a->statistic,
-                           .measure = a->measure,
-                           .select = a->select,
-                           .q = a->q,
-                           .floor = a->floor,
-                           .share = a->share,
-                           .permutations = a->permutations,
-                           .confirm = a->confirm_all ? -1 : a->confirm,
-                           .trace = a->trace,
-                           .even_noise = a->even_noise};
-    o.audit.tasks = a->tasks;
-    o.audit.split = a->split;
-    o.audit.out = out;
-    o.audit.force = a->force;
-    o.audit.progress = cli_progress_and_stop;
-    o.audit.progress_ctx = &progress;
+    eh_audit_options audit = a->audit;
+    eh_locate_options o = a->locate;
+    o.audit = &audit;
+    audit.out = out;
+    audit.command = cli_command_line();
+    audit.progress = cli_progress_and_stop;
+    audit.progress_ctx = &progress;
     cli_interrupt_catch();
     if (eh_locate_run(opened.s, &o, &map, &err) < 0) {
         status = cli_study_failed(&err, out);
@@ -205,57 +193,64 @@ done:
     return status;
 }
 
+static void init(void *given)
+{
+    args *a = given;
+    eh_session_options_init(&a->session, sizeof a->session);
+    eh_audit_options_init(&a->audit, sizeof a->audit);
+    eh_locate_options_init(&a->locate, sizeof a->locate);
+    a->units = "heads";
+}
+
 static const cli_option options[] = {
     CLI_MODEL(args),
-    {.name = "tasks", .kind = CLI_LIST, .value = "TASK", .at = offsetof(args, tasks),
+    {.name = "tasks", .kind = CLI_LIST, .value = "TASK", .at = offsetof(args, audit.tasks),
      .help = "the benchmark whose items are asked: ", .more = cli_benchmarks_located},
-    {.name = "out", .letter = 'o', .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, out),
+    {.name = "out", .letter = 'o', .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, audit.out),
      .help = "folder for the tables (default: evenhand-locate- and the model's name)"},
-    {.name = "units", .kind = CLI_WORD, .value = "heads", .initial = "heads", .at = offsetof(args, units),
+    {.name = "units", .kind = CLI_WORD, .value = "heads", .at = offsetof(args, units),
      .help = "what is located"},
-    {.name = "split", .kind = CLI_WORD, .value = "all|select|tune|test", .initial = "select",
-     .at = offsetof(args, split),
-     .help = "which templates: those that select units unless said. Units that were picked on all templates cannot be "
-             "judged on any"},
-    {.name = "measure", .kind = CLI_WORD, .value = "ci|ci_bias|log_ratio", .at = offsetof(args, measure),
-     .help = "what heads are to go with: how far the context moves the answer (ci), how far towards the biased one "
-             "(ci_bias), or log p of the biased answer less that of the other (log_ratio). Unless said: ",
-     .more = cli_benchmark_measures},
-    {.name = "statistics", .kind = CLI_LIST, .value = "LIST", .at = offsetof(args, statistics),
-     .help = "statistics that are measured beside the forward ones (group_attention, context_attention, entropy, "
-             "head_norm): head_effect (unless said), head_relevance"},
-    {.name = "statistic", .kind = CLI_WORD,
-     .value = "group_attention|context_attention|entropy|head_norm|head_effect|head_relevance",
-     .at = offsetof(args, statistic),
-     .help = "the one that selects; group_attention unless most items' groups are not found in their text"},
-    {.name = "select", .kind = CLI_WORD, .value = "fdr|seed", .initial = "fdr", .at = offsetof(args, select),
-     .help = "by a false-discovery rate, or by the published thresholds without a test (for comparison only)"},
-    {.name = "q", .kind = CLI_REAL, .value = "Q", .initial = "0.05", .low = 1e-6, .high = 0.5, .at = offsetof(args, q),
+    {.name = "split", .kind = CLI_CHOICE, .choice = EH_CHOICE_SPLIT, .at = offsetof(args, locate.split),
+     .help = "which of the templates. Units that were picked on all templates cannot be judged on any"},
+    {.name = "measure", .kind = CLI_CHOICE, .choice = EH_CHOICE_MEASURE, .at = offsetof(args, locate.measure),
+     .help = "what heads are correlated with. The benchmarks' own: ", .more = cli_benchmark_measures},
+    {.name = "statistics", .kind = CLI_SET, .choice = EH_CHOICE_HEAD_STAT, .value = "LIST",
+     .at = offsetof(args, locate.statistics),
+     .help = "what is measured of each head, parted by commas. The first four come in any case, from one pass"},
+    {.name = "statistic", .kind = CLI_CHOICE, .choice = EH_CHOICE_HEAD_STAT, .value = "NAME",
+     .at = offsetof(args, locate.statistic),
+     .help = "the one of --statistics that selects"},
+    {.name = "select", .kind = CLI_CHOICE, .choice = EH_CHOICE_SELECTION, .at = offsetof(args, locate.select),
+     .help = "how heads are selected"},
+    {.name = "q", .kind = CLI_REAL, .value = "Q", .low = 1e-6, .high = 0.5, .at = offsetof(args, locate.q),
      .help = "largest false-discovery rate at which a head qualifies in a category"},
-    {.name = "floor", .kind = CLI_REAL, .value = "R", .initial = "0.1", .low = 0, .high = 0.99,
-     .at = offsetof(args, floor), .help = "smallest |r| at which it does"},
-    {.name = "share", .kind = CLI_REAL, .value = "S", .initial = "0.3", .low = 0.001, .high = 1,
-     .at = offsetof(args, share), .help = "share of the categories in which it must, with one sign"},
-    {.name = "permutations", .kind = CLI_COUNT, .value = "N", .initial = "9999", .low = 99, .high = 1e6,
-     .at = offsetof(args, permutations), .help = "of the test, to begin with"},
-    {.name = "confirm", .kind = CLI_COUNT, .value = "N", .initial = "5", .high = 1 << 20, .at = offsetof(args, confirm),
-     .help = "heads of the top that are really silenced, and as many random ones of their layers. 0 for none"},
-    {.name = "confirm-all", .kind = CLI_FLAG, .at = offsetof(args, confirm_all), .help = "silence every head in turn"},
-    {.name = "trace", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1 << 20, .at = offsetof(args, trace),
-     .help = "items on which each layer's attention and MLP output is put in place one at a time. 0 for none"},
-    {.name = "even-noise", .kind = CLI_FLAG, .at = offsetof(args, even_noise),
+    {.name = "floor", .kind = CLI_REAL, .value = "R", .high = 0.99, .at = offsetof(args, locate.floor),
+     .help = "smallest |r| at which it does"},
+    {.name = "share", .kind = CLI_REAL, .value = "S", .low = 0.001, .high = 1, .at = offsetof(args, locate.share),
+     .help = "share of the categories in which it must, with one sign"},
+    {.name = "permutations", .kind = CLI_COUNT, .value = "N", .low = 99, .high = 1e6,
+     .at = offsetof(args, locate.permutations), .help = "of the test, to begin with"},
+    {.name = "confirm", .kind = CLI_COUNT, .value = "N", .unset = "all", .high = 1 << 20,
+     .at = offsetof(args, locate.confirm),
+     .help = "heads of the top that are really ablated, one at a time, and as many random ones of their layers; all: "
+             "every head; 0: none"},
+    {.name = "trace", .kind = CLI_COUNT, .value = "N", .high = 1 << 20, .at = offsetof(args, locate.trace),
+     .help = "items on which each layer's attention and MLP output is patched, one at a time"},
+    {.name = "even-noise", .kind = CLI_FLAG, .at = offsetof(args, locate.even_noise),
      .help = "select from a map whose two halves do not agree, too"},
-    {.name = "force", .kind = CLI_FLAG, .at = offsetof(args, force),
+    {.name = "force", .kind = CLI_FLAG, .at = offsetof(args, audit.force),
      .help = "start over in a folder that holds another study"},
     {.name = "json", .kind = CLI_FLAG, .at = offsetof(args, json), .help = "what was found as one JSON object"},
+    CLI_ANSWER(args),
+    CLI_LIMIT(args, "all"),
     CLI_QUESTIONS(args),
-    CLI_ENGINE(args),
+    CLI_SESSION(args),
     {.name = NULL},
 };
 
 const cli_command cli_locate = {
     .name = "locate",
-    .what = "which attention heads go with the bias, and how sure that is",
+    .what = "which attention heads correlate with the bias, and how sure that is",
     .about = "Asks the questions of a benchmark, looks at every attention head while the model answers, and correlates "
              "what it sees with the bias of each answer. Each correlation has an interval and a p-value from "
              "permutation within templates; heads are selected when they pass a false-discovery rate in enough "
@@ -266,8 +261,9 @@ const cli_command cli_locate = {
              "them), layers.csv, confirm.csv, locate.json and samples_locate.jsonl.\n"
              "\n"
              "  evenhand locate SmolLM2.gguf --answer text_pmi\n"
-             "  evenhand locate ./model --tasks pairs --statistic head_effect --confirm-all",
+             "  evenhand locate ./model --tasks pairs --statistic head_effect --confirm all",
     .option = options,
     .size = sizeof(args),
+    .init = init,
     .run = run,
 };

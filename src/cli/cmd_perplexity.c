@@ -7,22 +7,20 @@
 #include "command.h"
 #include "stream.h"
 
-#define KINDS "wanda|sliding|harness" /* in the order of eh_perplexity_kind */
-
 typedef struct args {
-    const char *model, *text, *documents, *kind;
-    cli_engine engine;
-    int64_t window, stride, max_windows;
+    const char *model, *text, *documents;
+    eh_session_options session;
+    eh_perplexity_options options;
+    int kind; /* an eh_perplexity_kind; EH_AUTO */
     bool wikitext, json;
 } args;
 
 static eh_perplexity_options options_of(const args *a, eh_perplexity_kind kind, bool page)
 {
-    return (eh_perplexity_options){.kind = kind,
-                                   .window = a->window,
-                                   .stride = a->stride,
-                                   .max_windows = a->max_windows,
-                                   .wikitext_page = page};
+    eh_perplexity_options o = a->options;
+    o.kind = kind;
+    o.wikitext_page = page;
+    return o;
 }
 
 /* The rows of a WikiText file joined by blank lines: a row is a line with its newline, or nothing
@@ -150,7 +148,7 @@ static void put(const args *a, eh_perplexity_kind kind, const eh_perplexity *p)
         {"bytes", rolling, true, (double)p->n_byte},
     };
     if (a->json)
-        fprintf(stdout, "{\"kind\":\"%s\"", kind == EH_PPL_BLOCKS ? "wanda" : rolling ? "harness" : "sliding");
+        fprintf(stdout, "{\"kind\":\"%s\"", eh_choice_name(EH_CHOICE_PERPLEXITY, (int)kind));
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (!rows[i].shown)
             continue;
@@ -172,8 +170,9 @@ static void put(const args *a, eh_perplexity_kind kind, const eh_perplexity *p)
 static int run(const void *given)
 {
     const args *a = given;
-    const char *word = a->kind != NULL ? a->kind : a->documents != NULL ? "harness" : "wanda";
-    const eh_perplexity_kind kind = (eh_perplexity_kind)cli_word_index(KINDS, word);
+    const eh_perplexity_kind kind = a->kind != EH_AUTO       ? (eh_perplexity_kind)a->kind
+                                    : a->documents != NULL ? EH_PPL_ROLLING
+                                                           : a->options.kind;
     cli_opened opened = {0};
     eh_perplexity p;
     cli_lines in = {0};
@@ -183,11 +182,11 @@ static int run(const void *given)
     if ((a->text != NULL) == (a->documents != NULL))
         return cli_fail(CLI_USAGE, "perplexity wants either --text or --documents");
     if (a->documents != NULL && (kind != EH_PPL_ROLLING || a->wikitext))
-        return cli_fail(CLI_USAGE, "--documents goes with --kind harness and without --wikitext");
+        return cli_fail(CLI_USAGE, "--documents wants --kind harness, and no --wikitext");
     if (a->documents != NULL)
         status = cli_lines_open(&in, a->documents);
     if (status == CLI_DONE)
-        status = cli_open(a->model, &a->engine, &opened);
+        status = cli_open(a->model, &a->session, &opened);
     if (status == CLI_DONE)
         status = a->text != NULL ? of_file(a, opened.s, kind, &p)
             : of_documents(a, opened.s, &in, &p, &n_document, &n_empty);
@@ -201,6 +200,14 @@ static int run(const void *given)
     return status;
 }
 
+static void init(void *given)
+{
+    args *a = given;
+    eh_session_options_init(&a->session, sizeof a->session);
+    eh_perplexity_options_init(&a->options, sizeof a->options);
+    a->kind = EH_AUTO;
+}
+
 static const cli_option options[] = {
     CLI_MODEL(args),
     {.name = "text", .kind = CLI_FILE, .value = "FILE", .at = offsetof(args, text),
@@ -208,34 +215,32 @@ static const cli_option options[] = {
     {.name = "documents", .kind = CLI_FILE, .value = "FILE", .at = offsetof(args, documents),
      .help = "documents, a line each: {\"text\": \"...\"}, or {\"page\": \"...\"} for a page of WikiText, whose "
              "blanks around punctuation are taken out by the harness' rule"},
-    {.name = "kind", .kind = CLI_WORD, .value = KINDS, .at = offsetof(args, kind),
-     .help = "wanda, or harness with --documents, unless said"},
+    {.name = "kind", .kind = CLI_CHOICE, .choice = EH_CHOICE_PERPLEXITY, .unset = "auto",
+     .at = offsetof(args, kind), .help = "which of three conventions; auto: wanda, or harness with --documents"},
     {.name = "wikitext", .kind = CLI_FLAG, .at = offsetof(args, wikitext),
      .help = "the text is a WikiText file: its lines are joined by blank lines, as all published figures have it"},
-    {.name = "window", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1 << 24, .at = offsetof(args, window),
-     .help = "tokens the model sees at once; 0 for 2,048, or the model's context if that is smaller"},
-    {.name = "stride", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1 << 24, .at = offsetof(args, stride),
-     .help = "of the sliding kind: how far each window moves; 0 for 512"},
-    {.name = "max-windows", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1ll << 40,
-     .at = offsetof(args, max_windows), .help = "stop after this many windows; 0 for all"},
+    {.name = "window", .kind = CLI_COUNT, .value = "N", .unset = "auto", .low = 2, .high = 1 << 24,
+     .at = offsetof(args, options.window),
+     .help = "tokens the model sees at once; auto: 2,048, or the model's context if that is smaller"},
+    {.name = "stride", .kind = CLI_COUNT, .value = "N", .unset = "auto", .low = 1, .high = 1 << 24,
+     .at = offsetof(args, options.stride),
+     .help = "of the sliding kind: how far each window moves; auto: 512, or the window if that is smaller"},
+    {.name = "max-windows", .kind = CLI_COUNT, .value = "N", .unset = "all", .low = 1, .high = 1ll << 40,
+     .at = offsetof(args, options.max_windows), .help = "stop after this many windows"},
     {.name = "json", .kind = CLI_FLAG, .at = offsetof(args, json), .help = "one JSON object"},
-    CLI_ENGINE(args),
+    CLI_SESSION(args),
     {.name = NULL},
 };
 
 const cli_command cli_perplexity = {
     .name = "perplexity",
     .what = "how well a model predicts a text, in three standard ways",
-    .about = "Three kinds, whose figures do not compare with each other:\n"
-             "\n"
-             "  wanda    disjoint windows, the tail dropped; exp of the mean over windows of the mean loss\n"
-             "  sliding  overlapping windows; each token counts once, with at least window - stride before it\n"
-             "  harness  by document: every token counts once, the first after the begin-of-text token\n"
-             "\n"
-             "The harness kind also gives word and byte perplexity and bits per byte. Losses are in nats.\n"
+    .about = "Three kinds (--kind), whose figures do not compare with each other. The harness kind also gives "
+             "word and byte perplexity and bits per byte. Losses are in nats.\n"
              "\n"
              "  evenhand perplexity MODEL --wikitext --text wiki.test.raw --kind sliding --max-windows 20",
     .option = options,
     .size = sizeof(args),
+    .init = init,
     .run = run,
 };

@@ -6,9 +6,8 @@
 #include "stream.h"
 
 typedef struct args {
-    const char *out;
-    int64_t seed;
-    bool null, force, json;
+    eh_plant_options plant;
+    bool json;
 } args;
 
 static void put_units(const char *what, const int64_t (*unit)[2], int64_t n)
@@ -30,21 +29,20 @@ static void put_json_units(const char *key, const int64_t (*unit)[2], int64_t n)
 static int run(const void *given)
 {
     const args *a = given;
-    const eh_plant_options o = {.out = a->out, .seed = (uint64_t)a->seed, .nothing = a->null, .force = a->force};
     eh_planted p;
     eh_err err;
-    if (eh_plant(&o, &p, &err) < 0)
+    if (eh_plant(&a->plant, &p, &err) < 0)
         return err.code == EH_EINVAL ? cli_fail(CLI_USAGE, "%s", err.text) : cli_fail_with(&err);
     if (a->json) {
         fputs("{\"out\":", stdout);
-        cli_put_text(stdout, a->out, (int64_t)strlen(a->out));
+        cli_put_text(stdout, a->plant.out, (int64_t)strlen(a->plant.out));
         printf(",\"items\":%lld,\"utility\":%lld", (long long)p.n_item, (long long)p.n_utility);
         put_json_units("heads", p.head, p.n_planted_head);
         put_json_units("neurons", p.neuron, p.n_planted_neuron);
         fputs("}\n", stdout);
         return CLI_DONE;
     }
-    printf("%s: a model of %lld layers of %lld heads, %s biased items, %s utility questions\n", a->out,
+    printf("%s: a model of %lld layers of %lld heads, %s biased items, %s utility questions\n", a->plant.out,
            (long long)p.n_layer, (long long)p.n_head, cli_count(p.n_item), cli_count(p.n_utility));
     if (p.n_planted_head == 0) {
         puts("nothing is planted: there is no bias to find");
@@ -55,14 +53,21 @@ static int run(const void *given)
     return CLI_DONE;
 }
 
+static void init(void *given)
+{
+    args *a = given;
+    eh_plant_options_init(&a->plant, sizeof a->plant);
+}
+
 static const cli_option options[] = {
-    {.name = "out", .letter = 'o', .kind = CLI_FOLDER, .value = "DIR", .required = true, .at = offsetof(args, out),
-     .help = "folder to make"},
-    {.name = "seed", .kind = CLI_COUNT, .value = "S", .initial = "0", .high = 9007199254740992,
-     .at = offsetof(args, seed), .help = "of the planted places and of all weights"},
-    {.name = "null", .kind = CLI_FLAG, .at = offsetof(args, null),
+    {.name = "out", .letter = 'o', .kind = CLI_FOLDER, .value = "DIR", .required = true,
+     .at = offsetof(args, plant.out), .help = "folder to make"},
+    {.name = "seed", .kind = CLI_COUNT, .value = "S", .high = 9007199254740992,
+     .at = offsetof(args, plant.seed), .help = "of the planted places and of all weights"},
+    {.name = "null", .kind = CLI_FLAG, .at = offsetof(args, plant.nothing),
      .help = "plant nothing: the same model without a bias"},
-    {.name = "force", .kind = CLI_FLAG, .at = offsetof(args, force), .help = "replace a folder that plant made before"},
+    {.name = "force", .kind = CLI_FLAG, .at = offsetof(args, plant.force),
+     .help = "replace a folder that plant made before"},
     {.name = "json", .kind = CLI_FLAG, .at = offsetof(args, json), .help = "what was planted as one JSON object"},
     {.name = NULL},
 };
@@ -82,5 +87,6 @@ const cli_command cli_plant = {
              "  evenhand audit planted --items planted/items.jsonl",
     .option = options,
     .size = sizeof(args),
+    .init = init,
     .run = run,
 };

@@ -6,12 +6,12 @@
 #include "stream.h"
 
 typedef struct args {
-    const char *model, *tasks, *out, *preset, *also, *answer, *measure, *statistic, *mode, *train, *text;
-    cli_questions questions;
-    cli_engine engine;
-    int64_t points, controls, heads, steps;
-    double strength;
-    bool even_noise, no_model, plan, force, json;
+    const char *model, *answer;
+    eh_run_options run;
+    eh_locate_options locate;
+    eh_audit_options audit;
+    eh_session_options session;
+    bool plan, json;
 } args;
 
 /* "40 s", "12 min" */
@@ -70,35 +70,24 @@ static int run(const void *given)
 {
     const args *a = given;
     cli_progress progress = {.unit = "items"};
-    char *out = a->out != NULL ? cli_printf("%s", a->out) : cli_default_out("run", a->model);
+    char *out = a->audit.out != NULL ? cli_printf("%s", a->audit.out) : cli_default_out("run", a->model);
     cli_opened opened = {0};
-    eh_run_result result = {0};
+    eh_run *done = NULL;
     eh_verdict verdict = {0};
     eh_err err;
-    int status = cli_open(a->model, &a->engine, &opened);
+    int status = cli_open(a->model, &a->session, &opened);
     if (status != CLI_DONE)
         goto done;
-    eh_run_options o = {.locate = {.audit = cli_audit_options(&a->questions),
-                                   .measure = a->measure,
-                                   .statistic = a->statistic,
-                                   .even_noise = a->even_noise},
-                        .preset = a->preset,
-                        .also = a->also,
-                        .text = a->text,
-                        .points = a->points,
-                        .controls = a->controls,
-                        .heads = a->heads,
-                        .strength = a->strength,
-                        .mode = a->mode,
-                        .train = a->train,
-                        .steps = a->steps,
-                        .no_model = a->no_model};
-    o.locate.audit.answer = a->answer;
-    o.locate.audit.tasks = a->tasks;
-    o.locate.audit.out = out;
-    o.locate.audit.force = a->force;
-    o.locate.audit.progress = cli_progress_and_stop;
-    o.locate.audit.progress_ctx = &progress;
+    eh_audit_options audit = a->audit;
+    eh_locate_options locate = a->locate;
+    eh_run_options o = a->run;
+    o.locate = &locate;
+    locate.audit = &audit;
+    audit.answer = strcmp(a->answer, "auto") == 0 ? NULL : a->answer;
+    audit.out = out;
+    audit.command = cli_command_line();
+    audit.progress = cli_progress_and_stop;
+    audit.progress_ctx = &progress;
     cli_interrupt_catch();
     if (a->plan || !a->json) {
         eh_run_plan plan;
@@ -110,101 +99,112 @@ static int run(const void *given)
         if (a->plan)
             goto done;
     }
-    if (eh_study_run(opened.s, &o, &result, &err) < 0) {
+    if (eh_study_run(opened.s, &o, &done, &err) < 0) {
         status = cli_study_failed(&err, out);
         goto done;
     }
     cli_progress_end();
+    const eh_run_result *result = eh_run_get(done);
     if (eh_report_write(out, &verdict, &err) < 0) {
         status = cli_fail_with(&err);
         goto done;
     }
     if (a->json)
-        put_json(&result, &verdict, out);
+        put_json(result, &verdict, out);
     else
-        put_verdict(&result, &verdict, out);
+        put_verdict(result, &verdict, out);
     fflush(stdout);
     if (!a->json) {
-        cli_say_notes(result.notes);
-        cli_say("\n%s items in all stages, %s of them computed now; everything is in %s", cli_count(result.n_item),
-                cli_count(result.n_computed), out);
+        cli_say_notes(result->notes);
+        cli_say("\n%s items in all stages, %s of them computed now; everything is in %s", cli_count(result->n_item),
+                cli_count(result->n_computed), out);
     }
 done:
     eh_verdict_clear(&verdict);
-    eh_run_result_clear(&result);
+    eh_run_close(done);
     cli_close(&opened);
     free(out);
     return status;
 }
 
+static void init(void *given)
+{
+    args *a = given;
+    eh_session_options_init(&a->session, sizeof a->session);
+    eh_audit_options_init(&a->audit, sizeof a->audit);
+    eh_locate_options_init(&a->locate, sizeof a->locate);
+    eh_run_options_init(&a->run, sizeof a->run);
+    a->answer = "auto";
+}
+
 static const cli_option options[] = {
     CLI_MODEL(args),
-    {.name = "tasks", .kind = CLI_LIST, .value = "TASK", .at = offsetof(args, tasks),
+    {.name = "tasks", .kind = CLI_LIST, .value = "TASK", .at = offsetof(args, audit.tasks),
      .help = "the benchmark on which heads are located and the edit is judged: ", .more = cli_benchmarks_judging},
-    {.name = "out", .letter = 'o', .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, out),
+    {.name = "out", .letter = 'o', .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, audit.out),
      .help = "folder for everything (default: evenhand-run- and the model's name)"},
-    {.name = "preset", .kind = CLI_WORD, .value = "quick|standard|thorough", .initial = "quick",
-     .at = offsetof(args, preset),
-     .help = "quick: 24, 8 and 16 items of a category to select, tune and judge, 4 settings, 5 controls, no training; "
-             "standard: all items, 12 settings, 60 steps of calibration; thorough: 24 settings, 20 controls, 200 "
-             "steps"},
-    {.name = "also", .kind = CLI_LIST, .value = "LIST", .at = offsetof(args, also),
+    {.name = "preset", .kind = CLI_CHOICE, .choice = EH_CHOICE_PRESET, .at = offsetof(args, run.preset),
+     .help = "how thorough it is; options that are \"preset\" are chosen by it"},
+    {.name = "also", .kind = CLI_LIST, .value = "LIST", .at = offsetof(args, run.also),
      .help = "benchmarks measured before and after beside it. Unless said (with --items, only where --probes is "
              "given): ",
      .more = cli_benchmarks_beside},
-    {.name = "answer", .kind = CLI_WORD, .value = "auto|letters|text|text_pmi", .initial = "auto",
+    {.name = "answer", .kind = CLI_WORD, .value = "auto|letters|text|text_pmi",
      .at = offsetof(args, answer),
-     .help = "how an answer is read; auto is by letters, unless the model turns out to answer by place, then text_pmi"},
-    {.name = "measure", .kind = CLI_WORD, .value = "ci|ci_bias|log_ratio", .at = offsetof(args, measure),
-     .help = "what heads are to go with (see locate)"},
-    {.name = "statistic", .kind = CLI_WORD,
-     .value = "group_attention|context_attention|entropy|head_norm|head_effect|head_relevance",
-     .at = offsetof(args, statistic), .help = "the statistic that selects (see locate)"},
-    {.name = "mode", .kind = CLI_WORD, .value = "soft|output|zero", .initial = "soft", .at = offsetof(args, mode),
-     .help = "soft scales a head's queries and its output, output its output alone, zero silences it"},
-    {.name = "points", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1000, .at = offsetof(args, points),
-     .help = "settings that the search tries. 0 for the preset's"},
-    {.name = "controls", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1000, .at = offsetof(args, controls),
-     .help = "random edits of the same size, 5 at least. 0 for the preset's"},
-    {.name = "heads", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1 << 20, .at = offsetof(args, heads),
-     .help = "edit so many of the selected heads, by --strength, without a search. 0 to search"},
-    {.name = "strength", .kind = CLI_REAL, .value = "A", .initial = "0", .low = 0, .high = 1,
-     .at = offsetof(args, strength), .help = "by how much the strongest head is turned down, 0 to 1; with --heads"},
-    {.name = "train", .kind = CLI_WORD, .value = "none|edited|attention|norms|all", .at = offsetof(args, train),
-     .help = "weights that calibration trains after the edit; none with preset quick, else edited"},
-    {.name = "steps", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1e6, .at = offsetof(args, steps),
-     .help = "of calibration. 0 for the preset's"},
-    {.name = "text", .kind = CLI_FILE, .value = "FILE", .at = offsetof(args, text),
+     .help = "how an answer is read; auto: by letters, unless the answers turn out to go by the options' position; "
+             "then text_pmi"},
+    {.name = "measure", .kind = CLI_CHOICE, .choice = EH_CHOICE_MEASURE, .at = offsetof(args, locate.measure),
+     .help = "what heads are correlated with"},
+    {.name = "statistic", .kind = CLI_CHOICE, .choice = EH_CHOICE_HEAD_STAT, .value = "NAME",
+     .at = offsetof(args, locate.statistic), .help = "what is measured of heads to select them by"},
+    {.name = "mode", .kind = CLI_CHOICE, .choice = EH_CHOICE_RUN_MODE, .at = offsetof(args, run.mode),
+     .help = "what an edit does to a head"},
+    {.name = "points", .kind = CLI_COUNT, .value = "N", .unset = "preset", .low = 1, .high = 1000,
+     .at = offsetof(args, run.points), .help = "settings that the search tries"},
+    {.name = "controls", .kind = CLI_COUNT, .value = "N", .unset = "preset", .low = 5, .high = 1000,
+     .at = offsetof(args, run.controls), .help = "random edits of the same size, 5 at least"},
+    {.name = "heads", .kind = CLI_COUNT, .value = "N", .unset = "search", .low = 1, .high = 1 << 20,
+     .at = offsetof(args, run.heads), .help = "edit so many of the selected heads, by --strength, without a search"},
+    {.name = "strength", .kind = CLI_REAL, .value = "A", .high = 1, .at = offsetof(args, run.strength),
+     .help = "by how much the strongest head is turned down, above 0 to 1; with --heads"},
+    {.name = "train", .kind = CLI_CHOICE, .choice = EH_CHOICE_RUN_TRAIN, .at = offsetof(args, run.train),
+     .help = "weights that calibration trains after the edit"},
+    {.name = "steps", .kind = CLI_COUNT, .value = "N", .unset = "preset", .high = 1e6, .at = offsetof(args, run.steps),
+     .help = "of calibration; preset: 60 or 200, and 20 where the preset trains nothing by itself"},
+    {.name = "text", .kind = CLI_FILE, .value = "FILE", .at = offsetof(args, run.text),
      .help = "plain text on which loss and distance from the original are measured; the probe set's unless given"},
-    {.name = "even-noise", .kind = CLI_FLAG, .at = offsetof(args, even_noise),
+    {.name = "even-noise", .kind = CLI_FLAG, .at = offsetof(args, locate.even_noise),
      .help = "select from a map whose two halves do not agree, too"},
-    {.name = "no-model", .kind = CLI_FLAG, .at = offsetof(args, no_model),
+    {.name = "no-model", .kind = CLI_FLAG, .at = offsetof(args, run.no_model),
      .help = "do not write the edited model; its recipe is written anyway"},
     {.name = "plan", .kind = CLI_FLAG, .at = offsetof(args, plan),
      .help = "say what it would take, after two seconds of measuring, and stop"},
-    {.name = "force", .kind = CLI_FLAG, .at = offsetof(args, force),
+    {.name = "force", .kind = CLI_FLAG, .at = offsetof(args, audit.force),
      .help = "start over in a folder that holds another run"},
     {.name = "json", .kind = CLI_FLAG, .at = offsetof(args, json), .help = "the verdict as one JSON object"},
+    CLI_LIMIT(args, "preset"),
     CLI_QUESTIONS(args),
-    CLI_ENGINE(args),
+    CLI_SESSION(args),
     {.name = NULL},
 };
 
 const cli_command cli_run = {
     .name = "run",
     .what = "the whole job: audit, locate, edit, and prove what that did",
-    .about = "Audits the model, finds the attention heads that go with its bias, looks for the edit that lowers the "
-             "bias at the least damage, calibrates, measures everything again, and writes a page that says what held.\n"
+    .about = "Audits the model, finds the attention heads that correlate with its bias, looks for the edit that lowers "
+             "the bias at the least damage, calibrates, measures everything again, and writes a page that says what "
+             "held.\n"
              "\n"
              "Question templates are split three ways: some select heads, some tune the edit, some judge it; no "
              "template does two of these. The same edit on random heads of the same layers is the control. When no "
-             "head goes with the bias beyond chance, nothing is edited, and the page says so: that is a result.\n"
+             "head correlates with the bias beyond chance, nothing is edited, and the page says so: that is a result.\n"
              "\n"
-             "Each stage keeps what is done; after Ctrl+C, or a crash, the same command goes on.\n"
+             "Each stage keeps what is done; after Ctrl+C, or a crash, the same command resumes.\n"
              "\n"
              "  evenhand run SmolLM2.gguf -o out\n"
              "  evenhand run ./model --tasks bbq --data BBQ/data --categories Age,Religion --preset standard",
     .option = options,
     .size = sizeof(args),
+    .init = init,
     .run = run,
 };

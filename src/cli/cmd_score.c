@@ -11,7 +11,7 @@
 
 typedef struct args {
     const char *model, *requests, *out;
-    cli_engine engine;
+    eh_session_options session;
 } args;
 
 typedef struct item {
@@ -206,7 +206,7 @@ static int run(const void *given)
     int status = cli_lines_open(&in, a->requests);
     if (status != CLI_DONE)
         goto done;
-    status = cli_open(a->model, &a->engine, &opened);
+    status = cli_open(a->model, &a->session, &opened);
     if (status != CLI_DONE)
         goto done;
     eh_model_describe(opened.m, &info);
@@ -254,13 +254,19 @@ done:
     return status;
 }
 
+static void init(void *given)
+{
+    args *a = given;
+    eh_session_options_init(&a->session, sizeof a->session);
+}
+
 static const cli_option options[] = {
     CLI_MODEL(args),
     {.name = "requests", .kind = CLI_FILE, .required = true, .value = "FILE", .at = offsetof(args, requests),
      .help = "requests, a JSON object a line; - reads standard input"},
     {.name = "out", .letter = 'o', .kind = CLI_FILE, .value = "FILE", .at = offsetof(args, out),
      .help = "where answers go; it appears whole when all is done (default: standard output)"},
-    CLI_ENGINE(args),
+    CLI_SESSION(args),
     {.name = NULL},
 };
 
@@ -297,5 +303,6 @@ const cli_command cli_score = {
         "was.",
     .option = options,
     .size = sizeof(args),
+    .init = init,
     .run = run,
 };

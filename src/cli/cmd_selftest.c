@@ -6,7 +6,7 @@
 
 typedef struct args {
     const char *model, *against;
-    cli_engine engine;
+    eh_session_options session;
     bool json;
 } args;
 
@@ -18,14 +18,13 @@ static const char *verdict(const eh_check *c)
 static int run(const void *given)
 {
     const args *a = given;
-    const eh_session_options options = cli_engine_options(&a->engine);
     eh_model *m = NULL;
     eh_check check[ROOM];
     eh_err err;
     int n = ROOM, n_failed = 0;
 
     const bool failed = eh_model_open(a->model, &m, &err) < 0 ||
-        eh_selftest(m, &options, a->against, check, &n, &err) < 0;
+        eh_selftest(m, &a->session, a->against, check, &n, &err) < 0;
     eh_model_close(m);
     if (failed)
         return cli_fail_with(&err);
@@ -53,12 +52,18 @@ static int run(const void *given)
     return n_failed > 0 ? cli_fail(CLI_FAILED, "%d of %d checks failed", n_failed, n) : CLI_DONE;
 }
 
+static void init(void *given)
+{
+    args *a = given;
+    eh_session_options_init(&a->session, sizeof a->session);
+}
+
 static const cli_option options[] = {
     CLI_MODEL(args),
     {.name = "against", .kind = CLI_FILE, .value = "FILE", .at = offsetof(args, against),
      .help = "reference logits, as JSON (docs/formats.md), that the model must reach"},
     {.name = "json", .kind = CLI_FLAG, .at = offsetof(args, json), .help = "the checks as a JSON array"},
-    CLI_ENGINE(args),
+    CLI_SESSION(args),
     {.name = NULL},
 };
 
@@ -71,5 +76,6 @@ const cli_command cli_selftest = {
              "1 when a check failed.",
     .option = options,
     .size = sizeof(args),
+    .init = init,
     .run = run,
 };

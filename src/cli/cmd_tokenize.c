@@ -118,17 +118,16 @@ static int do_lines(const args *a, const eh_model *m, int64_t n_vocab, cli_out *
 static int run(const void *given)
 {
     const args *a = given;
-    const cli_engine engine = {.precision = "auto"};
     cli_opened opened = {0};
     eh_model_info info;
     eh_err err;
     cli_out out = {0};
 
     if (a->text != NULL && (a->input != NULL || a->decode))
-        return cli_fail(CLI_USAGE, "--text goes with neither --input nor --decode");
+        return cli_fail(CLI_USAGE, "--text takes neither --input nor --decode");
     if (a->plain && (a->decode || a->text != NULL))
-        return cli_fail(CLI_USAGE, "--plain goes with neither --text nor --decode");
-    int status = cli_open(a->model, &engine, &opened);
+        return cli_fail(CLI_USAGE, "--plain takes neither --text nor --decode");
+    int status = cli_open_files(a->model, &opened);
     if (status != CLI_DONE)
         goto done;
     eh_model_describe(opened.m, &info);

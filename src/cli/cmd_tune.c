@@ -8,60 +8,11 @@
 #include "stream.h"
 
 typedef struct args {
-    const char *model, *recipe, *train, *tasks, *data, *probes, *answer, *orders, *categories, *split, *examples, *text,
-        *schedule, *out;
-    cli_engine engine;
-    int64_t limit, text_block, text_batch, batch, epochs, steps, warmup, eval_every, patience, save_every, seed;
-    double text_share, held_out, lr, beta1, beta2, eps, weight_decay, clip, kl;
-    bool chat, force, json;
+    const char *model, *recipe;
+    eh_tune_options tune;
+    eh_session_options session;
+    bool json;
 } args;
-
-/* A library option of 0 means its default; the program says 0 and means it. */
-static double really(double x)
-{
-    return x == 0.0 ? -1.0 : x;
-}
-
-static eh_tune_options options_of(const args *a, const char *out)
-{
-    return (eh_tune_options){
-        .tasks = a->tasks,
-        .data = a->data,
-        .probes = a->probes,
-        .answer = a->answer,
-        .orders = a->orders,
-        .categories = a->categories,
-        .split = a->split,
-        .limit = a->limit,
-        .chat = a->chat,
-        .examples = a->examples,
-        .text = a->text,
-        .text_block = a->text_block,
-        .text_share = really(a->text_share),
-        .held_out = really(a->held_out),
-        .train = a->train,
-        .lr = a->lr,
-        .beta1 = a->beta1,
-        .beta2 = a->beta2,
-        .eps = a->eps,
-        .weight_decay = a->weight_decay,
-        .schedule = a->schedule,
-        .warmup = a->warmup,
-        .batch = a->batch,
-        .text_batch = a->text_batch,
-        .steps = a->steps,
-        .epochs = a->epochs,
-        .clip = really(a->clip),
-        .kl = a->kl,
-        .eval_every = a->eval_every,
-        .patience = a->patience,
-        .save_every = a->save_every,
-        .seed = (uint64_t)a->seed,
-        .out = out,
-        .force = a->force,
-        .command = cli_command_line(),
-    };
-}
 
 static bool is_there(const char *dir, const char *name)
 {
@@ -125,14 +76,14 @@ static int run(const void *given)
 {
     const args *a = given;
     cli_progress progress = {.unit = "steps"};
-    char *out = a->out != NULL ? cli_printf("%s", a->out) : cli_default_out("tune", a->model);
+    char *out = a->tune.out != NULL ? cli_printf("%s", a->tune.out) : cli_default_out("tune", a->model);
     char *model = NULL;
     cli_opened opened = {0};
     eh_tuned tuned;
     eh_saved saved;
     eh_model_info info;
     eh_err err;
-    int status = cli_open(a->model, &a->engine, &opened);
+    int status = cli_open(a->model, &a->session, &opened);
 
     if (status == CLI_DONE && a->recipe != NULL)
         status = apply_recipe(opened.s, a->recipe);
@@ -141,12 +92,14 @@ static int run(const void *given)
     eh_model_describe(opened.m, &info);
     const char *name = strcmp(info.format, "GGUF") == 0 ? "model.gguf" : "model";
     model = cli_printf("%s/%s", out, name);
-    if (!a->force && is_there(out, name) && !is_there(out, "tune.ckpt")) {
+    if (!a->tune.force && is_there(out, name) && !is_there(out, "tune.ckpt")) {
         status = cli_fail(CLI_USAGE, "%s is there already, and no training of ours beside it; --force replaces it",
                           model);
         goto done;
     }
-    eh_tune_options o = options_of(a, out);
+    eh_tune_options o = a->tune;
+    o.out = out;
+    o.command = cli_command_line();
     o.progress = cli_progress_and_stop;
     o.progress_ctx = &progress;
     cli_interrupt_catch();
@@ -171,94 +124,105 @@ done:
     return status;
 }
 
+static void init(void *given)
+{
+    args *a = given;
+    eh_session_options_init(&a->session, sizeof a->session);
+    eh_tune_options_init(&a->tune, sizeof a->tune);
+}
+
 static const cli_option options[] = {
     CLI_MODEL(args),
     {.name = "recipe", .kind = CLI_FILE, .value = "FILE", .at = offsetof(args, recipe),
      .help = "an edit (edit.json) that is applied first and held throughout"},
-    {.name = "train", .kind = CLI_WORD, .value = "edited|attention|norms|all", .initial = "edited",
-     .at = offsetof(args, train),
-     .help = "weights that are trained: the tensors that hold edited units, all attention projections, all norms, or "
-             "everything"},
-    {.name = "tasks", .kind = CLI_LIST, .value = "LIST", .at = offsetof(args, tasks),
+    {.name = "train", .kind = CLI_CHOICE, .choice = EH_CHOICE_TUNE_GROUP,
+     .at = offsetof(args, tune.train),
+     .help = "weights that are trained"},
+    {.name = "tasks", .kind = CLI_LIST, .value = "LIST", .at = offsetof(args, tune.tasks),
      .help = "items to learn with their right answers, \"unknown\" where the context is ambiguous: ",
      .more = cli_benchmarks_learnt},
-    {.name = "data", .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, data),
+    {.name = "data", .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, tune.data),
      .help = "folder with the benchmarks' published files"},
-    {.name = "probes", .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, probes),
+    {.name = "probes", .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, tune.probes),
      .help = "folder with a probe set of your own in evenhand's format"},
-    {.name = "examples", .kind = CLI_FILE, .value = "FILE", .at = offsetof(args, examples),
+    {.name = "examples", .kind = CLI_FILE, .value = "FILE", .at = offsetof(args, tune.examples),
      .help = "examples of your own, a line each: {\"prompt\": \"...\", \"answer\": \"...\"}; the answer is "
              "learnt, after a blank"},
-    {.name = "text", .kind = CLI_FILE, .value = "FILE", .at = offsetof(args, text),
+    {.name = "text", .kind = CLI_FILE, .value = "FILE", .at = offsetof(args, tune.text),
      .help = "general text, learnt as a whole, to keep the model fluent"},
-    {.name = "text-share", .kind = CLI_REAL, .value = "P", .initial = "0.25", .high = 1.0,
-     .at = offsetof(args, text_share),
+    {.name = "text-share", .kind = CLI_REAL, .value = "P", .high = 1.0,
+     .at = offsetof(args, tune.text_share),
      .help = "of the text in the loss; the rest is the answers'"},
-    {.name = "text-block", .kind = CLI_COUNT, .value = "N", .initial = "256", .low = 2, .high = 1 << 20,
-     .at = offsetof(args, text_block), .help = "tokens of a piece of the text"},
-    {.name = "text-batch", .kind = CLI_COUNT, .value = "N", .initial = "1", .low = 1, .high = 1 << 20,
-     .at = offsetof(args, text_batch), .help = "pieces of text in a step"},
-    {.name = "answer", .kind = CLI_WORD, .value = "letters|text", .initial = "letters", .at = offsetof(args, answer),
-     .help = "in which form items are learnt: the letter of the right option, or its text"},
-    {.name = "orders", .kind = CLI_WORD, .value = "stored|cyclic|all", .initial = "cyclic",
-     .at = offsetof(args, orders),
-     .help = "in which orders the options are shown (with letters); each is an example"},
-    {.name = "categories", .kind = CLI_LIST, .value = "LIST", .at = offsetof(args, categories),
+    {.name = "text-block", .kind = CLI_COUNT, .value = "N", .unset = "auto", .low = 2, .high = 1 << 20,
+     .at = offsetof(args, tune.text_block),
+     .help = "tokens of a piece of the text; auto: 256, or the model's context if that is smaller"},
+    {.name = "text-batch", .kind = CLI_COUNT, .value = "N", .low = 1, .high = 1 << 20,
+     .at = offsetof(args, tune.text_batch), .help = "pieces of text in a step"},
+    {.name = "answer", .kind = CLI_WORD, .value = "letters|text", .at = offsetof(args, tune.answer),
+     .help = "in which form items are learnt: the letter of the right option (the default), or its text"},
+    {.name = "orders", .kind = CLI_WORD, .value = "stored|cyclic|all",
+     .at = offsetof(args, tune.orders),
+     .help = "in which orders the options are shown (with letters): as stored, each in each place (the default), or "
+             "all six; each is an example"},
+    {.name = "categories", .kind = CLI_LIST, .value = "LIST", .at = offsetof(args, tune.categories),
      .help = "only these categories, parted by commas"},
-    {.name = "split", .kind = CLI_WORD, .value = "all|select|tune|test", .initial = "tune", .at = offsetof(args, split),
-     .help = "of the templates; what is learnt from cannot judge any more"},
-    {.name = "limit", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1ll << 40, .at = offsetof(args, limit),
-     .help = "items of a category at most; whole templates are drawn by the seed. 0 for all"},
-    {.name = "chat", .kind = CLI_FLAG, .at = offsetof(args, chat), .help = "wrap prompts in the model's chat template"},
-    {.name = "held-out", .kind = CLI_REAL, .value = "P", .initial = "0.2", .high = 0.9, .at = offsetof(args, held_out),
+    {.name = "split", .kind = CLI_CHOICE, .choice = EH_CHOICE_SPLIT, .at = offsetof(args, tune.split),
+     .help = "which of the templates; what is learnt from cannot judge any more"},
+    {.name = "limit", .kind = CLI_COUNT, .value = "N", .unset = "all", .low = 1, .high = 1ll << 40,
+     .at = offsetof(args, tune.limit),
+     .help = "items of a category at most; whole templates are drawn by the seed"},
+    {.name = "chat", .kind = CLI_FLAG, .at = offsetof(args, tune.chat),
+     .help = "wrap prompts in the model's chat template"},
+    {.name = "held-out", .kind = CLI_REAL, .value = "P", .high = 0.9, .at = offsetof(args, tune.held_out),
      .help = "share of the templates (of your own lines) that is not learnt but looked at"},
-    {.name = "lr", .kind = CLI_REAL, .value = "X", .initial = "2e-5", .low = 1e-12, .high = 1.0,
-     .at = offsetof(args, lr),
+    {.name = "lr", .kind = CLI_REAL, .value = "X", .low = 1e-12, .high = 1.0,
+     .at = offsetof(args, tune.lr),
      .help = "learning rate of AdamW"},
-    {.name = "beta1", .kind = CLI_REAL, .value = "X", .initial = "0.9", .low = 1e-12, .high = 0.9999999,
-     .at = offsetof(args, beta1), .help = "of the first moment"},
-    {.name = "beta2", .kind = CLI_REAL, .value = "X", .initial = "0.999", .low = 1e-12, .high = 0.9999999,
-     .at = offsetof(args, beta2), .help = "of the second moment"},
-    {.name = "eps", .kind = CLI_REAL, .value = "X", .initial = "1e-8", .low = 1e-30, .high = 1.0,
-     .at = offsetof(args, eps),
+    {.name = "beta1", .kind = CLI_REAL, .value = "X", .low = 1e-12, .high = 0.9999999,
+     .at = offsetof(args, tune.beta1), .help = "of the first moment"},
+    {.name = "beta2", .kind = CLI_REAL, .value = "X", .low = 1e-12, .high = 0.9999999,
+     .at = offsetof(args, tune.beta2), .help = "of the second moment"},
+    {.name = "eps", .kind = CLI_REAL, .value = "X", .low = 1e-30, .high = 1.0,
+     .at = offsetof(args, tune.eps),
      .help = "beside the root of the second moment"},
-    {.name = "weight-decay", .kind = CLI_REAL, .value = "X", .initial = "0", .high = 1.0,
-     .at = offsetof(args, weight_decay),
+    {.name = "weight-decay", .kind = CLI_REAL, .value = "X", .high = 1.0,
+     .at = offsetof(args, tune.weight_decay),
      .help = "decoupled, on every trained tensor"},
-    {.name = "clip", .kind = CLI_REAL, .value = "X", .initial = "1", .high = 1e9, .at = offsetof(args, clip),
-     .help = "the gradient's norm at most; 0 for no limit"},
-    {.name = "kl", .kind = CLI_REAL, .value = "X", .initial = "0", .high = 1e6, .at = offsetof(args, kl),
+    {.name = "clip", .kind = CLI_REAL, .value = "X", .unset = "none", .low = 1e-9, .high = 1e9,
+     .at = offsetof(args, tune.clip), .help = "the gradient's norm at most"},
+    {.name = "kl", .kind = CLI_REAL, .value = "X", .high = 1e6, .at = offsetof(args, tune.kl),
      .help = "weight of the divergence from the original model, on the text's tokens (without text: on the answers')"},
-    {.name = "batch", .kind = CLI_COUNT, .value = "N", .initial = "16", .low = 1, .high = 1 << 20,
-     .at = offsetof(args, batch),
+    {.name = "batch", .kind = CLI_COUNT, .value = "N", .low = 1, .high = 1 << 20,
+     .at = offsetof(args, tune.batch),
      .help = "examples in a step"},
-    {.name = "epochs", .kind = CLI_COUNT, .value = "N", .initial = "1", .low = 1, .high = 1e6,
-     .at = offsetof(args, epochs),
+    {.name = "epochs", .kind = CLI_COUNT, .value = "N", .low = 1, .high = 1e6,
+     .at = offsetof(args, tune.epochs),
      .help = "times that each example is learnt"},
-    {.name = "steps", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1 << 24, .at = offsetof(args, steps),
-     .help = "steps in all, in place of epochs"},
-    {.name = "warmup", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1 << 24, .at = offsetof(args, warmup),
+    {.name = "steps", .kind = CLI_COUNT, .value = "N", .unset = "epochs", .low = 1, .high = 1 << 24,
+     .at = offsetof(args, tune.steps),
+     .help = "steps in all; epochs: as many as --epochs take"},
+    {.name = "warmup", .kind = CLI_COUNT, .value = "N", .high = 1 << 24, .at = offsetof(args, tune.warmup),
      .help = "steps in which the learning rate grows to its full size"},
-    {.name = "schedule", .kind = CLI_WORD, .value = "linear|constant", .initial = "linear",
-     .at = offsetof(args, schedule),
-     .help = "of the learning rate after the warm-up: falling to 0, or staying"},
-    {.name = "eval-every", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1 << 24,
-     .at = offsetof(args, eval_every),
-     .help = "steps between looks at what is held out; 0 for a tenth of all"},
-    {.name = "patience", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1 << 24,
-     .at = offsetof(args, patience),
-     .help = "looks in a row without improvement before it stops at the best; 0 to go to the end"},
-    {.name = "save-every", .kind = CLI_COUNT, .value = "N", .initial = "50", .low = 1, .high = 1 << 24,
-     .at = offsetof(args, save_every), .help = "steps between checkpoints"},
-    {.name = "seed", .kind = CLI_COUNT, .value = "S", .initial = "0", .high = 9007199254740992,
-     .at = offsetof(args, seed),
+    {.name = "schedule", .kind = CLI_CHOICE, .choice = EH_CHOICE_SCHEDULE,
+     .at = offsetof(args, tune.schedule),
+     .help = "of the learning rate after the warm-up"},
+    {.name = "eval-every", .kind = CLI_COUNT, .value = "N", .unset = "auto", .low = 1, .high = 1 << 24,
+     .at = offsetof(args, tune.eval_every),
+     .help = "steps between looks at what is held out; auto: a tenth of all"},
+    {.name = "patience", .kind = CLI_COUNT, .value = "N", .unset = "none", .low = 1, .high = 1 << 24,
+     .at = offsetof(args, tune.patience),
+     .help = "looks in a row without improvement before it stops at the best; none: it trains to the end"},
+    {.name = "save-every", .kind = CLI_COUNT, .value = "N", .low = 1, .high = 1 << 24,
+     .at = offsetof(args, tune.save_every), .help = "steps between checkpoints"},
+    {.name = "seed", .kind = CLI_COUNT, .value = "S", .high = 9007199254740992,
+     .at = offsetof(args, tune.seed),
      .help = "of the order of examples and of what is held out"},
-    {.name = "out", .letter = 'o', .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, out),
+    {.name = "out", .letter = 'o', .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, tune.out),
      .help = "folder for the records and the trained model (default: evenhand-tune- and the model's name)"},
-    {.name = "force", .kind = CLI_FLAG, .at = offsetof(args, force),
+    {.name = "force", .kind = CLI_FLAG, .at = offsetof(args, tune.force),
      .help = "start over in a folder that holds another training"},
     {.name = "json", .kind = CLI_FLAG, .at = offsetof(args, json), .help = "one JSON object"},
-    CLI_ENGINE(args),
+    CLI_SESSION(args),
     {.name = NULL},
 };
 
@@ -271,7 +235,7 @@ const cli_command cli_tune = {
              "\n"
              "Questions are those of the templates that are set apart for tuning; no template that selects units or "
              "judges the result is among them. The out folder gets the trained model (model, or model.gguf), "
-             "tune.jsonl with the loss of each step, tune.json, and tune.ckpt, from which the same command goes on "
+             "tune.jsonl with the loss of each step, tune.json, and tune.ckpt, from which the same command resumes "
              "after Ctrl+C or a crash, to the same bytes.\n"
              "\n"
              "  evenhand tune ./model --recipe edit.json -o tuned\n"
@@ -279,5 +243,6 @@ const cli_command cli_tune = {
              "  evenhand tune ./model --train attention --examples mine.jsonl --epochs 2 -o tuned",
     .option = options,
     .size = sizeof(args),
+    .init = init,
     .run = run,
 };

@@ -4,7 +4,9 @@
  *
  *     typedef struct args {
  *         const char *model, *out;
+ *         eh_session_options session;
  *     } args;
+ *     static void init(void *a) { eh_session_options_init(&((args *)a)->session, sizeof(eh_session_options)); }
  *     static const cli_option options[] = {
  *         CLI_MODEL(args),
  *         {.name = "out", .letter = 'o', .kind = CLI_FILE, .value = "FILE", .at = offsetof(args, out),
@@ -28,7 +30,9 @@ typedef enum cli_kind {
     CLI_TEXT,   /* const char * */
     CLI_FILE,   /* const char *; completions offer files */
     CLI_FOLDER, /* const char *; completions offer folders */
-    CLI_WORD,   /* const char *: one of the words of `value`, "auto|f32|bf16" */
+    CLI_WORD,   /* const char *: one of the words of `value`, "auto|yes|no" */
+    CLI_CHOICE, /* an enum: a member of `choice` by its name */
+    CLI_SET,    /* unsigned: a bit 1 << value for each member of `choice` that is named, parted by commas */
     CLI_LIST,   /* const char *: words parted by commas; given twice, the lists are joined */
     CLI_COUNT,  /* int64_t */
     CLI_SIZE,   /* int64_t: bytes, as 1048576, 512M or 1.5G */
@@ -42,7 +46,8 @@ typedef struct cli_option {
     bool required;
     char letter;         /* 'o' for -o; 0: none */
     const char *value;   /* what the help calls the value: "FILE"; of a CLI_WORD, its words */
-    const char *initial; /* the default as one would write it; NULL: false, NULL or 0 */
+    eh_choice_kind choice;
+    const char *unset;   /* the word for a CLI_CHOICE, CLI_COUNT, CLI_SIZE or CLI_REAL of -1: "all"; NULL: none */
     double low, high;    /* bounds of a CLI_COUNT, CLI_SIZE or CLI_REAL */
     size_t at;           /* where in the command's arguments */
     const char *help;    /* starts small, ends without a full stop */
@@ -54,6 +59,7 @@ typedef struct cli_command {
     const char *about;       /* paragraphs; lines that begin with blanks stay as they are */
     const cli_option *option;
     size_t size;             /* of its arguments */
+    void (*init)(void *args); /* the defaults, in arguments that are all zero; NULL: they stay so */
     int (*run)(const void *args);
     bool plain; /* reads neither EVENHAND_* nor the config file */
 } cli_command;
@@ -78,6 +84,8 @@ void cli_arguments_clear(cli_arguments *a);
 
 /* "EVENHAND_BATCH_TOKENS" for "batch-tokens"; out holds 64 bytes. */
 void cli_variable_name(const char *option, char *out);
+/* The command's arguments as they are where nothing is said; to be freed. */
+void *cli_arguments_new(const cli_command *c);
 /* Which of the words "a|b|c" this is; -1 when none. */
 int cli_word_index(const char *words, const char *word);
 /* The nearest of the names that `next` deals out, when near enough to be meant; NULL otherwise. */
@@ -86,6 +94,8 @@ const char *cli_nearest(const char *word, cli_deal *next, void *ctx);
 
 /* The whole command line, quoted for a shell. */
 const char *cli_command_line(void);
+void cli_command_line_keep(int argc, char **argv); /* first of all */
+void cli_command_line_drop(void);
 
 /* ---- Benchmarks: what the library's rows say --------------------------------------------------- */
 
@@ -110,72 +120,56 @@ void cli_completions_zsh(FILE *f);
 
 /* ---- What most commands share ------------------------------------------------------------------ */
 
-typedef struct cli_engine {
-    const char *precision;
-    int64_t threads, batch_tokens, memory;
-    bool no_prefix_sharing;
-} cli_engine;
-
-/* Rows for a table of options. They stand in the argument struct as `const char *model` and
- * `cli_engine engine`. */
+/* Rows for a table of options. They stand in the argument struct as `const char *model`, `eh_session_options session`
+ * and `eh_audit_options audit`. */
 #define CLI_MODEL(args) \
     {.name = "MODEL", .kind = CLI_FILE, .operand = true, .required = true, .at = offsetof(args, model), \
      .help = "a model folder (config.json and safetensors) or a GGUF file"}
-#define CLI_ENGINE(args) \
-    {.name = "precision", .kind = CLI_WORD, .value = "auto|f32|bf16", .initial = "auto", \
-     .at = offsetof(args, engine.precision), \
-     .help = "of matrix products; auto is f32 below 2 billion parameters, else bf16 where the processor has it"}, \
-    {.name = "threads", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1024, \
-     .at = offsetof(args, engine.threads), .help = "threads; 0 for every core this process may use"}, \
-    {.name = "batch-tokens", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1 << 24, \
-     .at = offsetof(args, engine.batch_tokens), \
-     .help = "tokens that go through a layer together; 0 for 4,096"}, \
-    {.name = "memory", .kind = CLI_SIZE, .value = "SIZE", .initial = "0", .high = 1ll << 50, \
-     .at = offsetof(args, engine.memory), \
+#define CLI_SESSION(args) \
+    {.name = "precision", .kind = CLI_CHOICE, .choice = EH_CHOICE_PRECISION, \
+     .at = offsetof(args, session.precision), .help = "of matrix products"}, \
+    {.name = "threads", .kind = CLI_COUNT, .value = "N", .unset = "all", .low = 1, .high = 1024, \
+     .at = offsetof(args, session.threads), .help = "threads; all: every core this process may use"}, \
+    {.name = "batch-tokens", .kind = CLI_COUNT, .value = "N", .low = 1, .high = 1 << 24, \
+     .at = offsetof(args, session.batch_tokens), .help = "tokens that go through a layer together"}, \
+    {.name = "memory", .kind = CLI_SIZE, .value = "SIZE", .unset = "auto", .high = 1ll << 50, \
+     .at = offsetof(args, session.memory), \
      .help = "room for packed weights that are kept between batches, such as 2G; the rest is packed anew for each. " \
-             "0 for 384M, and for all weights when generating"}, \
-    {.name = "no-prefix-sharing", .kind = CLI_FLAG, .at = offsetof(args, engine.no_prefix_sharing), \
+             "auto: 384M, and all weights when generating"}, \
+    {.name = "no-prefix-sharing", .kind = CLI_FLAG, .at = offsetof(args, session.no_prefix_sharing), \
      .help = "compute a prefix again for each request that has it; slower, and the same numbers in f32"}
 
-/* What is asked, and how: common to all commands that ask a benchmark's questions. */
-typedef struct cli_questions {
-    const char *data, *items, *probes, *answer, *orders, *categories;
-    int64_t limit, seed, resamples;
-    double confidence;
-    bool chat;
-} cli_questions;
-
+/* What is asked: common to all commands that ask a benchmark's questions. */
 #define CLI_QUESTIONS(args) \
-    {.name = "data", .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, questions.data), \
+    {.name = "data", .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, audit.data), \
      .help = "folder with the benchmarks' published files"}, \
-    {.name = "items", .kind = CLI_FILE, .value = "FILE", .at = offsetof(args, questions.items), \
+    {.name = "items", .kind = CLI_FILE, .value = "FILE", .at = offsetof(args, audit.items), \
      .help = "items of your own, JSON Lines: the task \"items\", which is then the one that is meant unless --tasks " \
              "says more"}, \
-    {.name = "probes", .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, questions.probes), \
+    {.name = "probes", .kind = CLI_FOLDER, .value = "DIR", .at = offsetof(args, audit.probes), \
      .help = "folder with a probe set of your own in evenhand's format"}, \
-    {.name = "answer", .kind = CLI_WORD, .value = "letters|text|text_pmi", .initial = "letters", \
-     .at = offsetof(args, questions.answer), \
-     .help = "how an answer is read: the letter's log-probability, the option's text, or its text against the text " \
-             "alone"}, \
-    {.name = "orders", .kind = CLI_WORD, .value = "stored|cyclic|all", .initial = "cyclic", \
-     .at = offsetof(args, questions.orders), \
-     .help = "in which orders the options are shown (with letters): as stored, each in each place, or all six"}, \
-    {.name = "categories", .kind = CLI_LIST, .value = "LIST", .at = offsetof(args, questions.categories), \
+    {.name = "orders", .kind = CLI_WORD, .value = "stored|cyclic|all", .at = offsetof(args, audit.orders), \
+     .help = "in which orders the options are shown (with letters): as stored, each in each place (the default), or " \
+             "all six"}, \
+    {.name = "categories", .kind = CLI_LIST, .value = "LIST", .at = offsetof(args, audit.categories), \
      .help = "only these categories, parted by commas"}, \
-    {.name = "limit", .kind = CLI_COUNT, .value = "N", .initial = "0", .high = 1ll << 40, \
-     .at = offsetof(args, questions.limit), \
-     .help = "items of a category at most; whole templates are drawn by the seed. 0 for all"}, \
-    {.name = "chat", .kind = CLI_FLAG, .at = offsetof(args, questions.chat), \
+    {.name = "chat", .kind = CLI_FLAG, .at = offsetof(args, audit.chat), \
      .help = "wrap prompts in the model's chat template"}, \
-    {.name = "seed", .kind = CLI_COUNT, .value = "S", .initial = "0", .high = 9007199254740992, \
-     .at = offsetof(args, questions.seed), .help = "of draws and of the bootstrap"}, \
-    {.name = "resamples", .kind = CLI_COUNT, .value = "N", .initial = "2000", .low = 1, .high = 1e7, \
-     .at = offsetof(args, questions.resamples), .help = "of the bootstrap"}, \
-    {.name = "confidence", .kind = CLI_REAL, .value = "P", .initial = "0.95", .low = 0.5, .high = 0.9999, \
-     .at = offsetof(args, questions.confidence), .help = "of the intervals"}
+    {.name = "seed", .kind = CLI_COUNT, .value = "S", .high = 9007199254740992, \
+     .at = offsetof(args, audit.seed), .help = "of draws and of the bootstrap"}, \
+    {.name = "resamples", .kind = CLI_COUNT, .value = "N", .low = 1, .high = 1e7, \
+     .at = offsetof(args, audit.resamples), .help = "of the bootstrap"}, \
+    {.name = "confidence", .kind = CLI_REAL, .value = "P", .low = 0.5, .high = 0.9999, \
+     .at = offsetof(args, audit.confidence), .help = "of the intervals"}
+#define CLI_ANSWER(args) \
+    {.name = "answer", .kind = CLI_WORD, .value = "letters|text|text_pmi", .at = offsetof(args, audit.answer), \
+     .help = "how an answer is read: the letter's log-probability (the default), the option's text, or its text " \
+             "against the text alone"}
+#define CLI_LIMIT(args, what_unset) \
+    {.name = "limit", .kind = CLI_COUNT, .value = "N", .unset = what_unset, .low = 1, .high = 1ll << 40, \
+     .at = offsetof(args, audit.limit), \
+     .help = "items of a category at most; whole templates are drawn by the seed"}
 
-/* Tasks, split, out folder and the rest are left to the command. */
-eh_audit_options cli_audit_options(const cli_questions *questions);
 /* "evenhand-audit-" and the model's name; to be freed. */
 char *cli_default_out(const char *command, const char *model);
 /* An eh_progress: shows the bar (ctx is a cli_progress), and asks to stop after Ctrl+C. */
@@ -189,8 +183,8 @@ typedef struct cli_opened {
     eh_model *m;
     eh_session *s;
 } cli_opened;
-int cli_open(const char *path, const cli_engine *engine, cli_opened *opened); /* an exit status */
+int cli_open(const char *path, const eh_session_options *options, cli_opened *opened); /* an exit status */
+int cli_open_files(const char *path, cli_opened *opened); /* where nothing is computed */
 void cli_close(cli_opened *opened);
-eh_session_options cli_engine_options(const cli_engine *engine);
 
 #endif

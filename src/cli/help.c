@@ -5,6 +5,7 @@
 #include "command.h"
 
 #define WIDTH 96
+#define TEXT 2000 /* bytes of an option's help */
 
 static const struct {
     int number;
@@ -30,30 +31,39 @@ static const char settings[] =
 
 /* ---- Help on the terminal --------------------------------------------------------------------- */
 
-/* Prints text at an indent, wrapped; lines that begin with a blank stay as they are. */
-static void put_wrapped(FILE *f, const char *text, int indent)
+/* Prints text at an indent, wrapped; lines that begin with a blank stay as they are. `column` is where the first line
+ * has got to already; 0: it has not begun. */
+static void put_wrapped_from(FILE *f, const char *text, int indent, int column)
 {
     while (*text != '\0') {
         const size_t n = strcspn(text, "\n");
         if (*text == ' ' || n == 0) {
             fprintf(f, "%*s%.*s\n", n > 0 ? indent : 0, "", (int)n, text);
         } else {
-            int column = indent;
-            fprintf(f, "%*s", indent, "");
-            for (size_t at = 0; at < n;) {
+            bool first = true;
+            if (column < indent)
+                column += fprintf(f, "%*s", indent - column, "");
+            for (size_t at = 0; at < n; first = false) {
                 const int word = (int)strcspn(text + at, " \n");
-                if (column > indent && column + 1 + word > WIDTH) {
+                if (!first && column + 1 + word > WIDTH) {
                     fprintf(f, "\n%*s", indent, "");
                     column = indent;
+                    first = true;
                 }
-                column += fprintf(f, "%s%.*s", column > indent ? " " : "", word, text + at);
+                column += fprintf(f, "%s%.*s", first ? "" : " ", word, text + at);
                 at += (size_t)word;
                 at += strspn(text + at, " ");
             }
             fputc('\n', f);
+            column = 0;
         }
         text += n + (text[n] == '\n');
     }
+}
+
+static void put_wrapped(FILE *f, const char *text, int indent)
+{
+    put_wrapped_from(f, text, indent, 0);
 }
 
 static void put_heading(FILE *f, const char *text)
@@ -86,13 +96,88 @@ static void put_help(char *out, size_t room, const cli_option *o)
     free(more);
 }
 
-/* And with its default. */
-static void put_default(char *out, size_t room, const cli_option *o)
+/* What the help calls the option's value: "N|all". */
+static const char *value_of(const cli_option *o, char *out, size_t room)
 {
+    int n;
+    const eh_choice *c = eh_choices(o->choice, &n);
+    size_t used = 0;
+    out[0] = '\0';
+    if (o->value != NULL || o->kind != CLI_CHOICE) {
+        snprintf(out, room, "%s%s%s", o->value != NULL ? o->value : "", o->unset != NULL ? "|" : "",
+                 o->unset != NULL ? o->unset : "");
+        return out;
+    }
+    if (o->unset != NULL)
+        used = (size_t)snprintf(out, room, "%s|", o->unset);
+    for (int i = 0; i < n && used < room; i++)
+        used += (size_t)snprintf(out + used, room - used, "%s%s", i > 0 ? "|" : "", c[i].name);
+    return out;
+}
+
+/* The default as one would write it; false: there is none to tell of. */
+static bool default_of(const cli_option *o, const void *args, char *out, size_t room)
+{
+    const void *at = (const char *)args + o->at;
+    int n;
+    size_t used = 0;
+    if (o->required || o->operand)
+        return false;
+    switch (o->kind) {
+    case CLI_FLAG: return false;
+    case CLI_COUNT:
+    case CLI_SIZE:
+        if (o->unset != NULL && *(const int64_t *)at == -1)
+            snprintf(out, room, "%s", o->unset);
+        else
+            snprintf(out, room, "%lld", (long long)*(const int64_t *)at);
+        return true;
+    case CLI_REAL:
+        if (o->unset != NULL && *(const double *)at == -1.0)
+            snprintf(out, room, "%s", o->unset);
+        else
+            snprintf(out, room, "%g", *(const double *)at);
+        return true;
+    case CLI_CHOICE: {
+        const char *name = eh_choice_name(o->choice, *(const int *)at);
+        snprintf(out, room, "%s", name != NULL ? name : o->unset);
+        return true;
+    }
+    case CLI_SET: {
+        const eh_choice *c = eh_choices(o->choice, &n);
+        for (int i = 0; i < n; i++)
+            if (c[i].value >= 0 && (*(const unsigned *)at >> c[i].value & 1u) != 0)
+                used += (size_t)snprintf(out + used, room - used, "%s%s", used > 0 ? "," : "", c[i].name);
+        return used > 0;
+    }
+    default:
+        if (*(const char *const *)at == NULL)
+            return false;
+        snprintf(out, room, "%s", *(const char *const *)at);
+        return true;
+    }
+}
+
+/* And with its default. */
+static void put_default(char *out, size_t room, const cli_option *o, const void *args)
+{
+    char initial[200];
     put_help(out, room, o);
     const size_t n = strlen(out);
-    if (o->initial != NULL && strcmp(o->initial, "0") != 0)
-        snprintf(out + n, room - n, " (default %s)", o->initial);
+    if (default_of(o, args, initial, sizeof initial))
+        snprintf(out + n, room - n, " (default %s)", initial);
+}
+
+/* Member i of those that the option may name, with what it means; NULL after the last. */
+static const eh_choice *member_of(const cli_option *o, int i)
+{
+    int n;
+    const eh_choice *c = eh_choices(o->choice, &n);
+    while (o->kind == CLI_SET && n > 0 && c->value < 0) {
+        c++;
+        n--;
+    }
+    return (o->kind == CLI_CHOICE || o->kind == CLI_SET) && i < n ? &c[i] : NULL;
 }
 
 void cli_help_overview(FILE *f)
@@ -114,18 +199,27 @@ void cli_help_command(FILE *f, const cli_command *c)
 {
     fputs("usage: evenhand ", f);
     put_usage(f, c);
+    void *const args = cli_arguments_new(c);
     fprintf(f, "\n\n");
     put_wrapped(f, c->about, 0);
     put_heading(f, "Options");
     for (const cli_option *o = c->option; o->name != NULL; o++) {
-        char text[1000], left[200];
+        char text[TEXT], left[300], value[200];
         const char letter[] = {'-', o->letter, ',', ' ', '\0'};
         snprintf(left, sizeof left, "%s%s%s%s%s", o->operand ? "" : o->letter != '\0' ? letter : "    ",
-                 o->operand ? "" : "--", o->name, o->value != NULL ? " " : "", o->value != NULL ? o->value : "");
+                 o->operand ? "" : "--", o->name, o->kind != CLI_FLAG && !o->operand ? " " : "",
+                 o->operand ? "" : value_of(o, value, sizeof value));
         fprintf(f, "  %s\n", left);
-        put_default(text, sizeof text, o);
+        put_default(text, sizeof text, o, args);
         put_wrapped(f, text, 10);
+        int width = 0;
+        const eh_choice *m;
+        for (int i = 0; (m = member_of(o, i)) != NULL; i++)
+            width = (int)strlen(m->name) > width ? (int)strlen(m->name) : width;
+        for (int i = 0; (m = member_of(o, i)) != NULL; i++)
+            put_wrapped_from(f, m->words, 14 + width, fprintf(f, "%12s%s", "", m->name));
     }
+    free(args);
 }
 
 /* ---- Man pages ------------------------------------------------------------------------------ */
@@ -199,7 +293,8 @@ void cli_man_overview(FILE *f)
 
 void cli_man_command(FILE *f, const cli_command *c)
 {
-    char name[64], text[1000];
+    char name[64], text[TEXT], value[200];
+    void *const args = cli_arguments_new(c);
     snprintf(name, sizeof name, "evenhand-%s", c->name);
     put_man_title(f, name, c->what);
     fputs(".SH SYNOPSIS\n.B evenhand\n", f);
@@ -213,11 +308,23 @@ void cli_man_command(FILE *f, const cli_command *c)
             fprintf(f, "\\fB\\-%c\\fR, ", o->letter);
         fputs(o->operand ? "\\fI" : "\\fB\\-\\-", f);
         put_troff(f, o->name, strlen(o->name));
-        fprintf(f, o->value != NULL ? "\\fR \\fI%s\\fR\n" : "\\fR\n", o->value);
-        put_default(text, sizeof text, o);
+        if (o->operand || o->kind == CLI_FLAG)
+            fputs("\\fR\n", f);
+        else
+            fprintf(f, "\\fR \\fI%s\\fR\n", value_of(o, value, sizeof value));
+        put_default(text, sizeof text, o, args);
         put_troff(f, text, strlen(text));
         fputc('\n', f);
+        const eh_choice *m;
+        for (int i = 0; (m = member_of(o, i)) != NULL; i++) {
+            fprintf(f, "%s.TP\n.I ", i == 0 ? ".RS\n" : "");
+            put_troff(f, m->name, strlen(m->name));
+            fputc('\n', f);
+            put_troff(f, m->words, strlen(m->words));
+            fputs(member_of(o, i + 1) == NULL ? "\n.RE\n" : "\n", f);
+        }
     }
+    free(args);
     put_man_statuses(f);
     fputs(".SH SEE ALSO\n.BR evenhand (1)\n", f);
 }
@@ -228,6 +335,18 @@ static void put_words(FILE *f, const char *words)
 {
     for (; *words != '\0'; words++)
         fputc(*words == '|' ? ' ' : *words, f);
+}
+
+/* Those that the option's value may be. */
+static void put_words_of(FILE *f, const cli_option *o)
+{
+    const eh_choice *m;
+    if (o->kind == CLI_WORD)
+        put_words(f, o->value);
+    else if (o->unset != NULL)
+        fprintf(f, "%s ", o->unset);
+    for (int i = 0; (m = member_of(o, i)) != NULL; i++)
+        fprintf(f, "%s%s", i > 0 ? " " : "", m->name);
 }
 
 static void put_command_names(FILE *f)
@@ -260,9 +379,9 @@ void cli_completions_bash(FILE *f)
             fprintf(f, "    \"%s --%s\"", cli_commands[i]->name, o->name);
             if (o->letter != '\0')
                 fprintf(f, " | \"%s -%c\"", cli_commands[i]->name, o->letter);
-            if (o->kind == CLI_WORD) {
+            if (o->kind == CLI_WORD || o->kind == CLI_CHOICE) {
                 fputs(") COMPREPLY=($(compgen -W \"", f);
-                put_words(f, o->value);
+                put_words_of(f, o);
                 fputs("\" -- \"$word\")); return ;;\n", f);
             } else if (o->kind == CLI_FILE || o->kind == CLI_FOLDER) {
                 fprintf(f, ") COMPREPLY=($(compgen -%c -- \"$word\")); return ;;\n", o->kind == CLI_FILE ? 'f' : 'd');
@@ -333,13 +452,13 @@ void cli_completions_zsh(FILE *f)
                 fprintf(f, " \\\n        '(-%c --%s)'{-%c,--%s}'[", o->letter, o->name, o->letter, o->name);
             else
                 fprintf(f, " \\\n        '--%s[", o->name);
-            char text[1000];
+            char text[TEXT];
             put_help(text, sizeof text, o);
             put_zsh(f, text);
             fputc(']', f);
-            if (o->kind == CLI_WORD) {
+            if (o->kind == CLI_WORD || o->kind == CLI_CHOICE) {
                 fprintf(f, ":%s:(", o->name);
-                put_words(f, o->value);
+                put_words_of(f, o);
                 fputc(')', f);
             } else if (o->kind != CLI_FLAG) {
                 fprintf(f, ":%s:%s", o->value,

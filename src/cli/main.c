@@ -12,41 +12,6 @@
 #include "command.h"
 #include "stream.h"
 
-static char *command_line;
-
-const char *cli_command_line(void)
-{
-    return command_line;
-}
-
-static char *quote_all(int argc, char **argv)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
-    int64_t room = 1;
-    for (int i = 0; i < argc; i++)
-        room += 4 * (int64_t)strlen(argv[i]) + 3;
-    char *out = cli_new(room, 1), *p = out;
-    for (int i = 0; i < argc; i++) {
-        const bool quote = argv[i][0] == '\0' || argv[i][strspn(argv[i], plain)] != '\0';
-        if (i > 0)
-            *p++ = ' ';
-        if (quote)
-            *p++ = '\'';
-        for (const char *c = argv[i]; *c != '\0'; c++) {
-            if (*c == '\'') {
-                memcpy(p, "'\\''", 4);
-                p += 4;
-            } else {
-                *p++ = *c;
-            }
-        }
-        if (quote)
-            *p++ = '\'';
-    }
-    *p = '\0';
-    return out;
-}
-
 /* A standard stream that was closed would hand its number to the next file that is opened, and
  * output would land there. Opened the wrong way round, its use fails as it should. */
 static void occupy_standard_streams(void)
@@ -109,12 +74,12 @@ int main(int argc, char **argv)
     occupy_standard_streams();
     /* A reader that went away is an error to report, not a silent death. */
     signal(SIGPIPE, SIG_IGN);
-    command_line = quote_all(argc, argv);
+    cli_command_line_keep(argc, argv);
 
     int status = run(argc, argv);
     cli_out standard = {.stream = stdout};
     if ((status == CLI_DONE || status == CLI_PARTLY) && cli_out_check(&standard) != CLI_DONE)
         status = CLI_FAILED;
-    free(command_line);
+    cli_command_line_drop();
     return status;
 }

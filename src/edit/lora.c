@@ -15,7 +15,6 @@
 #include "base/jsonw.h"
 #include "edit/save.h"
 
-#define RANK_LIMIT 512
 
 typedef struct module {
     eh_stored s[EH_LINEAR_PARTS]; /* [n_slot] that changed, rows part.first.. of it each */
@@ -293,10 +292,9 @@ int eh_session_save_lora(const eh_session *s, const char *out, int64_t rank_limi
     char *weights = NULL;
     if (eh_weights_kind_of(s->m->weights) == EH_WEIGHTS_GGUF)
         return eh_fail(err, EH_ENOSUP, "%s: is a GGUF file; adapters are written for model folders", s->m->path);
-    if (rank_limit < 0)
-        return eh_fail(err, EH_EINVAL, "the rank limit is %lld, wanted 1 or more, or 0 for %d", (long long)rank_limit,
-                       RANK_LIMIT);
-    int rc = plan_lora(&l, rank_limit > 0 ? rank_limit : RANK_LIMIT, err);
+    if (rank_limit < 1)
+        return eh_fail(err, EH_EINVAL, "the rank limit is %lld, wanted 1 or more", (long long)rank_limit);
+    int rc = plan_lora(&l, rank_limit, err);
     if (rc < 0 || (rc = eh_outdir_open(&place, out, &eh_model_folder, force, err)) < 0)
         goto done;
     weights = eh_path_join(place.temp, "adapter_model.safetensors");

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/jsonw.h"
+#include "base/options.h"
 #include "edit/saved.h"
 
 #define RECIPE_MAX ((int64_t)256 << 20) /* bytes */
@@ -20,27 +21,22 @@ struct eh_recipe {
     int64_t n;
 };
 
-/* In the order of the enums of evenhand.h. */
-static const char *const kinds[] = {"head", "neuron"};
-static const char *const modes[] = {"soft", "output", "zero", "mean"};
-#define N_KIND 2
-#define N_MODE 4
-
-static int word(const json_t *o, const char *where, const char *key, const char *const *words, int n_word, int *out,
-                eh_err *err)
+static int word(const json_t *o, const char *where, const char *key, eh_choice_kind kind, int *out, eh_err *err)
 {
+    int n_word;
+    const eh_choice *c = eh_choices(kind, &n_word);
     eh_str found;
     const int rc = eh_json_str(o, where, key, &found, err);
     if (rc < 0)
         return rc;
     for (int i = 0; i < n_word; i++)
-        if (eh_str_eq(found, eh_str_of(words[i]))) {
-            *out = i;
+        if (eh_str_eq(found, eh_str_of(c[i].name))) {
+            *out = c[i].value;
             return EH_OK;
         }
     eh_buf list = {0};
     for (int i = 0; i < n_word; i++)
-        eh_buf_printf(&list, "%s\"%s\"", i == 0 ? "" : i + 1 == n_word ? " or " : ", ", words[i]);
+        eh_buf_printf(&list, "%s\"%s\"", i == 0 ? "" : i + 1 == n_word ? " or " : ", ", c[i].name);
     const int code = eh_fail(err, EH_EFORMAT, "%s: \"%s\" is \"%.40s\", wanted %s", where, key, found.p,
                              list.p != NULL ? list.p : "another word");
     eh_buf_clear(&list);
@@ -93,8 +89,8 @@ static int read_unit(eh_recipe *r, const json_t *o, int64_t i, eh_err *err)
     snprintf(where, sizeof where, "%.500s: units[%lld]", r->where, (long long)i);
     if (!json_is_object(o))
         return eh_fail(err, EH_EFORMAT, "%s: is %s, wanted an object", where, eh_json_type(o));
-    if ((rc = only(o, where, known, 6, err)) < 0 || (rc = word(o, where, "kind", kinds, N_KIND, &kind, err)) < 0 ||
-        (rc = word(o, where, "mode", modes, N_MODE, &mode, err)) < 0 ||
+    if ((rc = only(o, where, known, 6, err)) < 0 || (rc = word(o, where, "kind", EH_CHOICE_UNIT, &kind, err)) < 0 ||
+        (rc = word(o, where, "mode", EH_CHOICE_EDIT_MODE, &mode, err)) < 0 ||
         (rc = eh_json_int(o, where, "layer", 0, MANY, &u->layer, err)) < 0 ||
         (rc = eh_json_int(o, where, "index", 0, MANY, &u->index, err)) < 0)
         return rc;
@@ -112,7 +108,8 @@ static int read_unit(eh_recipe *r, const json_t *o, int64_t i, eh_err *err)
                        "compute it",
                        where);
     if (u->mode != EH_EDIT_MEAN && mean != NULL)
-        return eh_fail(err, EH_EFORMAT, "%s: \"mean\" goes with mode \"mean\", not with \"%s\"", where, modes[mode]);
+        return eh_fail(err, EH_EFORMAT, "%s: \"mean\" goes with mode \"mean\", not with \"%s\"", where,
+                       eh_choice_name(EH_CHOICE_EDIT_MODE, mode));
     return mean != NULL ? read_mean(r, mean, where, i, err) : EH_OK;
 }
 
@@ -228,7 +225,8 @@ int eh_recipe_apply(eh_session *s, const eh_recipe *r, eh_err *err)
         const int64_t wanted = head ? s->m->config.d_head : 1;
         if (r->unit[i].mean != NULL && r->n_mean[i] != wanted)
             return eh_fail(err, EH_EINVAL, "%s: units[%lld]: \"mean\" holds %lld numbers, a %s of this model has %lld",
-                           r->where, (long long)i, (long long)r->n_mean[i], kinds[r->unit[i].kind], (long long)wanted);
+                           r->where, (long long)i, (long long)r->n_mean[i], 
+                           eh_choice_name(EH_CHOICE_UNIT, (int)r->unit[i].kind), (long long)wanted);
     }
     rc = eh_session_edit(s, r->unit, r->n, err);
     return rc < 0 ? eh_fail_in(err, rc, "%s", r->where) : EH_OK;
@@ -246,10 +244,10 @@ void eh_recipe_put(eh_buf *b, const eh_model *m, const eh_unit_edit *unit, int64
         const eh_unit_edit *u = &unit[i];
         eh_jsonw_line(w, 2);
         eh_jsonw_begin(w, NULL, '{');
-        eh_jsonw_text(w, "kind", kinds[u->kind]);
+        eh_jsonw_text(w, "kind", eh_choice_name(EH_CHOICE_UNIT, (int)u->kind));
         eh_jsonw_int(w, "layer", u->layer);
         eh_jsonw_int(w, "index", u->index);
-        eh_jsonw_text(w, "mode", modes[u->mode]);
+        eh_jsonw_text(w, "mode", eh_choice_name(EH_CHOICE_EDIT_MODE, (int)u->mode));
         eh_jsonw_double(w, "alpha", u->alpha);
         if (u->mode == EH_EDIT_MEAN)
             eh_jsonw_floats(w, "mean", u->mean, u->kind == EH_UNIT_HEAD ? m->config.d_head : 1);
@@ -265,18 +263,28 @@ void eh_recipe_put(eh_buf *b, const eh_model *m, const eh_unit_edit *unit, int64
     eh_jsonw_finish(w);
 }
 
+void eh_recipe_more_init(eh_recipe_more *o, size_t size)
+{
+    const eh_recipe_more initial = {.scores = NULL};
+    eh_options_init(o, size, &initial, sizeof initial);
+}
+
 int eh_recipe_write(const char *path, const eh_model *m, const eh_unit_edit *unit, int64_t n,
-                    const eh_recipe_more *more, eh_err *err)
+                    const eh_recipe_more *given, eh_err *err)
 {
     char fingerprint[65];
     eh_buf b = {0};
     eh_recipe *again = NULL;
-    int rc = eh_weights_fingerprint(m->weights, fingerprint, err);
+    eh_recipe_more more;
+    eh_recipe_more_init(&more, sizeof more);
+    int rc = eh_options_take(&more, sizeof more, given, "eh_recipe_more_init", err);
+    if (rc == EH_OK)
+        rc = eh_weights_fingerprint(m->weights, fingerprint, err);
     if (rc == EH_OK) {
-        eh_recipe_put(&b, m, unit, n, fingerprint, more);
+        eh_recipe_put(&b, m, unit, n, fingerprint, &more);
         rc = eh_buf_check(&b, path, err);
     }
-    if (rc == EH_OK) /* what cannot be read back is not written: more->scores is the caller's text */
+    if (rc == EH_OK) /* what cannot be read back is not written: more.scores is the caller's text */
         rc = eh_recipe_parse(eh_buf_get(&b), path, &again, err);
     if (rc == EH_OK)
         rc = eh_file_write(path, eh_buf_get(&b), err);

@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 
-const eh_select_options eh_select_seed = {.q = 2.0, .floor = 0.2, .share = 0.3};
+const eh_select_options eh_select_published = {.q = 2.0, .floor = 0.2, .share = 0.3};
 
 static int by_weight(const void *a, const void *b)
 {

@@ -20,7 +20,7 @@ typedef struct eh_select_options {
 
 /* The published thresholds: |r| >= 0.2 in 30 % of the categories, no test. With 20 items that keeps
  * 70 % of heads that are pure noise: for comparison only. */
-extern const eh_select_options eh_select_seed;
+extern const eh_select_options eh_select_published;
 
 typedef struct eh_pick {
     int64_t layer, head;

@@ -6,20 +6,6 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-const char *const eh_split_names[4] = {"all", "select", "tune", "test"};
-
-bool eh_split_find(const char *name, eh_split *out)
-{
-    if (name == NULL)
-        name = "all";
-    for (int i = 0; i < 4; i++)
-        if (strcmp(name, eh_split_names[i]) == 0) {
-            *out = (eh_split)i;
-            return true;
-        }
-    return false;
-}
-
 typedef struct card {
     int32_t family;
     char hash[EH_SHA256_TEXT];

@@ -15,11 +15,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
-
-typedef enum eh_split { EH_SPLIT_ALL, EH_SPLIT_SELECT, EH_SPLIT_TUNE, EH_SPLIT_TEST } eh_split;
-
-extern const char *const eh_split_names[4]; /* "all", "select", "tune", "test" */
-bool eh_split_find(const char *name, eh_split *out); /* NULL is "all"; false: there is no such split */
+#include "evenhand/study.h"
 
 /* name, family, out [n] */
 int eh_split_clusters(const char *const *name, const int32_t *family, int64_t n, eh_split *out, eh_err *err);

@@ -7,9 +7,11 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/options.h"
 #include "model/batch.h"
 #include "model/backward.h"
 #include "probe/patch.h"
+#include "stats/correlation.h"
 
 /* Items of a block. Their records hold a number for each head, so a block is small. */
 #define BLOCK 32
@@ -177,7 +179,7 @@ static int record(eh_head_map *l, const block *b, int64_t k, int64_t i, double *
         if (!l->wanted[s])
             continue;
         statistic_of(l, b, k, s, x);
-        eh_jsonw_begin(w, eh_head_stat_table[s].name, '[');
+        eh_jsonw_begin(w, eh_head_stat_name(s), '[');
         for (int64_t u = 0; u < n_unit; u++)
             eh_jsonw_float(w, NULL, (float)x[u]);
         eh_jsonw_end(w);
@@ -313,7 +315,7 @@ static int read_record(void *ctx, int64_t k, const json_t *r, const char *where,
     for (int s = 0; s < EH_HEAD_N_STAT && rc == EH_OK; s++) {
         if (!l->wanted[s])
             continue;
-        const char *name = eh_head_stat_table[s].name;
+        const char *name = eh_head_stat_name(s);
         rc = get_numbers(json_object_get(heads, name), name, where, n_unit, x, err);
         for (int64_t u = 0; u < n_unit && rc == EH_OK; u++)
             t->stat[s][i * n_unit + u] = (float)x[u];
@@ -368,37 +370,45 @@ static int read_all(eh_head_map *l, eh_err *err)
 
 /* ---- The whole ---------------------------------------------------------------------------------------- */
 
+void eh_locate_options_init(eh_locate_options *o, size_t size)
+{
+    const eh_locate_options initial = {
+        .split = EH_SPLIT_SELECT,
+        .statistics = 1u << EH_HEAD_EFFECT,
+        .statistic = EH_HEAD_AUTO,
+        .measure = EH_MEASURE_AUTO,
+        .select = EH_SELECT_FDR,
+        .q = 0.05,
+        .floor = 0.1,
+        .share = 0.3,
+        .permutations = EH_CORRELATE_PERMUTATIONS,
+        .confirm = 5,
+    };
+    eh_options_init(o, size, &initial, sizeof initial);
+}
+
 static int take_statistics(eh_head_map *l, eh_err *err)
 {
-    for (int s = 0; s < EH_HEAD_N_FORWARD; s++)
-        l->wanted[s] = true; /* they all come from one pass */
-    const char *list = l->o.statistics != NULL ? l->o.statistics : "head_effect";
-    for (const char *p = list; *p != '\0';) {
-        const size_t len = strcspn(p, ",");
-        char name[100];
-        snprintf(name, sizeof name, "%.*s", (int)(len < 99 ? len : 99), p);
-        const int s = eh_head_stat_find(name);
-        if (s < 0)
-            return eh_fail(err, EH_EINVAL, "there is no head statistic \"%s\"", name);
-        l->wanted[s] = true;
-        p += len + (p[len] == ',');
-    }
-    l->statistic = -1;
-    if (l->o.statistic != NULL) {
-        l->statistic = eh_head_stat_find(l->o.statistic);
-        if (l->statistic < 0)
-            return eh_fail(err, EH_EINVAL, "there is no head statistic \"%s\"", l->o.statistic);
-        l->wanted[l->statistic] = true;
-    }
+    if (l->o.statistics >> EH_HEAD_N_STAT != 0 || l->o.statistic < EH_HEAD_AUTO || l->o.statistic >= EH_HEAD_N_STAT)
+        return eh_fail(err, EH_EINVAL, "there is no head statistic of bits %x or number %d", l->o.statistics,
+                       (int)l->o.statistic);
+    for (int s = 0; s < EH_HEAD_N_STAT; s++) /* the forward ones all come from one pass */
+        l->wanted[s] = s < EH_HEAD_N_FORWARD || (l->o.statistics >> s & 1u) != 0 || (int)l->o.statistic == s;
+    l->statistic = (int)l->o.statistic;
     return EH_OK;
 }
 
 static int take_options(eh_head_map *l, const eh_locate_options *given, eh_err *err)
 {
-    l->o = *given;
-    if (l->o.audit.split == NULL)
-        l->o.audit.split = "select";
-    int rc = eh_audit_plan_make(l->s, &l->o.audit, &l->plan, err);
+    eh_audit_options audit;
+    eh_locate_options_init(&l->o, sizeof l->o);
+    eh_audit_options_init(&audit, sizeof audit);
+    int rc = eh_options_take(&l->o, sizeof l->o, given, "eh_locate_options_init", err);
+    if (rc == EH_OK)
+        rc = eh_options_take(&audit, sizeof audit, l->o.audit, "eh_audit_options_init", err);
+    audit.split = l->o.split;
+    if (rc == EH_OK)
+        rc = eh_audit_plan_make(l->s, &audit, &l->plan, err);
     if (rc == EH_OK)
         rc = take_statistics(l, err);
     if (rc < 0)
@@ -406,33 +416,27 @@ static int take_options(eh_head_map *l, const eh_locate_options *given, eh_err *
     if (strchr(l->plan.o.tasks, ',') != NULL)
         return eh_fail(err, EH_EINVAL, "locating works on one benchmark at a time; \"%s\" names several",
                        l->plan.o.tasks);
-    l->o.q = l->o.q == 0.0 ? 0.05 : l->o.q;
-    l->o.floor = l->o.floor == 0.0 ? 0.1 : l->o.floor;
-    l->o.share = l->o.share == 0.0 ? 0.3 : l->o.share;
-    l->o.permutations = l->o.permutations == 0 ? 9999 : l->o.permutations;
     if (!(l->o.q > 0.0 && l->o.q < 1.0) || !(l->o.floor >= 0.0 && l->o.floor < 1.0) ||
-        !(l->o.share > 0.0 && l->o.share <= 1.0) || l->o.permutations < 99 || l->o.permutations > 1000000 ||
-        l->o.confirm < -1 || l->o.trace < 0)
+        !(l->o.share > 0.0 && l->o.share <= 1.0) || l->o.permutations < 99 || l->o.permutations > 1000000)
         return eh_fail(err, EH_EINVAL, "q is %g, floor %g, share %g, permutations %lld; wanted 0 to 1, and 99 to a "
                                        "million",
                        l->o.q, l->o.floor, l->o.share, (long long)l->o.permutations);
-    if (l->o.select != NULL && strcmp(l->o.select, "fdr") != 0 && strcmp(l->o.select, "seed") != 0)
-        return eh_fail(err, EH_EINVAL, "there is no selection \"%s\"; there are fdr and seed", l->o.select);
+    if ((l->o.confirm < 0 && l->o.confirm != EH_ALL) || l->o.trace < 0)
+        return eh_fail(err, EH_EINVAL, "confirm is %lld and trace %lld, wanted 0 or more, confirm also EH_ALL (%d)",
+                       (long long)l->o.confirm, (long long)l->o.trace, EH_ALL);
+    if (eh_choice_name(EH_CHOICE_SELECTION, (int)l->o.select) == NULL)
+        return eh_fail(err, EH_EINVAL, "there is no selection %d", (int)l->o.select);
+    if (eh_choice_name(EH_CHOICE_MEASURE, (int)l->o.measure) == NULL)
+        return eh_fail(err, EH_EINVAL, "there is no measure %d", (int)l->o.measure);
     rc = eh_audit_task_open(l->s, &l->plan, l->plan.o.tasks, &l->task, err);
     if (rc < 0)
         return rc;
     const eh_benchmark *about = &l->task->row->about;
-    if (about->measure == NULL)
+    const eh_choice *own = eh_choice_find(EH_CHOICE_MEASURE, about->measure);
+    if (own == NULL)
         return eh_fail(err, EH_EINVAL, "heads cannot be located on %s: its items name no groups", about->name);
-    rc = eh_audit_prepare(l->task, err);
-    if (rc < 0)
-        return rc;
-    const char *measure = l->o.measure != NULL ? l->o.measure : about->measure;
-    const int q = eh_measure_find(measure);
-    if (q < 0)
-        return eh_fail(err, EH_EINVAL, "there is no measure \"%s\"; there are ci, ci_bias and log_ratio", measure);
-    l->measure = (eh_measure)q;
-    return EH_OK;
+    l->measure = l->o.measure != EH_MEASURE_AUTO ? l->o.measure : (eh_measure)own->value;
+    return eh_audit_prepare(l->task, err);
 }
 
 /* Everything that the records depend on, and which statistics they hold. */
@@ -443,7 +447,7 @@ static json_t *what_of(const eh_head_map *l, const char *data_sha, const char *f
     bool good = what != NULL && list != NULL;
     for (int s = 0; s < EH_HEAD_N_STAT && good; s++)
         if (l->wanted[s])
-            good = json_array_append_new(list, json_string(eh_head_stat_table[s].name)) == 0;
+            good = json_array_append_new(list, json_string(eh_head_stat_name(s))) == 0;
     if (!good || json_object_set(what, "statistics", list) != 0 ||
         json_object_set_new(what, "task", json_string(l->task->row->about.name)) != 0 ||
         json_object_set_new(what, "block", json_integer(BLOCK)) != 0) {

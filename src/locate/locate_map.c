@@ -98,7 +98,7 @@ static int correlate(eh_head_map *l, int s, int32_t category, const char *name, 
                                   .n_thread = l->s->threads};
     rc = eh_correlate(&sample, &options, c, n_constant, err);
     if (rc == EH_EDOM) { /* said, not hidden: the category stands in no table */
-        rc = eh_locate_note(l, err, "%s, %s: no correlation: %s.", name, eh_head_stat_table[s].name, err->text);
+        rc = eh_locate_note(l, err, "%s, %s: no correlation: %s.", name, eh_head_stat_name(s), err->text);
         goto done;
     }
     for (int64_t u = 0; u < n_unit && rc == EH_OK; u++)
@@ -106,7 +106,7 @@ static int correlate(eh_head_map *l, int s, int32_t category, const char *name, 
             .layer = u / n_head,
             .head = u % n_head,
             .category = name,
-            .statistic = eh_head_stat_table[s].name,
+            .statistic = eh_head_stat_name(s),
             .score = c[u].r,
             .rho = c[u].rho,
             .p = c[u].p,
@@ -175,7 +175,8 @@ static int choose(eh_head_map *l, eh_err *err)
 {
     eh_locate_result *r = &l->result;
     const int64_t n_unit = l->items.n_unit;
-    const char *statistic = eh_head_stat_table[l->statistic].name;
+    const char *statistic = eh_head_stat_name(l->statistic);
+    const bool published = l->o.select == EH_SELECT_PUBLISHED;
     eh_arena mem = {0};
     double *score = eh_new(&mem, double, l->task->names.n_category * n_unit);
     double *q = eh_new(&mem, double, l->task->names.n_category * n_unit);
@@ -191,20 +192,19 @@ static int choose(eh_head_map *l, eh_err *err)
         if (strcmp(row->statistic, statistic) != 0 || strcmp(row->category, "all") == 0)
             continue;
         for (int64_t u = 0; u < n_unit; u++) {
-            score[r->n_category * n_unit + u] = row[u].agrees || l->o.select != NULL ? row[u].score : (double)NAN;
+            score[r->n_category * n_unit + u] = row[u].agrees || published ? row[u].score : (double)NAN;
             q[r->n_category * n_unit + u] = row[u].q;
         }
         r->n_category++;
     }
-    const bool seed = l->o.select != NULL && strcmp(l->o.select, "seed") == 0;
     const eh_select_options fdr = {l->o.q, l->o.floor, l->o.share};
     int64_t n = 0;
     if (r->n_category > 0)
         rc = eh_select_heads(score, q, r->n_category, l->s->m->config.n_layer, l->s->m->config.n_head,
-                             seed ? &eh_select_seed : &fdr, pick, &n, err);
+                             published ? &eh_select_published : &fdr, pick, &n, err);
     if (rc < 0)
         goto done;
-    if (seed)
+    if (published)
         rc = eh_locate_note(l, err, "Selected by the published thresholds, |r| >= 0.2 in 30 %% of the categories, "
                             "without a test: with 20 items a category this keeps most heads that are pure noise.");
     char why[600] = "";
@@ -215,7 +215,7 @@ static int choose(eh_head_map *l, eh_err *err)
                  "no head's %s went with %s beyond chance (false-discovery rate %g, |r| from %g) in %g of %lld "
                  "categories with one sign",
                  statistic, r->measure, l->o.q, l->o.floor, l->o.share, (long long)r->n_category);
-    else if (!seed && !l->o.even_noise && r->split_half < RELIABLE)
+    else if (!published && !l->o.even_noise && r->split_half < RELIABLE)
         snprintf(why, sizeof why,
                  "the map of %s is noise: its two halves agree at %.2f only (%.2f by Spearman-Brown, wanted %.1f); "
                  "the %lld heads that passed the test are not selected (--even-noise)",
@@ -242,8 +242,8 @@ int eh_locate_map(eh_head_map *l, eh_err *err)
     eh_locate_result *r = &l->result;
     const eh_task_names *names = &l->task->names;
     *r = (eh_locate_result){
-        .statistic = eh_head_stat_table[l->statistic].name,
-        .measure = eh_measure_names[l->measure],
+        .statistic = eh_head_stat_name(l->statistic),
+        .measure = eh_choice_name(EH_CHOICE_MEASURE, (int)l->measure),
         .n_item = l->items.n,
         .n_skipped = l->items.n_skipped,
         .n_unplaced = l->items.n_unplaced,
@@ -278,7 +278,7 @@ int eh_locate_map(eh_head_map *l, eh_err *err)
         if (rc == EH_OK && all_constant > 0)
             rc = eh_locate_note(l, err, "%s does not vary at all in %lld of %lld heads: refused there, not reported "
                                         "as 0.",
-                                eh_head_stat_table[s].name, (long long)all_constant, (long long)l->items.n_unit);
+                                eh_head_stat_name(s), (long long)all_constant, (long long)l->items.n_unit);
     }
     if (rc == EH_OK)
         rc = reliability(l, err);

@@ -200,7 +200,7 @@ int eh_locate_write(const eh_head_map *l, const char *fingerprint, eh_err *err)
     eh_jsonw_begin(w, NULL, '{');
     eh_jsonw_text(w, "evenhand", EH_VERSION);
     eh_jsonw_text(w, "task", l->task->row->about.name);
-    eh_jsonw_text(w, "split", l->plan.o.split);
+    eh_jsonw_text(w, "split", eh_choice_name(EH_CHOICE_SPLIT, (int)l->plan.o.split));
     eh_jsonw_text(w, "model", fingerprint);
     eh_jsonw_int(w, "seed", (int64_t)l->plan.o.seed);
     eh_jsonw_text(w, "statistic", r->statistic);
@@ -212,7 +212,7 @@ int eh_locate_write(const eh_head_map *l, const char *fingerprint, eh_err *err)
     eh_jsonw_int(w, "n_category", r->n_category);
     eh_jsonw_int(w, "n_layer", r->n_layer);
     eh_jsonw_int(w, "n_head", r->n_head);
-    eh_jsonw_text(w, "select", l->o.select != NULL ? l->o.select : "fdr");
+    eh_jsonw_text(w, "select", eh_choice_name(EH_CHOICE_SELECTION, (int)l->o.select));
     eh_jsonw_double(w, "q_level", l->o.q);
     eh_jsonw_double(w, "floor", l->o.floor);
     eh_jsonw_double(w, "share", l->o.share);

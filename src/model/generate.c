@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/options.h"
 #include "base/rng.h"
 #include "model/forward.h"
 
@@ -243,6 +244,12 @@ static int step_all(group *g, eh_err *err)
     return rc;
 }
 
+void eh_sampling_init(eh_sampling *o, size_t size)
+{
+    const eh_sampling initial = {.top_p = 1.0, .top_k = EH_ALL, .max_new = 128};
+    eh_options_init(o, size, &initial, sizeof initial);
+}
+
 static int check_call(const eh_session *s, const eh_request *prompt, int64_t n_prompt, int64_t n_sample,
                       const eh_sampling *sampling, eh_err *err)
 {
@@ -250,10 +257,9 @@ static int check_call(const eh_session *s, const eh_request *prompt, int64_t n_p
         return eh_fail(err, EH_EINVAL, "%lld samples of %lld tokens; wanted 1 to %d, and 1 to the context of %lld",
                        (long long)n_sample, (long long)sampling->max_new, SEQUENCES, (long long)s->m->config.n_ctx);
     if (!(sampling->temperature >= 0.0 && sampling->temperature <= 1000.0) ||
-        !(sampling->top_p >= 0.0 && sampling->top_p <= 1.0) ||
-        sampling->top_k < 0)
-        return eh_fail(err, EH_EINVAL, "temperature %g, top_p %g, top_k %lld; wanted 0 to 1000, 0 to 1, not negative",
-                       sampling->temperature, sampling->top_p, (long long)sampling->top_k);
+        !(sampling->top_p > 0.0 && sampling->top_p <= 1.0) || (sampling->top_k < 1 && sampling->top_k != EH_ALL))
+        return eh_fail(err, EH_EINVAL, "temperature %g, top_p %g, top_k %lld; wanted 0 to 1000, above 0 to 1, "
+                       "1 or more (or EH_ALL)", sampling->temperature, sampling->top_p, (long long)sampling->top_k);
     for (int64_t i = 0; i < n_prompt; i++) {
         if (prompt[i].n_tok < 1)
             return eh_fail(err, EH_EINVAL, "prompt %lld has no token", (long long)i);
@@ -312,10 +318,14 @@ done:
 }
 
 int eh_generate(eh_session *s, const eh_request *prompt, int64_t n_prompt, int64_t n_sample,
-                const eh_sampling *sampling,
-                eh_token_see *see, void *ctx, eh_generated *out, eh_err *err)
+                const eh_sampling *given, eh_token_see *see, void *ctx, eh_generated *out, eh_err *err)
 {
-    int rc = check_call(s, prompt, n_prompt, n_sample, sampling, err);
+    eh_sampling own;
+    const eh_sampling *const sampling = &own;
+    eh_sampling_init(&own, sizeof own);
+    int rc = eh_options_take(&own, sizeof own, given, "eh_sampling_init", err);
+    if (rc == EH_OK)
+        rc = check_call(s, prompt, n_prompt, n_sample, sampling, err);
     if (rc < 0)
         return rc;
     const int64_t n = n_prompt * n_sample;

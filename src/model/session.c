@@ -4,10 +4,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/options.h"
 #include "base/par.h"
 
 #define SCORING_MEMORY ((int64_t)384 << 20)
-#define BATCH_TOKENS 4096
 
 /*
  * In bf16 most of the error comes from rounding the inputs of few products, measured on SmolLM2
@@ -194,27 +194,41 @@ void eh_session_rope(const eh_session *s, int64_t layer, const float **cosine, c
 
 /* ---- Open, close, tell --------------------------------------------------------------------------------------- */
 
+void eh_session_options_init(eh_session_options *o, size_t size)
+{
+    const eh_session_options initial = {.threads = EH_ALL, .batch_tokens = 4096, .memory = EH_AUTO};
+    eh_options_init(o, size, &initial, sizeof initial);
+}
+
 static int resolve_options(eh_session *s, const eh_session_options *given, eh_err *err)
 {
-    const eh_session_options o = given != NULL ? *given : (eh_session_options){0};
-    if (o.threads < 0 || o.threads > 4096)
-        return eh_fail(err, EH_EINVAL, "threads is %d, wanted 1 to 4096, or 0 for all cores", o.threads);
-    if (o.batch_tokens < 0 || o.batch_tokens > (1 << 24))
+    eh_session_options o;
+    eh_session_options_init(&o, sizeof o);
+    int rc = eh_options_take(&o, sizeof o, given, "eh_session_options_init", err);
+    if (rc < 0)
+        return rc;
+    if ((o.threads < 1 && o.threads != EH_ALL) || o.threads > 4096)
+        return eh_fail(err, EH_EINVAL, "threads is %lld, wanted 1 to 4096, or EH_ALL (%d)",
+                       (long long)o.threads, EH_ALL);
+    if (o.batch_tokens < 1 || o.batch_tokens > (1 << 24))
         return eh_fail(err, EH_EINVAL, "batch_tokens is %lld, wanted 1 to %d", (long long)o.batch_tokens, 1 << 24);
-    if (o.memory < 0)
-        return eh_fail(err, EH_EINVAL, "memory is %lld bytes, wanted a positive number", (long long)o.memory);
-    s->threads = o.threads > 0 ? o.threads : eh_par_cores();
-    s->batch_tokens = o.batch_tokens > 0 ? o.batch_tokens : BATCH_TOKENS;
-    s->memory = o.memory > 0 ? o.memory : SCORING_MEMORY;
-    s->memory_given = o.memory > 0;
+    if (o.memory < 0 && o.memory != EH_AUTO)
+        return eh_fail(err, EH_EINVAL, "memory is %lld bytes, wanted 0 or more, or EH_AUTO (%d)", (long long)o.memory,
+                       EH_AUTO);
+    if (eh_choice_name(EH_CHOICE_PRECISION, (int)o.precision) == NULL)
+        return eh_fail(err, EH_EINVAL, "there is no precision %d", (int)o.precision);
+    s->threads = o.threads != EH_ALL ? (int)o.threads : eh_par_cores();
+    s->batch_tokens = o.batch_tokens;
+    s->memory = o.memory != EH_AUTO ? o.memory : SCORING_MEMORY;
+    s->memory_given = o.memory != EH_AUTO;
     s->sharing = !o.no_prefix_sharing;
     s->simd = eh_simd_get();
     const eh_backend_kind *kind;
-    const int rc = eh_backend_find(o.product, &kind, err);
+    rc = eh_backend_find(o.product, &kind, err);
     if (rc < 0)
         return rc;
     s->precision = o.precision;
-    if (s->precision == EH_AUTO)
+    if (s->precision == EH_PRECISION_AUTO)
         s->precision = s->m->n_param < 2000000000 || !kind->has_bf16() ? EH_F32 : EH_BF16;
     return eh_backend_open(kind, s->threads, &s->backend, err);
 }
@@ -261,14 +275,14 @@ done:
 
 int eh_session_again(const eh_session *s, eh_session **out, eh_err *err)
 {
-    const eh_session_options o = {
-        .precision = s->precision,
-        .threads = s->threads,
-        .batch_tokens = s->batch_tokens,
-        .memory = s->memory_given ? s->memory : 0,
-        .no_prefix_sharing = !s->sharing,
-        .product = s->backend->kind->name,
-    };
+    eh_session_options o;
+    eh_session_options_init(&o, sizeof o);
+    o.precision = s->precision;
+    o.threads = s->threads;
+    o.batch_tokens = s->batch_tokens;
+    o.memory = s->memory_given ? s->memory : EH_AUTO;
+    o.no_prefix_sharing = !s->sharing;
+    o.product = s->backend->kind->name;
     return eh_session_open(s->m, &o, out, err);
 }
 

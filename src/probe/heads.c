@@ -22,29 +22,19 @@
 #define W_ROWS 32  /* rows of W in a work item */
 
 const eh_head_stat_info eh_head_stat_table[EH_HEAD_N_STAT] = {
-    [EH_HEAD_GROUP_ATTENTION] = {"group_attention",
-                                 "attention from the answer position to the tokens that name the groups",
-                                 "this project: spans of the answers' texts in the context", false, EH_RULES_GRADIENT},
-    [EH_HEAD_CONTEXT_ATTENTION] = {"context_attention", "attention from the answer position to the whole context",
-                                   "this project", false, EH_RULES_GRADIENT},
-    [EH_HEAD_ENTROPY] = {"entropy", "entropy of the answer position's attention, nats",
-                         "Clark et al., What Does BERT Look At?, BlackboxNLP 2019", false, EH_RULES_GRADIENT},
-    [EH_HEAD_NORM] = {"head_norm", "length of the head's output there, times its length after the output projection",
-                      "this project, after Kobayashi et al., Attention is Not Only a Weight, EMNLP 2020", false,
+    [EH_HEAD_GROUP_ATTENTION] = {"this project: spans of the answers' texts in the context", false, EH_RULES_GRADIENT},
+    [EH_HEAD_CONTEXT_ATTENTION] = {"this project", false, EH_RULES_GRADIENT},
+    [EH_HEAD_ENTROPY] = {"Clark et al., What Does BERT Look At?, BlackboxNLP 2019", false, EH_RULES_GRADIENT},
+    [EH_HEAD_NORM] = {"this project, after Kobayashi et al., Attention is Not Only a Weight, EMNLP 2020", false,
                       EH_RULES_GRADIENT},
-    [EH_HEAD_EFFECT] = {"head_effect", "gradient times the head's output, summed: about what silencing it would cost",
-                        "Syed et al., Attribution Patching Outperforms Automated Circuit Discovery, 2023", true,
+    [EH_HEAD_EFFECT] = {"Syed et al., Attribution Patching Outperforms Automated Circuit Discovery, 2023", true,
                         EH_RULES_GRADIENT},
-    [EH_HEAD_RELEVANCE] = {"head_relevance", "the same with the gradient of layer-wise relevance propagation",
-                           "Achtibat et al., AttnLRP, ICML 2024", true, EH_RULES_ATTNLRP},
+    [EH_HEAD_RELEVANCE] = {"Achtibat et al., AttnLRP, ICML 2024", true, EH_RULES_ATTNLRP},
 };
 
-int eh_head_stat_find(const char *name)
+const char *eh_head_stat_name(int stat)
 {
-    for (int i = 0; i < EH_HEAD_N_STAT; i++)
-        if (strcmp(eh_head_stat_table[i].name, name) == 0)
-            return i;
-    return -1;
+    return eh_choice_name(EH_CHOICE_HEAD_STAT, stat);
 }
 
 /* ---- Forward: getting ready -------------------------------------------------------------------------- */

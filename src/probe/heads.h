@@ -22,31 +22,20 @@
 #define EH_PROBE_HEADS_H
 
 #include "base/range.h"
+#include "evenhand/study.h"
 #include "model/session.h"
 
 /* ---- The statistics ----------------------------------------------------------------------------- */
 
-typedef enum eh_head_stat {
-    EH_HEAD_GROUP_ATTENTION,
-    EH_HEAD_CONTEXT_ATTENTION,
-    EH_HEAD_ENTROPY,
-    EH_HEAD_NORM,
-    EH_HEAD_N_FORWARD, /* those above come from a forward pass, those below from a backward pass */
-    EH_HEAD_EFFECT = EH_HEAD_N_FORWARD,
-    EH_HEAD_RELEVANCE,
-    EH_HEAD_N_STAT
-} eh_head_stat;
-
+/* Of an eh_head_stat; its name is an eh_choice. */
 typedef struct eh_head_stat_info {
-    const char *name;   /* as in --statistic */
-    const char *what;   /* one line of help */
     const char *source;
     bool backward;
     eh_rules rules;     /* of the backward pass */
 } eh_head_stat_info;
 
 extern const eh_head_stat_info eh_head_stat_table[EH_HEAD_N_STAT];
-int eh_head_stat_find(const char *name); /* an eh_head_stat, or -1 */
+const char *eh_head_stat_name(int stat);
 
 /* ---- Forward ------------------------------------------------------------------------------------- */
 

@@ -125,14 +125,12 @@ static const char *text_needed(reader *in, const json_t *o, const char *key)
 }
 
 /* Which of the names the text is; `missing` where there is none. */
-static int choice(reader *in, const json_t *o, const char *key, const char *const *names, int n, int missing)
+static int choice(reader *in, const json_t *o, const char *key, eh_choice_kind kind, int missing)
 {
     const char *s = text(in, o, key);
-    if (s == NULL)
-        return missing;
-    for (int i = 0; i < n; i++)
-        if (strcmp(s, names[i]) == 0)
-            return i;
+    const eh_choice *c = eh_choice_find(kind, s);
+    if (s == NULL || c != NULL)
+        return c != NULL ? c->value : missing;
     in->rc =
         eh_fail(in->err, EH_EFORMAT, "%s: \"%s\" is \"%.40s\", which is none of the words it may be", in->at, key, s);
     return missing;
@@ -301,8 +299,8 @@ static void read_row(reader *in, const json_t *o, int64_t i, eh_record_row *row)
     row->category = text_needed(in, o, "category");
     row->score = text_needed(in, o, "score");
     row->note = text(in, o, "note");
-    row->better = (eh_better)choice(in, o, "better", eh_better_names, EH_N_BETTER, EH_BETTER_NEITHER);
-    row->kind = (eh_score_kind)choice(in, o, "kind", eh_score_kind_names, EH_N_SCORE_KIND, EH_SCORE_OTHER);
+    row->better = (eh_better)choice(in, o, "better", EH_CHOICE_BETTER, EH_BETTER_NEITHER);
+    row->kind = (eh_score_kind)choice(in, o, "kind", EH_CHOICE_SCORE_KIND, EH_SCORE_OTHER);
     row->unit = "score";
     row->targeted = truth(in, o, "targeted", false);
     const json_t *before = part(in, o, "before"), *after = part(in, o, "after"), *d = part(in, o, "difference");

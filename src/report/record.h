@@ -20,7 +20,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "stats/better.h"
+#include "evenhand/study.h"
 
 #define EH_RECORD_BYTES ((int64_t)256 << 20) /* of run.json at most */
 #define EH_RECORD_ROWS 5000

@@ -84,8 +84,8 @@ eh_table eh_rows_table(const eh_record *r, eh_words *w, const int64_t *index, in
         eh_cell_text(&t, x->category);
         eh_cell_text(&t, eh_say(w, "%s, %s%s", x->score, x->task, x->targeted ? " (targeted)" : ""));
         eh_cell_text(&t, x->score);
-        eh_cell_text(&t, eh_better_names[x->better]);
-        eh_cell_text(&t, eh_score_kind_names[x->kind]);
+        eh_cell_text(&t, eh_choice_name(EH_CHOICE_BETTER, (int)x->better));
+        eh_cell_text(&t, eh_choice_name(EH_CHOICE_SCORE_KIND, (int)x->kind));
         eh_cell_text(&t, x->targeted ? "yes" : "no");
         eh_cell_text(&t, estimate(w, x->before.value, x->before.low, x->before.high, false));
         eh_cell_text(&t,

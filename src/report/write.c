@@ -60,7 +60,7 @@ static int give_verdict(const eh_findings *f, eh_verdict *out, eh_err *err)
     if (s == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for %lld sentences", (long long)f->n);
     char *text = (char *)(s + f->n);
-    *out = (eh_verdict){.headline = text, .sentence = s, .n = f->n, .memory = s};
+    *out = (eh_verdict){.headline = text, .sentence = s, .n = f->n};
     text = stpcpy(text, f->headline) + 1;
     for (int64_t i = 0; i < f->n; i++) {
         s[i] = f->sentence[i]; /* labels are literals */
@@ -109,6 +109,6 @@ void eh_verdict_clear(eh_verdict *v)
 {
     if (v == NULL)
         return;
-    eh_free(v->memory);
+    eh_free((void *)(uintptr_t)v->sentence); /* with all texts behind it */
     *v = (eh_verdict){0};
 }

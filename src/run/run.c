@@ -7,20 +7,28 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/options.h"
 #include "edit/save.h"
 #include "task/benchmarks.h"
 
-static const eh_run_preset presets[] = {
-    {"quick", {[EH_SPLIT_SELECT] = 24, [EH_SPLIT_TUNE] = 8, [EH_SPLIT_TEST] = 16}, 4, 5, 1999, 2, 0, 0},
-    {"standard", {0}, 12, 5, 9999, 5, 32, 60},
-    {"thorough", {0}, 24, 20, 9999, 10, 128, 200},
+static const eh_run_preset presets[EH_N_PRESET] = {
+    [EH_PRESET_QUICK] = {{[EH_SPLIT_ALL] = EH_ALL, [EH_SPLIT_SELECT] = 24, [EH_SPLIT_TUNE] = 8, [EH_SPLIT_TEST] = 16},
+                         4, 5, 1999, 2, 0, 0},
+    [EH_PRESET_STANDARD] = {{EH_ALL, EH_ALL, EH_ALL, EH_ALL}, 12, 5, 9999, 5, 32, 60},
+    [EH_PRESET_THOROUGH] = {{EH_ALL, EH_ALL, EH_ALL, EH_ALL}, 24, 20, 9999, 10, 128, 200},
 };
-#define N_PRESET ((int)(sizeof presets / sizeof *presets))
 
 /* Above this share of answers that change with the order of the options, a model is asked without showing them. */
 #define BY_PLACE 0.5
-/* Items of a category that tell whether it answers by place. */
+/* Items of a category that tell whether it does. */
 #define PLACE_LIMIT 8
+/* Where the preset trains nothing and the user asks for it without saying how long. */
+#define LEAST_STEPS 20
+
+struct eh_run {
+    eh_run_result result;
+    eh_arena memory; /* of its texts */
+};
 
 /* ---- What the stages share ----------------------------------------------------------------------------- */
 
@@ -46,8 +54,8 @@ int eh_run_note(eh_run_state *r, eh_err *err, const char *format, ...)
 eh_audit_options eh_run_options_of(const eh_run_state *r, eh_split split)
 {
     eh_audit_options o = r->audit;
-    o.split = eh_split_names[split];
-    if (o.limit == 0)
+    o.split = split;
+    if (o.limit == EH_ALL)
         o.limit = r->preset->limit[split];
     return o;
 }
@@ -63,8 +71,8 @@ int eh_run_audit(eh_run_state *r, const char *tasks, eh_split split, const char 
     const int rc = eh_audit_run(r->s, &o, &done, err);
     if (rc < 0)
         return rc;
-    r->n_item += done->n_item;
-    r->n_computed += done->n_computed;
+    r->n_item += done->result.n_item;
+    r->n_computed += done->result.n_computed;
     if (a != NULL)
         *a = done;
     else
@@ -74,7 +82,7 @@ int eh_run_audit(eh_run_state *r, const char *tasks, eh_split split, const char 
 
 static const eh_score_row *total_of(const eh_audit *a, const char *task, const char *score)
 {
-    for (int64_t i = 0; i < a->n_row; i++)
+    for (int64_t i = 0; i < a->result.n_row; i++)
         if (strcmp(a->row[i].task, task) == 0 && strcmp(a->row[i].category, "all") == 0 &&
             strcmp(a->row[i].score, score) == 0)
             return &a->row[i];
@@ -108,15 +116,9 @@ eh_pick *eh_run_picks(eh_run_state *r, int64_t *n)
     return p;
 }
 
-static eh_edit_mode mode_of(const eh_run_state *r)
-{
-    return strcmp(r->o.mode, "output") == 0 ? EH_EDIT_OUTPUT : strcmp(r->o.mode, "zero") == 0 ? EH_EDIT_ZERO
-        : EH_EDIT_SOFT;
-}
-
 void eh_run_edit(const eh_run_state *r, const eh_pick *pick, int64_t heads, double strength, eh_unit_edit *edit)
 {
-    const eh_edit_mode mode = mode_of(r);
+    const eh_edit_mode mode = r->o.mode;
     for (int64_t i = 0; i < heads; i++) {
         const double alpha = mode == EH_EDIT_ZERO ? 1.0 : strength * pick[i].weight / pick[0].weight;
         edit[i] = (eh_unit_edit){.kind = EH_UNIT_HEAD,
@@ -156,19 +158,17 @@ const eh_benchmark_score *eh_run_positions(const eh_run_state *r, const eh_bench
     return effect;
 }
 
-/* Does the model answer by place? Then answers to options that are shown tell nothing, and it is asked by content. */
+/* Do its answers go by position? Then answers to options that are shown tell nothing, and it is asked by content. */
 static int choose_answer(eh_run_state *r, eh_err *err)
 {
     const eh_benchmark_score *place[EH_RUN_PLACES];
     const eh_ways *ways = r->task->answer;
-    const bool automatic = r->audit.answer == NULL || strcmp(r->audit.answer, "auto") == 0;
+    const bool automatic = r->audit.answer == NULL;
     int n_place;
     const eh_benchmark_score *effect = eh_run_positions(r, place, &n_place);
     r->position_before = (double)NAN;
     for (int i = 0; i < EH_RUN_PLACES; i++)
         r->place[i] = (double)NAN;
-    if (automatic)
-        r->audit.answer = NULL;
     if (!automatic || effect == NULL || ways == NULL || ways->content < 0 || !ways->way[ways->initial]->ordered)
         return eh_audit_plan_make(r->s, &r->audit, &r->plan, err);
     const eh_way *shown = ways->way[ways->initial], *hidden = ways->way[ways->content];
@@ -177,7 +177,7 @@ static int choose_answer(eh_run_state *r, eh_err *err)
     const int64_t limit = r->audit.limit;
     snprintf(folder, sizeof folder, "bias_evaluation/%.100s", shown->name);
     r->audit.answer = shown->name;
-    r->audit.limit = limit > 0 && limit < PLACE_LIMIT ? limit : PLACE_LIMIT;
+    r->audit.limit = limit != EH_ALL && limit < PLACE_LIMIT ? limit : PLACE_LIMIT;
     int rc = eh_run_audit(r, r->audit.tasks, EH_SPLIT_SELECT, folder, &a, err);
     r->audit.limit = limit;
     if (rc < 0)
@@ -203,16 +203,20 @@ static int all_tasks(const eh_run_state *r, char *out, size_t room, eh_err *err)
 
 static int locate(eh_run_state *r, const char *folder, bool again, eh_head_map **out, eh_err *err)
 {
-    eh_locate_options o = r->o.locate;
-    o.audit = eh_run_options_of(r, EH_SPLIT_SELECT);
-    o.audit.out = eh_run_path(r, folder);
-    if (o.audit.out == NULL)
+    eh_locate_options o = r->locate;
+    eh_audit_options audit = eh_run_options_of(r, EH_SPLIT_SELECT);
+    audit.out = eh_run_path(r, folder);
+    if (audit.out == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for a path");
-    o.permutations = o.permutations > 0 ? o.permutations : r->preset->permutations;
-    o.confirm = again ? 0 : o.confirm != 0 ? o.confirm : r->preset->confirm;
-    o.trace = again ? 0 : o.trace != 0 ? o.trace : r->preset->trace;
-    if (again) /* the one that selected is enough */
-        o.statistics = o.statistic = eh_head_map_get(r->before)->statistic;
+    o.audit = &audit;
+    o.split = EH_SPLIT_SELECT;
+    o.permutations = r->o.permutations;
+    o.confirm = again ? 0 : r->o.confirm;
+    o.trace = again ? 0 : r->o.trace;
+    if (again) { /* the one that selected is enough */
+        o.statistic = (eh_head_stat)r->before->statistic;
+        o.statistics = 1u << r->before->statistic;
+    }
     const int rc = eh_locate_run(r->s, &o, out, err);
     if (rc == EH_OK) {
         r->n_item += (*out)->task->n_pick;
@@ -239,11 +243,10 @@ int eh_run_choose(const eh_run_state *r, eh_split split, eh_open_task *t, eh_run
 {
     eh_audit_plan p = r->plan;
     p.o = eh_run_options_of(r, split);
-    p.split = split;
     int rc = eh_audit_choose(t, &p, err);
     if (rc == EH_OK && t->n_pick == 0)
         rc = eh_fail(err, EH_EINVAL, "no item of %s is left in the split \"%s\" by --categories and --limit",
-                     r->task->about.name, p.o.split);
+                     r->task->about.name, eh_choice_name(EH_CHOICE_SPLIT, (int)split));
     bool *seen = rc == EH_OK ? eh_calloc(t->names.n_cluster, (int64_t)sizeof *seen) : NULL;
     if (rc == EH_OK && seen == NULL)
         rc = eh_fail(err, EH_ENOMEM, "no memory for %lld templates", (long long)t->names.n_cluster);
@@ -288,7 +291,11 @@ static int apply_choice(eh_run_state *r, const eh_pick *pick, eh_err *err)
     snprintf(scores, sizeof scores, "{\"task\":\"%s\",\"statistic\":\"%s\",\"measure\":\"%s\",\"map\":\"%s\"}",
              r->audit.tasks, eh_head_map_get(r->before)->statistic, eh_head_map_get(r->before)->measure,
              "bias_localization_before/locate.json");
-    const eh_recipe_more more = {.scores = scores, .seed = (int64_t)r->audit.seed, .seeded = true};
+    eh_recipe_more more;
+    eh_recipe_more_init(&more, sizeof more);
+    more.scores = scores;
+    more.seed = (int64_t)r->audit.seed;
+    more.seeded = true;
     int rc = eh_session_edit(r->s, NULL, 0, err);
     if (rc == EH_OK)
         rc = eh_recipe_write(recipe, r->s->m, r->edit, r->n_edit, &more, err);
@@ -305,7 +312,7 @@ static double less_biased(const eh_run_state *r, const eh_audit *before, const e
 /* The same edit on random heads of the same layers, judged like the edit itself, before calibration. */
 static int controls(eh_run_state *r, const eh_pick *pick, const eh_audit *before, eh_err *err)
 {
-    const int64_t n = r->o.controls > 0 ? r->o.controls : r->preset->controls;
+    const int64_t n = r->o.controls;
     const eh_setting *p = &r->point[r->chosen];
     eh_pick *twin = eh_new(&r->memory, eh_pick, p->heads);
     r->control = eh_new(&r->memory, double, n);
@@ -411,8 +418,9 @@ static int find_row(const eh_run_state *r, const char *name, const eh_task **row
 }
 
 /* The benchmarks beside the one that judges, and the one of them that must be spared. */
-static int take_beside(eh_run_state *r, const eh_run_options *given, eh_err *err)
+static int take_beside(eh_run_state *r, eh_err *err)
 {
+    const char *const utility = r->o.utility;
     int rc = EH_OK;
     for (const char *p = r->o.also; *p != '\0';) {
         const size_t len = strcspn(p, ",");
@@ -427,9 +435,9 @@ static int take_beside(eh_run_state *r, const eh_run_options *given, eh_err *err
             r->spared = *row;
         p += len + (p[len] == ',');
     }
-    if (given->utility != NULL) {
+    if (utility != NULL) {
         r->spared = NULL;
-        rc = given->utility[0] != '\0' ? find_row(r, given->utility, &r->spared, err) : EH_OK;
+        rc = utility[0] != '\0' ? find_row(r, utility, &r->spared, err) : EH_OK;
     }
     if (rc == EH_OK && r->spared != NULL && eh_task_score_of_kind(r->spared, EH_SCORE_UTILITY) == NULL)
         rc = eh_fail(err, EH_EINVAL, "%s has no score of utility that could be spared", r->spared->about.name);
@@ -437,27 +445,81 @@ static int take_beside(eh_run_state *r, const eh_run_options *given, eh_err *err
     return rc;
 }
 
+void eh_run_options_init(eh_run_options *o, size_t size)
+{
+    const eh_run_options initial = {
+        .preset = EH_PRESET_QUICK,
+        .permutations = EH_BY_PRESET,
+        .confirm = EH_BY_PRESET,
+        .trace = EH_BY_PRESET,
+        .points = EH_BY_PRESET,
+        .controls = EH_BY_PRESET,
+        .heads = EH_AUTO,
+        .mode = EH_EDIT_SOFT,
+        .train = EH_TUNE_BY_PRESET,
+        .steps = EH_BY_PRESET,
+    };
+    eh_options_init(o, size, &initial, sizeof initial);
+}
+
+/* The three structs of options, the preset's numbers in place of EH_BY_PRESET. */
+static int take_numbers(eh_run_state *r, const eh_run_options *given, eh_err *err)
+{
+    eh_run_options *o = &r->o;
+    eh_run_options_init(o, sizeof *o);
+    eh_locate_options_init(&r->locate, sizeof r->locate);
+    eh_audit_options_init(&r->audit, sizeof r->audit);
+    int rc = eh_options_take(o, sizeof *o, given, "eh_run_options_init", err);
+    if (rc == EH_OK)
+        rc = eh_options_take(&r->locate, sizeof r->locate, o->locate, "eh_locate_options_init", err);
+    if (rc == EH_OK)
+        rc = eh_options_take(&r->audit, sizeof r->audit, r->locate.audit, "eh_audit_options_init", err);
+    if (rc < 0)
+        return rc;
+    if (eh_choice_name(EH_CHOICE_PRESET, (int)o->preset) == NULL)
+        return eh_fail(err, EH_EINVAL, "there is no preset %d", (int)o->preset);
+    if (eh_choice_name(EH_CHOICE_RUN_MODE, (int)o->mode) == NULL)
+        return eh_fail(err, EH_EINVAL, "a run does not edit in mode %d; it does in soft, output and zero",
+                       (int)o->mode);
+    if (eh_choice_name(EH_CHOICE_RUN_TRAIN, (int)o->train) == NULL)
+        return eh_fail(err, EH_EINVAL, "there are no weights %d to train", (int)o->train);
+    const eh_run_preset *p = r->preset = &presets[o->preset];
+    o->permutations = o->permutations != EH_BY_PRESET ? o->permutations : p->permutations;
+    o->confirm = o->confirm != EH_BY_PRESET ? o->confirm : p->confirm;
+    o->trace = o->trace != EH_BY_PRESET ? o->trace : p->trace;
+    o->points = o->points != EH_BY_PRESET ? o->points : p->points;
+    o->controls = o->controls != EH_BY_PRESET ? o->controls : p->controls;
+    if (o->train == EH_TUNE_BY_PRESET)
+        o->train = p->steps > 0 ? EH_TUNE_EDITED : EH_TUNE_NONE;
+    if (o->steps == EH_BY_PRESET)
+        o->steps = p->steps > 0 ? p->steps : LEAST_STEPS;
+    if (o->heads != EH_AUTO ? o->heads < 1 || !(o->strength > 0.0 && o->strength <= 1.0) : o->strength != 0.0)
+        return eh_fail(err, EH_EINVAL, "heads is %lld and strength %g: give both, strength above 0 to 1, or neither",
+                       (long long)o->heads, o->strength);
+    if (o->points < 1 || o->steps < 0)
+        return eh_fail(err, EH_EINVAL, "points is %lld and steps %lld; wanted 1 or more, 0 or more",
+                       (long long)o->points, (long long)o->steps);
+    if (o->controls < 5)
+        return eh_fail(err, EH_EINVAL, "controls is %lld; at least 5 are wanted", (long long)o->controls);
+    return EH_OK;
+}
+
 static int take_options(eh_run_state *r, const eh_run_options *given, eh_err *err)
 {
-    r->o = *given;
-    r->audit = given->locate.audit;
+    int rc = take_numbers(r, given, err);
+    if (rc < 0)
+        return rc;
     r->out = r->audit.out;
     r->chosen = -1;
     if (r->out == NULL || r->out[0] == '\0')
         return eh_fail(err, EH_EINVAL, "a run needs an out folder");
-    const char *preset = given->preset != NULL ? given->preset : "quick";
-    for (int i = 0; i < N_PRESET; i++)
-        if (strcmp(presets[i].name, preset) == 0)
-            r->preset = &presets[i];
-    if (r->preset == NULL)
-        return eh_fail(err, EH_EINVAL, "there is no preset \"%s\"; there are quick, standard and thorough", preset);
     if (r->audit.tasks == NULL)
         r->audit.tasks = eh_task_initial(r->audit.items != NULL)->about.name;
     r->audit.categories_of = r->audit.tasks;
     if (strchr(r->audit.tasks, ',') != NULL)
         return eh_fail(err, EH_EINVAL, "a run locates and judges on one benchmark; \"%s\" names several (see --also)",
                        r->audit.tasks);
-    int rc = find_row(r, r->audit.tasks, &r->task, err);
+    rc = find_row(r, r->audit.tasks, &r->task, err);
     if (rc < 0)
         return rc;
     r->score = r->task->about.lowers;
@@ -468,22 +530,10 @@ static int take_options(eh_run_state *r, const eh_run_options *given, eh_err *er
      * unless a folder with others is given. */
     const bool alone = r->task->about.needs == EH_NEEDS_ITEMS && r->audit.probes == NULL;
     const char *beside = alone || r->task->about.beside == NULL ? "" : r->task->about.beside;
-    r->o.also = given->also != NULL ? given->also : beside;
-    if ((rc = take_beside(r, given, err)) < 0)
+    r->o.also = r->o.also != NULL ? r->o.also : beside;
+    if ((rc = take_beside(r, err)) < 0)
         return rc;
-    r->o.mode = given->mode != NULL ? given->mode : "soft";
-    if (strcmp(r->o.mode, "soft") != 0 && strcmp(r->o.mode, "output") != 0 && strcmp(r->o.mode, "zero") != 0)
-        return eh_fail(err, EH_EINVAL, "there is no mode \"%s\"; there are soft, output and zero", r->o.mode);
-    if (given->heads < 0 || given->points < 0 || given->controls < 0 || given->steps < 0 ||
-        (given->heads > 0) != (given->strength > 0.0) || !(given->strength >= 0.0 && given->strength <= 1.0))
-        return eh_fail(err, EH_EINVAL, "heads is %lld and strength %g: give both, strength above 0 to 1, or neither",
-                       (long long)given->heads, given->strength);
-    if (given->controls > 0 && given->controls < 5)
-        return eh_fail(err, EH_EINVAL, "controls is %lld; at least 5 are wanted", (long long)given->controls);
-    eh_audit_options o = r->audit;
-    if (o.answer != NULL && strcmp(o.answer, "auto") == 0)
-        o.answer = NULL;
-    return eh_audit_plan_make(r->s, &o, &r->plan, err);
+    return eh_audit_plan_make(r->s, &r->audit, &r->plan, err);
 }
 
 /* A model that a recipe made cannot be saved with another: said now, not after an hour. */
@@ -513,7 +563,7 @@ static char *copy_of(eh_arena *a, const char *text)
     return text == NULL ? NULL : eh_arena_text(a, text, (int64_t)strlen(text));
 }
 
-int eh_study_run(eh_session *s, const eh_run_options *options, eh_run_result *result, eh_err *err)
+int eh_study_run(eh_session *s, const eh_run_options *options, eh_run **out, eh_err *err)
 {
     eh_session *own = NULL; /* the caller's edits stay as they are */
     eh_audit *before = NULL;
@@ -534,20 +584,20 @@ int eh_study_run(eh_session *s, const eh_run_options *options, eh_run_result *re
         rc = eh_run_write(&r, before, err);
     if (rc < 0)
         goto done;
-    eh_arena *memory = eh_calloc(1, (int64_t)sizeof *memory);
-    if (memory == NULL) {
+    eh_run *done = eh_calloc(1, (int64_t)sizeof *done);
+    if (done == NULL) {
         rc = eh_fail(err, EH_ENOMEM, "no memory for the result");
         goto done;
     }
-    *result = (eh_run_result){.found = r.n_edit > 0,
-                              .why = copy_of(memory, l->found ? NULL : l->why),
-                              .n_head = r.n_edit,
-                              .strength = r.chosen >= 0 ? r.point[r.chosen].strength : 0.0,
-                              .n_item = r.n_item,
-                              .n_computed = r.n_computed,
-                              .answer = copy_of(memory, r.plan.answer->name),
-                              .notes = copy_of(memory, r.notes.p != NULL ? r.notes.p : ""),
-                              .memory = memory};
+    done->result = (eh_run_result){.found = r.n_edit > 0,
+                                   .why = copy_of(&done->memory, l->found ? NULL : l->why),
+                                   .n_head = r.n_edit,
+                                   .strength = r.chosen >= 0 ? r.point[r.chosen].strength : 0.0,
+                                   .n_item = r.n_item,
+                                   .n_computed = r.n_computed,
+                                   .answer = copy_of(&done->memory, r.plan.answer->name),
+                                   .notes = copy_of(&done->memory, r.notes.p != NULL ? r.notes.p : "")};
+    *out = done;
 done:
     eh_audit_close(before);
     run_clear(&r);
@@ -559,19 +609,21 @@ int eh_study_plan(eh_session *s, const eh_run_options *options, eh_run_plan *pla
 {
     eh_run_state r = {.s = s};
     int rc = take_options(&r, options, err);
-    if (rc == EH_OK && r.audit.answer != NULL && strcmp(r.audit.answer, "auto") == 0)
-        r.audit.answer = NULL;
     if (rc == EH_OK)
         rc = eh_run_time(&r, plan, err);
     run_clear(&r);
     return rc;
 }
 
-void eh_run_result_clear(eh_run_result *result)
+const eh_run_result *eh_run_get(const eh_run *r)
 {
-    if (result == NULL || result->memory == NULL)
+    return &r->result;
+}
+
+void eh_run_close(eh_run *r)
+{
+    if (r == NULL)
         return;
-    eh_arena_clear(result->memory);
-    eh_free(result->memory);
-    *result = (eh_run_result){0};
+    eh_arena_clear(&r->memory);
+    eh_free(r);
 }

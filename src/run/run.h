@@ -33,15 +33,15 @@ typedef struct eh_setting {
 #define EH_RUN_PLACES 8 /* most places whose probabilities a benchmark has scores of */
 
 typedef struct eh_run_preset {
-    const char *name;
-    int64_t limit[4]; /* items of a category by eh_split; 0: all */
+    int64_t limit[4]; /* items of a category by eh_split; EH_ALL */
     int64_t points;   /* of the search */
     int64_t controls; /* random twins */
     int64_t permutations, confirm, trace, steps;
 } eh_run_preset;
 
 typedef struct eh_run_state {
-    eh_run_options o;
+    eh_run_options o;         /* with what the preset says in place of EH_BY_PRESET */
+    eh_locate_options locate;
     const eh_run_preset *preset;
     eh_session *s;
     eh_audit_options audit; /* what every audit of the run has in common */

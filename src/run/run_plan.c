@@ -57,8 +57,8 @@ int eh_run_time(eh_run_state *r, eh_run_plan *out, eh_err *err)
     eh_task_close(t);
     if (rc < 0)
         return rc;
-    const double points = (double)(r->o.heads > 0 ? 1 : r->o.points > 0 ? r->o.points : r->preset->points);
-    const double draws = (double)(r->o.controls > 0 ? r->o.controls : r->preset->controls);
+    const double points = (double)(r->o.heads != EH_AUTO ? 1 : r->o.points);
+    const double draws = (double)r->o.controls;
     const double select = (double)n[0].n_item, tune = (double)n[1].n_item, test = (double)n[2].n_item;
     eh_session_info info;
     eh_session_describe(r->s, &info);

@@ -38,7 +38,7 @@ static int draw_points(eh_run_state *r, int64_t n_pick, eh_err *err)
 {
     int64_t count[64];
     const int64_t n_count = counts(n_pick, count), n_grid = n_count * N_STRENGTH;
-    const int64_t want = r->o.points > 0 ? r->o.points : r->preset->points;
+    const int64_t want = r->o.points;
     int64_t *order = eh_new(&r->memory, int64_t, n_grid);
     r->point = eh_new(&r->memory, eh_setting, n_grid);
     if (order == NULL || r->point == NULL)
@@ -184,7 +184,8 @@ static json_t *what_of(const eh_run_state *r, const eh_pick *pick, int64_t n_pic
     const char *answer = r->audit.answer != NULL ? r->audit.answer : "letters";
     json_t *what = json_pack("{s:s,s:s,s:s,s:I,s:I,s:f,s:s,s:s}", "model", fingerprint, "task", r->audit.tasks,
                              "answer", answer, "seed", (json_int_t)r->audit.seed, "points", (json_int_t)r->n_point,
-                             "strength", r->o.strength, "mode", r->o.mode, "utility", r->o.utility);
+                             "strength", r->o.strength, "mode",
+                             eh_choice_name(EH_CHOICE_EDIT_MODE, (int)r->o.mode), "utility", r->o.utility);
     json_t *heads = json_array();
     bool good = what != NULL && heads != NULL;
     for (int64_t i = 0; i < n_pick && good; i++)
@@ -201,7 +202,7 @@ static json_t *what_of(const eh_run_state *r, const eh_pick *pick, int64_t n_pic
 /* The settings to try: the user's own, measured and not searched, or those that are drawn. */
 static int choose_points(eh_run_state *r, int64_t n_pick, eh_err *err)
 {
-    if (r->o.heads <= 0)
+    if (r->o.heads == EH_AUTO)
         return draw_points(r, n_pick, err);
     r->point = eh_new(&r->memory, eh_setting, 1);
     if (r->point == NULL)
@@ -245,7 +246,7 @@ int eh_run_search(eh_run_state *r, eh_err *err)
         rc = eh_blocks_run(j, &blocks, NULL, err);
     if (rc == EH_OK)
         rc = eh_records_read(dir, "search", r->n_point + 1, read_point, r, err);
-    if (rc == EH_OK && r->o.heads > 0) {
+    if (rc == EH_OK && r->o.heads != EH_AUTO) {
         r->chosen = 0;
         r->point[0].chosen = r->point[0].front = true;
         r->rule = "Heads and strength were given by the user.";

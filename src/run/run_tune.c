@@ -7,21 +7,16 @@
 #include "base/lines.h"
 #include "run/run.h"
 
-/* Where the preset trains nothing and the user asks for it without saying how long. */
-#define LEAST_STEPS 20
 #define FOLDER "bias_mitigation/calibration"
 
-/* What is trained; NULL: nothing. */
-static const char *group_of(const eh_run_state *r)
+static bool is_wanted(const eh_run_state *r)
 {
-    const char *train = r->o.train != NULL ? r->o.train : r->preset->steps > 0 ? "edited" : "none";
-    return strcmp(train, "none") == 0 ? NULL : train;
+    return r->o.train != EH_TUNE_NONE && r->o.steps > 0;
 }
 
 int eh_run_calibrate(eh_run_state *r, eh_err *err)
 {
-    const char *train = group_of(r);
-    if (train == NULL)
+    if (!is_wanted(r))
         return EH_OK;
     const bool questions = r->task->about.trains;
     if (r->s->precision == EH_BF16 || (!questions && !r->has_text))
@@ -32,27 +27,27 @@ int eh_run_calibrate(eh_run_state *r, eh_err *err)
     char text[EH_RUN_PATH];
     eh_run_text(r, text);
     const eh_way *answer = r->plan.answer;
-    const eh_tune_options o = {
-        .tasks = questions ? r->audit.tasks : "", /* own items may have no right answers: then text alone is learnt */
-        .data = r->audit.data,
-        .probes = r->audit.probes,
-        .answer = answer->learnt != NULL ? answer->learnt : answer->name,
-        .orders = r->audit.orders,
-        .categories = r->audit.categories,
-        .split = "tune",
-        .limit = eh_run_options_of(r, EH_SPLIT_TUNE).limit,
-        .chat = r->audit.chat,
-        .text = r->has_text ? text : NULL,
-        .train = train,
-        .steps = r->o.steps > 0 ? r->o.steps : r->preset->steps > 0 ? r->preset->steps : LEAST_STEPS,
-        .patience = 3,
-        .seed = r->audit.seed,
-        .out = eh_run_path(r, FOLDER),
-        .force = r->audit.force,
-        .progress = r->audit.progress,
-        .progress_ctx = r->audit.progress_ctx,
-        .extra = r->audit.extra,
-    };
+    eh_tune_options o;
+    eh_tune_options_init(&o, sizeof o);
+    o.tasks = questions ? r->audit.tasks : ""; /* own items may have no right answers: then text alone is learnt */
+    o.data = r->audit.data;
+    o.probes = r->audit.probes;
+    o.answer = answer->learnt != NULL ? answer->learnt : answer->name;
+    o.orders = r->audit.orders;
+    o.categories = r->audit.categories;
+    o.split = EH_SPLIT_TUNE;
+    o.limit = eh_run_options_of(r, EH_SPLIT_TUNE).limit;
+    o.chat = r->audit.chat;
+    o.text = r->has_text ? text : NULL;
+    o.train = r->o.train;
+    o.steps = r->o.steps;
+    o.patience = 3;
+    o.seed = r->audit.seed;
+    o.out = eh_run_path(r, FOLDER);
+    o.force = r->audit.force;
+    o.progress = r->audit.progress;
+    o.progress_ctx = r->audit.progress_ctx;
+    o.extra = r->audit.extra;
     if (o.out == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for a path");
     eh_tuned done;
@@ -66,7 +61,7 @@ int eh_run_put_tune(eh_jsonw *w, eh_run_state *r, eh_err *err)
     const char *path = eh_run_path(r, FOLDER "/tune.jsonl");
     if (path == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for a path");
-    if (group_of(r) == NULL || !eh_file_exists(path))
+    if (!is_wanted(r) || !eh_file_exists(path))
         return EH_OK;
     eh_lines l;
     int rc = eh_lines_open(&l, path, err);

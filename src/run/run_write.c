@@ -47,7 +47,7 @@ static int put_splits(eh_jsonw *w, const eh_run_state *r, eh_err *err)
         rc = eh_run_choose(r, (eh_split)i, t, &n, err);
         if (rc < 0)
             break;
-        eh_jsonw_begin(w, eh_split_names[i], '{');
+        eh_jsonw_begin(w, eh_choice_name(EH_CHOICE_SPLIT, i), '{');
         eh_jsonw_int(w, "items", n.n_item);
         eh_jsonw_int(w, "templates", n.n_template);
         eh_jsonw_end(w);
@@ -80,7 +80,7 @@ static void put_row_start(eh_jsonw *w, const eh_run_state *r, const char *task, 
     eh_jsonw_text(w, "category", category);
     eh_jsonw_text(w, "score", score);
     eh_jsonw_text(w, "better", better);
-    eh_jsonw_text(w, "kind", eh_score_kind_name(score_of(r, task, score)->kind));
+    eh_jsonw_text(w, "kind", eh_choice_name(EH_CHOICE_SCORE_KIND, (int)score_of(r, task, score)->kind));
     eh_jsonw_bool(w, "targeted", strcmp(task, r->audit.tasks) == 0 && strcmp(score, r->score) == 0);
     eh_jsonw_text(w, "note", note);
 }
@@ -92,7 +92,7 @@ static void put_rows(eh_jsonw *w, const eh_run_state *r, const eh_audit *before)
     for (int64_t i = 0; i < r->changes.n; i++) {
         const eh_change *c = &r->changes.row[i];
         const eh_estimate *x = &c->before, *y = &c->after, *d = &c->difference.e;
-        put_row_start(w, r, c->task, c->category, c->score, eh_better_name(c->better), c->note);
+        put_row_start(w, r, c->task, c->category, c->score, eh_choice_name(EH_CHOICE_BETTER, (int)c->better), c->note);
         put_estimate(w, "before", x->value, x->low, x->high, x->n, x->n_cluster);
         put_estimate(w, "after", y->value, y->low, y->high, y->n, y->n_cluster);
         eh_jsonw_begin(w, "difference", '{');
@@ -105,9 +105,9 @@ static void put_rows(eh_jsonw *w, const eh_run_state *r, const eh_audit *before)
         eh_jsonw_end(w);
         eh_jsonw_end(w);
     }
-    for (int64_t i = 0; i < before->n_row && r->changes.n == 0; i++) {
+    for (int64_t i = 0; i < before->result.n_row && r->changes.n == 0; i++) {
         const eh_score_row *s = &before->row[i];
-        put_row_start(w, r, s->task, s->category, s->score, s->better, s->note);
+        put_row_start(w, r, s->task, s->category, s->score, eh_choice_name(EH_CHOICE_BETTER, (int)s->better), s->note);
         put_estimate(w, "before", s->value, s->low, s->high, s->n, s->n_cluster);
         eh_jsonw_end(w);
     }
@@ -135,8 +135,8 @@ static void put_scores(eh_jsonw *w, const eh_run_state *r)
             eh_jsonw_text(w, "score", s->name);
             eh_jsonw_text(w, "words", s->words);
             eh_jsonw_text(w, "unit", s->unit);
-            eh_jsonw_text(w, "better", eh_better_name(s->better));
-            eh_jsonw_text(w, "kind", eh_score_kind_name(s->kind));
+            eh_jsonw_text(w, "better", eh_choice_name(EH_CHOICE_BETTER, (int)s->better));
+            eh_jsonw_text(w, "kind", eh_choice_name(EH_CHOICE_SCORE_KIND, (int)s->kind));
             eh_jsonw_end(w);
         }
     }
@@ -399,7 +399,8 @@ static int write_results(eh_run_state *r, eh_err *err)
         const eh_change *c = &r->changes.row[i];
         const double x[] = {c->before.value,     c->after.value,    c->difference.e.value, c->difference.e.low,
                             c->difference.e.high, c->difference.p, c->q,                  c->difference.mde};
-        eh_buf_printf(&b, "%s,%s,%s,%s", c->task, c->category, c->score, eh_better_name(c->better));
+        eh_buf_printf(&b, "%s,%s,%s,%s", c->task, c->category, c->score,
+                      eh_choice_name(EH_CHOICE_BETTER, (int)c->better));
         for (size_t k = 0; k < sizeof x / sizeof *x; k++) {
             eh_buf_char(&b, ',');
             if (isfinite(x[k]))
@@ -426,9 +427,9 @@ int eh_run_write(eh_run_state *r, const eh_audit *before, eh_err *err)
     eh_jsonw_int(w, "version", 1);
     eh_jsonw_text(w, "evenhand", EH_VERSION);
     eh_jsonw_text(w, "command", r->audit.command);
-    eh_jsonw_text(w, "preset", r->preset->name);
+    eh_jsonw_text(w, "preset", eh_choice_name(EH_CHOICE_PRESET, (int)r->o.preset));
     eh_jsonw_int(w, "seed", (int64_t)r->audit.seed);
-    eh_jsonw_double(w, "confidence", r->audit.confidence > 0.0 ? r->audit.confidence : 0.95);
+    eh_jsonw_double(w, "confidence", r->audit.confidence);
     eh_jsonw_text(w, "answer", r->plan.answer->name);
     put_model(w, r, fingerprint);
     rc = put_splits(w, r, err);

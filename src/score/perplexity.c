@@ -3,6 +3,7 @@
  */
 #include <math.h>
 
+#include "base/options.h"
 #include "model/session.h"
 #include "text/pair.h"
 #include "text/wikitext.h"
@@ -15,7 +16,7 @@ typedef struct window {
 static int64_t plan_blocks(int64_t n, int64_t size, int64_t most, window *w)
 {
     int64_t k = 0;
-    for (int64_t at = 0; at + size <= n && (most == 0 || k < most); at += size, k++)
+    for (int64_t at = 0; at + size <= n && (most == EH_ALL || k < most); at += size, k++)
         if (w != NULL)
             w[k] = (window){at, at + 1, at + size};
     return k;
@@ -24,7 +25,7 @@ static int64_t plan_blocks(int64_t n, int64_t size, int64_t most, window *w)
 static int64_t plan_sliding(int64_t n, int64_t size, int64_t stride, int64_t most, window *w)
 {
     int64_t k = 0, scored = 1; /* the first token of all has nothing before it */
-    for (int64_t at = 0; scored < n && (most == 0 || k < most); at += stride, k++) {
+    for (int64_t at = 0; scored < n && (most == EH_ALL || k < most); at += stride, k++) {
         const int64_t end = at + size < n ? at + size : n;
         if (w != NULL)
             w[k] = (window){at, scored > at ? scored : at + 1, end};
@@ -37,7 +38,7 @@ static int64_t plan_sliding(int64_t n, int64_t size, int64_t stride, int64_t mos
 static int64_t plan_rolling(int64_t n, int64_t size, int64_t most, window *w)
 {
     int64_t k = 0;
-    for (int64_t scored = 1; scored < n && (most == 0 || k < most); k++) {
+    for (int64_t scored = 1; scored < n && (most == EH_ALL || k < most); k++) {
         const int64_t end = scored + size < n ? scored + size : n;
         const int64_t first = end - size - 1 > 0 ? end - size - 1 : 0;
         if (w != NULL)
@@ -92,29 +93,42 @@ static int score_windows(eh_session *s, const int32_t *tok, const window *w, int
     return EH_OK;
 }
 
+void eh_perplexity_options_init(eh_perplexity_options *o, size_t size)
+{
+    const eh_perplexity_options initial = {
+        .kind = EH_PPL_BLOCKS, .window = EH_AUTO, .stride = EH_AUTO, .max_windows = EH_ALL};
+    eh_options_init(o, size, &initial, sizeof initial);
+}
+
 int eh_perplexity_of(eh_session *s, const char *text, int64_t n, const eh_perplexity_options *options,
                      eh_perplexity *out, eh_err *err)
 {
-    const eh_perplexity_kind kind = options->kind;
-    const int64_t ctx = s->m->config.n_ctx, most = options->max_windows;
-    int64_t size = options->window, stride = options->stride;
-    if (size == 0)
-        size = ctx < 2048 ? ctx : 2048;
-    if (stride == 0)
-        stride = size < 512 ? size : 512;
-    if (size < 2 || size > ctx || stride < 1 || stride > size || most < 0)
+    eh_perplexity_options o;
+    eh_perplexity_options_init(&o, sizeof o);
+    int rc = eh_options_take(&o, sizeof o, options, "eh_perplexity_options_init", err);
+    if (rc < 0)
+        return rc;
+    const eh_perplexity_kind kind = o.kind;
+    const int64_t ctx = s->m->config.n_ctx, most = o.max_windows;
+    const int64_t size = o.window != EH_AUTO ? o.window : ctx < 2048 ? ctx : 2048;
+    const int64_t stride = o.stride != EH_AUTO ? o.stride : size < 512 ? size : 512;
+    if (eh_choice_name(EH_CHOICE_PERPLEXITY, (int)kind) == NULL)
+        return eh_fail(err, EH_EINVAL, "there is no kind %d of perplexity", (int)kind);
+    if (size < 2 || size > ctx || stride < 1 || stride > size)
         return eh_fail(err, EH_EINVAL, "window %lld, stride %lld; wanted 2 to the context of %lld, and 1 to the window",
                        (long long)size, (long long)stride, (long long)ctx);
+    if (most < 1 && most != EH_ALL)
+        return eh_fail(err, EH_EINVAL, "max_windows is %lld, wanted 1 or more, or EH_ALL (%d)",
+                       (long long)most, EH_ALL);
     if (s->m->tokenizer == NULL)
         return eh_fail(err, EH_ENOSUP, "this needs the model's tokenizer: %s", s->m->tokenizer_trouble);
 
     eh_ids ids = {0};
     window *w = NULL;
-    int rc;
     int64_t n_window;
     eh_buf plain = {0};
     eh_str scored = {text, n};
-    if (options->wikitext_page) {
+    if (o.wikitext_page) {
         rc = eh_wikitext_detokenise(scored, &plain, err);
         if (rc < 0)
             goto done;

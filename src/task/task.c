@@ -6,20 +6,6 @@
 
 #include "base/json.h"
 
-const char *const eh_measure_names[EH_N_MEASURE] = {
-    [EH_MEASURE_CI] = "ci",
-    [EH_MEASURE_CI_BIAS] = "ci_bias",
-    [EH_MEASURE_LOG_RATIO] = "log_ratio",
-};
-
-int eh_measure_find(const char *name)
-{
-    for (int i = 0; name != NULL && i < EH_N_MEASURE; i++)
-        if (strcmp(eh_measure_names[i], name) == 0)
-            return i;
-    return -1;
-}
-
 /* ---- Opening ---------------------------------------------------------------------------------------- */
 
 /* The index of the way of that name; -1 where there is none. */

@@ -87,11 +87,6 @@ typedef struct eh_open_task {
 
 /* ---- What locating needs of an item (locate/locate.h) --------------------------------------- */
 
-typedef enum eh_measure { EH_MEASURE_CI, EH_MEASURE_CI_BIAS, EH_MEASURE_LOG_RATIO, EH_N_MEASURE } eh_measure;
-
-extern const char *const eh_measure_names[EH_N_MEASURE]; /* "ci", "ci_bias", "log_ratio" */
-int eh_measure_find(const char *name);                   /* an eh_measure; -1: there is none of that name */
-
 #define EH_LOOK_REQUESTS 6 /* most requests of an item that are looked at, or that its goal is made of */
 
 typedef struct eh_look {

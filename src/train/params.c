@@ -7,14 +7,6 @@
 #include "base/hash.h"
 #include "base/par.h"
 
-const eh_tune_group_info eh_tune_groups[EH_TUNE_N_GROUP] = {
-    [EH_TUNE_EDITED] = {"edited", "the tensors that hold edited units: query and output projections of layers with "
-                                  "edited heads, the MLP of layers with edited neurons"},
-    [EH_TUNE_ATTENTION] = {"attention", "query, key, value and output projections of all layers"},
-    [EH_TUNE_NORMS] = {"norms", "the weights of all norms"},
-    [EH_TUNE_ALL] = {"all", "everything, embedding and output head too"},
-};
-
 /* ---- Which linears ------------------------------------------------------------------------------- */
 
 /* Which units' edits are on a linear. */
@@ -44,6 +36,8 @@ static int64_t trained_rows(const eh_params *p, int64_t layer, eh_linear_role ro
     case EH_TUNE_ATTENTION: return unit_of(role) == EH_UNIT_HEAD ? l->n_out : 0;
     case EH_TUNE_ALL: return l->n_out;
     case EH_TUNE_NORMS:
+    case EH_TUNE_BY_PRESET:
+    case EH_TUNE_NONE:
     case EH_TUNE_N_GROUP: break;
     }
     return 0;

@@ -17,16 +17,8 @@
 #ifndef EH_TRAIN_PARAMS_H
 #define EH_TRAIN_PARAMS_H
 
+#include "evenhand/study.h"
 #include "model/backward.h"
-
-typedef enum eh_tune_group {
-    EH_TUNE_EDITED, EH_TUNE_ATTENTION, EH_TUNE_NORMS, EH_TUNE_ALL, EH_TUNE_N_GROUP
-} eh_tune_group;
-
-typedef struct eh_tune_group_info {
-    const char *name, *what;
-} eh_tune_group_info;
-extern const eh_tune_group_info eh_tune_groups[EH_TUNE_N_GROUP];
 
 #define EH_PARAM_PIECE 65536 /* weights of a piece at most: a work item */
 

@@ -131,7 +131,7 @@ static int say_what(trainer *t, eh_err *err)
     eh_jsonw_text(w, "evenhand", EH_VERSION);
     eh_jsonw_text(w, "model", model);
     eh_jsonw_text(w, "reference", reference);
-    eh_jsonw_text(w, "train", eh_tune_groups[p->group].name);
+    eh_jsonw_text(w, "train", eh_choice_name(EH_CHOICE_TUNE_GROUP, p->group));
     eh_jsonw_text(w, "data", data);
     eh_jsonw_double(w, "lr", p->adamw.lr);
     eh_jsonw_double(w, "beta1", p->adamw.beta1);

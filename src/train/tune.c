@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/jsonw.h"
+#include "base/options.h"
 #include "base/rng.h"
 #include "edit/recipe.h"
 #include "train/train.h"
@@ -15,13 +16,12 @@
 #include "task/rows.h"
 #include "task/benchmarks.h"
 
-#define TEXT_BLOCK 256
+#define TEXT_BLOCK 256 /* where the caller leaves it to us, and the model's context has room for it */
 #define TEXT_MAX ((int64_t)256 << 20) /* bytes of a file of general text */
-#define HELD_OUT 0.2
 
 typedef struct study {
     eh_session *session;
-    const eh_tune_options *o;
+    eh_tune_options o;
     eh_audit_plan plan;
     eh_ask learn, look;  /* examples to learn from, and to look at only */
     eh_ids text;         /* tokens of the general text */
@@ -47,7 +47,7 @@ static int add(study *s, bool held_out, eh_str prompt, eh_str answer, eh_err *er
 /* Which of n things are kept for looking only: out [n], drawn by the seed. */
 static int draw_held_out(const study *s, const char *purpose, int64_t n, bool *out, eh_err *err)
 {
-    const double share = s->o->held_out == 0.0 ? HELD_OUT : s->o->held_out < 0.0 ? 0.0 : s->o->held_out;
+    const double share = s->o.held_out;
     int64_t *order = eh_alloc(n > 0 ? n : 1, (int64_t)sizeof *order);
     if (order == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory to draw from %lld", (long long)n);
@@ -55,7 +55,7 @@ static int draw_held_out(const study *s, const char *purpose, int64_t n, bool *o
         order[i] = i;
         out[i] = false;
     }
-    eh_rng r = eh_rng_at(s->o->seed, purpose, 0);
+    eh_rng r = eh_rng_at(s->o.seed, purpose, 0);
     eh_rng_shuffle(&r, order, n);
     for (int64_t i = 0; i < (int64_t)(share * (double)n + 0.5) && i < n - 1; i++)
         out[order[i]] = true;
@@ -103,7 +103,7 @@ static int cannot_learn(const study *s, const char *name, eh_err *err)
 {
     eh_buf all = {0};
     const eh_task *row;
-    for (int i = 0, n = 0; (row = eh_task_at(i, s->o->extra)) != NULL; i++)
+    for (int i = 0, n = 0; (row = eh_task_at(i, s->o.extra)) != NULL; i++)
         if (row->about.trains)
             eh_buf_printf(&all, "%s%s", n++ > 0 ? ", " : "", row->about.name);
     const int rc = eh_fail(err, EH_EINVAL, "there is nothing to learn from \"%s\"; there is from %s", name,
@@ -114,7 +114,7 @@ static int cannot_learn(const study *s, const char *name, eh_err *err)
 
 static int add_task(study *s, const char *name, eh_err *err)
 {
-    const eh_task *row = eh_task_find(name, s->o->extra);
+    const eh_task *row = eh_task_find(name, s->o.extra);
     if (row == NULL || row->example == NULL)
         return cannot_learn(s, name, err);
     eh_open_task *t; /* with all categories: what --limit draws of one does not depend on which others are wanted */
@@ -129,7 +129,7 @@ static int add_task(study *s, const char *name, eh_err *err)
 /* Lines {"prompt": .., "answer": ..}. */
 static int add_lines(study *s, eh_err *err)
 {
-    const char *path = s->o->examples;
+    const char *path = s->o.examples;
     eh_buf text = {0};
     eh_arena mem = {0};
     bool *held = NULL;
@@ -168,13 +168,13 @@ static int add_lines(study *s, eh_err *err)
 static int add_text(study *s, eh_err *err)
 {
     const int64_t n_ctx = s->session->m->config.n_ctx;
-    const int64_t size = s->o->text_block > 0 ? s->o->text_block : TEXT_BLOCK < n_ctx ? TEXT_BLOCK : n_ctx;
+    const int64_t size = s->o.text_block != EH_AUTO ? s->o.text_block : TEXT_BLOCK < n_ctx ? TEXT_BLOCK : n_ctx;
     eh_buf text = {0};
     if (size < 2)
         return eh_fail(err, EH_EINVAL, "pieces of %lld tokens leave nothing to learn", (long long)size);
     if (s->session->m->tokenizer == NULL)
         return eh_fail(err, EH_ENOSUP, "this needs the model's tokenizer: %s", s->session->m->tokenizer_trouble);
-    int rc = eh_file_read(s->o->text, TEXT_MAX, &text, err);
+    int rc = eh_file_read(s->o.text, TEXT_MAX, &text, err);
     if (rc == EH_OK)
         rc = eh_tokenizer_encode(s->session->m->tokenizer, eh_buf_get(&text), EH_ENCODE_DEFAULT, &s->text, err);
     eh_buf_clear(&text);
@@ -182,7 +182,7 @@ static int add_text(study *s, eh_err *err)
         return rc;
     s->n_piece = s->text.n / size;
     if (s->n_piece == 0)
-        return eh_fail(err, EH_EINVAL, "%s: has %lld tokens, fewer than one piece of %lld", s->o->text,
+        return eh_fail(err, EH_EINVAL, "%s: has %lld tokens, fewer than one piece of %lld", s->o.text,
                        (long long)s->text.n, (long long)size);
     s->piece = eh_calloc(s->n_piece, (int64_t)sizeof *s->piece);
     if (s->piece == NULL)
@@ -194,7 +194,7 @@ static int add_text(study *s, eh_err *err)
 
 static int gather(study *s, eh_err *err)
 {
-    const eh_tune_options *o = s->o;
+    const eh_tune_options *o = &s->o;
     const char *tasks = o->tasks != NULL ? o->tasks
                         : o->examples == NULL && o->text == NULL ? eh_task_initial(false)->about.name
                                                                  : "";
@@ -216,7 +216,7 @@ static int gather(study *s, eh_err *err)
     eh_tune_data *d = &s->data;
     *d = (eh_tune_data){s->learn.request, s->learn.n, s->piece, n_text, s->look.request, s->look.n};
     if (d->n_example + d->n_held_out == 0 && n_text > 1) {
-        const double share = o->held_out == 0.0 ? HELD_OUT : o->held_out < 0.0 ? 0.0 : o->held_out;
+        const double share = o->held_out;
         d->n_held_out = (int64_t)(share * (double)n_text + 0.5);
         d->n_held_out = d->n_held_out < n_text ? d->n_held_out : n_text - 1;
         d->n_text = n_text - d->n_held_out;
@@ -230,64 +230,57 @@ static int gather(study *s, eh_err *err)
 
 /* ---- The plan ------------------------------------------------------------------------------------ */
 
-static double or_default(double x, double initial)
+static int check_options(const eh_tune_options *o, eh_err *err)
 {
-    return x == 0.0 ? initial : x < 0.0 ? 0.0 : x;
+    if (eh_choice_name(EH_CHOICE_TUNE_GROUP, (int)o->train) == NULL)
+        return eh_fail(err, EH_EINVAL, "there are no weights %d to train", (int)o->train);
+    if (eh_choice_name(EH_CHOICE_SCHEDULE, (int)o->schedule) == NULL)
+        return eh_fail(err, EH_EINVAL, "there is no schedule %d", (int)o->schedule);
+    if ((o->steps < 1 && o->steps != EH_AUTO) || o->epochs < 1 || o->batch < 1 || o->text_batch < 1)
+        return eh_fail(err, EH_EINVAL, "steps is %lld, epochs %lld, batch %lld, text_batch %lld; wanted 1 or more each",
+                       (long long)o->steps, (long long)o->epochs, (long long)o->batch, (long long)o->text_batch);
+    if (!(o->held_out >= 0.0 && o->held_out < 1.0) || !(o->lr >= 0.0) || !(o->weight_decay >= 0.0))
+        return eh_fail(err, EH_EINVAL, "the share held out is %g, wanted 0 to below 1; learning rate %g and weight "
+                       "decay %g, wanted not negative", o->held_out, o->lr, o->weight_decay);
+    if (!(o->clip > 0.0) && o->clip != EH_NO_LIMIT)
+        return eh_fail(err, EH_EINVAL, "clip is %g, wanted above 0, or EH_NO_LIMIT (%d)", o->clip, EH_NO_LIMIT);
+    if ((o->patience < 1 && o->patience != EH_NO_LIMIT) || (o->eval_every < 1 && o->eval_every != EH_AUTO) ||
+        o->save_every < 1)
+        return eh_fail(err, EH_EINVAL, "patience is %lld, eval_every %lld, save_every %lld; wanted 1 or more each, of "
+                       "patience also EH_NO_LIMIT, of eval_every EH_AUTO (both %d)", (long long)o->patience,
+                       (long long)o->eval_every, (long long)o->save_every, EH_AUTO);
+    return EH_OK;
 }
 
 static int make_plan(study *s, eh_err *err)
 {
-    const eh_tune_options *o = s->o;
-    const char *train = o->train != NULL ? o->train : "edited";
-    const char *schedule = o->schedule != NULL ? o->schedule : "linear";
-    int group = 0;
-    while (group < EH_TUNE_N_GROUP && strcmp(eh_tune_groups[group].name, train) != 0)
-        group++;
-    if (group == EH_TUNE_N_GROUP)
-        return eh_fail(err, EH_EINVAL, "there are no weights \"%s\" to train; there are edited, attention, norms and "
-                       "all", train);
-    if (strcmp(schedule, "linear") != 0 && strcmp(schedule, "constant") != 0)
-        return eh_fail(err, EH_EINVAL, "there is no schedule \"%s\"; there are linear and constant", schedule);
-    if (o->steps < 0 || o->epochs < 0 || o->batch < 0 || o->text_batch < 0 || o->limit < 0 || o->text_block < 0)
-        return eh_fail(err, EH_EINVAL, "steps, epochs, batch, text_batch, text_block and limit cannot be negative");
-    if (!(o->held_out < 1.0) || o->lr < 0.0 || o->weight_decay < 0.0 || isnan(o->lr) || isnan(o->text_share))
-        return eh_fail(err, EH_EINVAL, "the share held out is %g, wanted below 1; learning rate %g and weight decay "
-                       "%g, wanted not negative", o->held_out, o->lr, o->weight_decay);
-    const eh_adamw a = EH_ADAMW_DEFAULT;
-    const int64_t batch = o->batch > 0 ? o->batch : 16, text_batch = o->text_batch > 0 ? o->text_batch : 1;
-    const int64_t epochs = o->epochs > 0 ? o->epochs : 1;
+    const eh_tune_options *o = &s->o;
     const bool by_example = s->data.n_example > 0;
-    const int64_t n = by_example ? s->data.n_example : s->data.n_text, each = by_example ? batch : text_batch;
-    if (epochs > INT64_MAX / 2 / n)
-        return eh_fail(err, EH_ERANGE, "%lld epochs are too many", (long long)epochs);
-    const int64_t steps = o->steps > 0 ? o->steps : (epochs * n + each - 1) / each;
+    const int64_t n = by_example ? s->data.n_example : s->data.n_text, each = by_example ? o->batch : o->text_batch;
+    if (o->epochs > INT64_MAX / 2 / n)
+        return eh_fail(err, EH_ERANGE, "%lld epochs are too many", (long long)o->epochs);
+    const int64_t steps = o->steps != EH_AUTO ? o->steps : (o->epochs * n + each - 1) / each;
     const int64_t tenth = steps / 10 > 0 ? steps / 10 : 1;
     s->tune = (eh_tune_plan){
-        .group = (eh_tune_group)group,
-        .adamw = {.lr = o->lr > 0.0 ? o->lr : a.lr,
-                  .beta1 = o->beta1 != 0.0 ? o->beta1 : a.beta1,
-                  .beta2 = o->beta2 != 0.0 ? o->beta2 : a.beta2,
-                  .eps = o->eps != 0.0 ? o->eps : a.eps,
-                  .decay = o->weight_decay},
+        .group = o->train,
+        .adamw = {.lr = o->lr, .beta1 = o->beta1, .beta2 = o->beta2, .eps = o->eps, .decay = o->weight_decay},
         .steps = steps,
         .warmup = o->warmup,
-        .linear = strcmp(schedule, "linear") == 0,
-        .batch = by_example ? batch : 0,
-        .text_batch = s->data.n_text > 0 ? text_batch : 0,
-        .text_share = s->data.n_text > 0 && by_example ? or_default(o->text_share, 0.25) : 0.0,
+        .linear = o->schedule == EH_SCHEDULE_LINEAR,
+        .batch = by_example ? o->batch : 0,
+        .text_batch = s->data.n_text > 0 ? o->text_batch : 0,
+        .text_share = !by_example ? 1.0 : s->data.n_text > 0 ? o->text_share : 0.0,
         .kl = o->kl,
-        .clip = or_default(o->clip, 1.0),
-        .eval_every = o->eval_every > 0 ? o->eval_every : tenth,
-        .patience = o->patience,
-        .save_every = o->save_every > 0 ? o->save_every : 50,
+        .clip = o->clip > 0.0 ? o->clip : 0.0,
+        .eval_every = o->eval_every != EH_AUTO ? o->eval_every : tenth,
+        .patience = o->patience != EH_NO_LIMIT ? o->patience : 0,
+        .save_every = o->save_every,
         .seed = o->seed,
         .dir = o->out,
         .force = o->force,
         .progress = o->progress,
         .progress_ctx = o->progress_ctx,
     };
-    if (!by_example)
-        s->tune.text_share = 1.0;
     return EH_OK;
 }
 
@@ -295,7 +288,7 @@ static int make_plan(study *s, eh_err *err)
 
 static int write_record(const study *s, const eh_tuned *r, eh_err *err)
 {
-    const eh_tune_options *o = s->o;
+    const eh_tune_options *o = &s->o;
     const eh_tune_plan *p = &s->tune;
     char after[65];
     eh_buf b = {0};
@@ -310,23 +303,23 @@ static int write_record(const study *s, const eh_tuned *r, eh_err *err)
     eh_jsonw_text(w, "fingerprint_before", s->before);
     eh_jsonw_text(w, "fingerprint_after", after);
     eh_jsonw_raw(w, "recipe", s->recipe.n > 0 ? eh_buf_get(&s->recipe) : EH_STR("null"));
-    eh_jsonw_text(w, "train", eh_tune_groups[p->group].name);
+    eh_jsonw_text(w, "train", eh_choice_name(EH_CHOICE_TUNE_GROUP, (int)p->group));
     eh_jsonw_text(w, "tasks", o->tasks);
     eh_jsonw_text(w, "examples", o->examples);
     eh_jsonw_text(w, "text", o->text);
     eh_jsonw_text(w, "answer", s->plan.answer->name);
     eh_jsonw_text(w, "orders", s->plan.orders->name);
-    eh_jsonw_text(w, "split", s->plan.o.split);
+    eh_jsonw_text(w, "split", eh_choice_name(EH_CHOICE_SPLIT, (int)o->split));
     eh_jsonw_text(w, "categories", o->categories);
     eh_jsonw_text(w, "chat", o->chat ? "yes" : "no");
-    eh_jsonw_int(w, "limit", o->limit);
+    eh_jsonw_int(w, "limit", o->limit != EH_ALL ? o->limit : 0); /* in files 0 is all */
     eh_jsonw_uint(w, "seed", o->seed);
     eh_jsonw_double(w, "lr", p->adamw.lr);
     eh_jsonw_double(w, "beta1", p->adamw.beta1);
     eh_jsonw_double(w, "beta2", p->adamw.beta2);
     eh_jsonw_double(w, "eps", p->adamw.eps);
     eh_jsonw_double(w, "weight_decay", p->adamw.decay);
-    eh_jsonw_text(w, "schedule", p->linear ? "linear" : "constant");
+    eh_jsonw_text(w, "schedule", eh_choice_name(EH_CHOICE_SCHEDULE, (int)o->schedule));
     eh_jsonw_int(w, "steps", p->steps);
     eh_jsonw_int(w, "warmup", p->warmup);
     eh_jsonw_int(w, "batch", p->batch);
@@ -356,17 +349,55 @@ static int write_record(const study *s, const eh_tuned *r, eh_err *err)
 
 /* ---- eh_tune ------------------------------------------------------------------------------------- */
 
+void eh_tune_options_init(eh_tune_options *o, size_t size)
+{
+    const eh_adamw adamw = EH_ADAMW_DEFAULT;
+    const eh_tune_options initial = {
+        .split = EH_SPLIT_TUNE,
+        .limit = EH_ALL,
+        .text_block = EH_AUTO,
+        .text_share = 0.25,
+        .held_out = 0.2,
+        .train = EH_TUNE_EDITED,
+        .lr = adamw.lr,
+        .beta1 = adamw.beta1,
+        .beta2 = adamw.beta2,
+        .eps = adamw.eps,
+        .weight_decay = adamw.decay,
+        .schedule = EH_SCHEDULE_LINEAR,
+        .batch = 16,
+        .text_batch = 1,
+        .steps = EH_AUTO,
+        .epochs = 1,
+        .clip = 1.0,
+        .eval_every = EH_AUTO,
+        .patience = EH_NO_LIMIT,
+        .save_every = 50,
+    };
+    eh_options_init(o, size, &initial, sizeof initial);
+}
+
 static int begin(study *s, eh_err *err)
 {
-    const eh_tune_options *o = s->o;
+    const eh_tune_options *o = &s->o;
     if (o->out == NULL || o->out[0] == '\0')
         return eh_fail(err, EH_EINVAL, "a training needs an out folder");
-    const eh_audit_options a = {
-        .data = o->data, .probes = o->probes, .out = o->out, .answer = o->answer, .orders = o->orders,
-        .categories = o->categories, .split = o->split != NULL ? o->split : "tune", .limit = o->limit, .chat = o->chat,
-        .seed = o->seed, .extra = o->extra,
-    };
-    int rc = eh_audit_plan_make(s->session, &a, &s->plan, err);
+    eh_audit_options a;
+    eh_audit_options_init(&a, sizeof a);
+    a.data = o->data;
+    a.probes = o->probes;
+    a.out = o->out;
+    a.answer = o->answer;
+    a.orders = o->orders;
+    a.categories = o->categories;
+    a.split = o->split;
+    a.limit = o->limit;
+    a.chat = o->chat;
+    a.seed = o->seed;
+    a.extra = o->extra;
+    int rc = check_options(o, err);
+    if (rc == EH_OK)
+        rc = eh_audit_plan_make(s->session, &a, &s->plan, err);
     s->learn = s->look = (eh_ask){.who = eh_audit_asker(s->session, o->chat)};
     if (rc == EH_OK)
         rc = gather(s, err);
@@ -387,10 +418,13 @@ static int begin(study *s, eh_err *err)
 
 int eh_tune(eh_session *session, const eh_tune_options *options, eh_tuned *out, eh_err *err)
 {
-    study s = {.session = session, .o = options};
+    study s = {.session = session};
     eh_session *original = NULL;
     eh_tune_state state = {0};
-    int rc = begin(&s, err);
+    eh_tune_options_init(&s.o, sizeof s.o);
+    int rc = eh_options_take(&s.o, sizeof s.o, options, "eh_tune_options_init", err);
+    if (rc == EH_OK)
+        rc = begin(&s, err);
     if (rc == EH_OK && s.tune.kl > 0.0)
         rc = eh_session_again(session, &original, err);
     if (rc == EH_OK)

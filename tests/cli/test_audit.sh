@@ -195,13 +195,13 @@ samples_same "$work/how1" "$work/how2" "finished records that lost their end"
 echo 'not JSON' >>"$work/how1/journal.jsonl"
 refused 1 'journal.jsonl: line 9: ' audit "$llama" --tasks probes,pairs,utility --limit 8 -o "$work/how1"
 
-# Ctrl+C finishes the block in hand and says how to go on.
+# Ctrl+C finishes the block in hand and says how to resume.
 until_lines "$work/asked" 5 INT
 status=0
 wait "$pid" || status=$?
 pid=
 [ $status = 130 ] || die "status $status after Ctrl+C"
-grep -q "kept in $work/asked, where this goes on with it: .*audit .*--threads 1" "$work/err" || die "not said how to go on"
+grep -q "kept in $work/asked, and this resumes it: .*audit .*--threads 1" "$work/err" || die "not said how to resume"
 resumed "$work/asked" "Ctrl+C"
 
 # One run at a time in a folder.

@@ -18,6 +18,28 @@ for f in layers.csv confirm.csv locate.json samples_locate.jsonl samples_confirm
     [ -s "$work/located/$f" ] || die "no $f"
 done
 
+# The help states the defaults that the library uses.
+run 0 help locate
+cp "$work/out" "$work/locate_help"
+for what in "q q_level" "floor floor" "share share" "select select" "split split" "seed seed"; do
+    # shellcheck disable=SC2086
+    set -- $what
+    stated=$(awk -v option="--$1" '
+        on && /^  .*--/ { exit }
+        on { text = text " " $0 }
+        $1 == option { on = 1 }
+        END { sub(/.*\(default */, "", text); sub(/\).*/, "", text); print text }' "$work/locate_help")
+    used=$(sed -n "s/.*\"$2\":\"\{0,1\}\([^\",]*\).*/\1/p" "$work/located/locate.json" | head -n 1)
+    [ -n "$used" ] && [ "$stated" = "$used" ] || die "--$1: the help states \"$stated\", used was \"$used\""
+done
+# 0 is 0, and the published thresholds are called so.
+run 0 locate "$work/planted" --items "$items" -o "$work/floor" --confirm 0 --permutations 99 --floor 0 --json
+grep -q '"select":"fdr","q_level":0.05,"floor":0,' "$work/floor/locate.json" || die "--floor 0 was not taken"
+run 0 locate "$work/planted" --items "$items" -o "$work/floor" --confirm 0 --permutations 99 --select published --json
+grep -q '"select":"published"' "$work/floor/locate.json" || die "--select published was not taken"
+refused 2 'one of fdr, published is wanted' locate "$work/planted" --items "$items" -o "$work/floor" --select seed
+run 0 locate "$work/planted" --items "$items" -o "$work/located" --confirm 2 --permutations 999 --json
+
 # How far the predicted order agrees with what ablating did is Spearman's rho of what confirm.csv lists: of |score|
 # with |zero|, and of the predicted change with zero (no ties among these).
 rho() {
@@ -73,7 +95,7 @@ says '"n_item":30'
 tail -n 1 "$work/located_pairs/samples_locate.jsonl" |
     grep -qx '{"doc_id":30,.*"skipped":"longer than the model.s context"}' || die "a pair that is too long"
 
-refused 2 'no head statistic' locate "$work/planted" --items "$items" -o "$work/bad" --statistics maximum
+refused 2 'one of group_attention, context_attention' locate "$work/planted" --items "$items" -o "$work/bad" --statistics maximum
 refused 2 'one benchmark at a time' locate "$work/planted" --tasks probes,pairs -o "$work/bad"
 refused 2 'another' locate "$work/planted" --items "$items" -o "$work/located" --statistics head_relevance
 refused 2 'cannot be located on utility' locate "$work/planted" --tasks utility --probes "$work/planted" -o "$work/bad"

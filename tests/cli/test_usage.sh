@@ -18,10 +18,10 @@ refused 2 '--no-prefix-sharing is "maybe"; yes or no' score "$llama" --requests 
 refused 2 'one of auto, f32, bf16 is wanted' score "$llama" --requests - --precision f16
 
 for number in 1025 -1 9999999999999999999999; do
-    refused 2 "--threads is \"$number\"; a number from 0 to 1024" score "$llama" --requests - --threads=$number
+    refused 2 "--threads is \"$number\"; a number from 1 to 1024 or all is wanted" score "$llama" --requests - --threads=$number
 done
 for number in x 1x '' ' 1' 0x10 inf nan 1e999; do
-    refused 2 "a number is wanted" score "$llama" --requests - "--threads=$number"
+    refused 2 "a number or all is wanted" score "$llama" --requests - "--threads=$number"
 done
 refused 2 'a whole number is wanted' score "$llama" --requests - --threads 1.5
 for size in 1Q M 1MM 1MiBB -1M.; do
@@ -38,9 +38,9 @@ refused 2 'either --prompt or --prompts' generate "$llama"
 refused 2 'either --prompt or --prompts' generate "$llama" --prompt a --prompts b
 refused 2 'all 2 samples would be the same' generate "$llama" --prompt a --samples 2
 refused 2 'either --text or --documents' perplexity "$llama"
-refused 2 'goes with --kind harness' perplexity "$llama" --documents x --kind wanda
-refused 2 'goes with neither --input nor --decode' tokenize "$llama" --text a --decode
-refused 2 'goes with neither --text nor --decode' tokenize "$llama" --plain --decode
+refused 2 '--documents wants --kind harness' perplexity "$llama" --documents x --kind wanda
+refused 2 'takes neither --input nor --decode' tokenize "$llama" --text a --decode
+refused 2 'takes neither --text nor --decode' tokenize "$llama" --plain --decode
 refused 2 'choose one' audit "$llama" --resume --force
 refused 2 'there is no benchmark "prob"; did you mean "probes"?' audit "$llama" --tasks utility,prob
 for gate in x bbq:s 'bbq:s>' 'bbq:s>x' 's>1' 'bbq:s>>1' 'bbq:s>1 '; do

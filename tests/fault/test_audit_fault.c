@@ -66,9 +66,14 @@ static void forget(void)
 /* Leaves *audit as it was on failure. */
 static int run(const char *out, bool force, eh_audit **audit, eh_err *e)
 {
-    const eh_audit_options o = {
-        .tasks = "probes,pairs,utility", .probes = probes, .out = out, .resamples = 20, .force = force,
-            .command = "test"};
+    eh_audit_options o;
+    eh_audit_options_init(&o, sizeof o);
+    o.tasks = "probes,pairs,utility";
+    o.probes = probes;
+    o.out = out;
+    o.resamples = 20;
+    o.force = force;
+    o.command = "test";
     return eh_audit_run(on, &o, audit, e);
 }
 
@@ -99,7 +104,10 @@ static void finishes(const char *out, int64_t k)
 /* Everything a test starts from: made once, by whichever test comes first, and never changed. */
 static void undisturbed_audit(void)
 {
-    const eh_session_options o = {.precision = EH_F32, .threads = 1};
+    eh_session_options o;
+    eh_session_options_init(&o, sizeof o);
+    o.precision = EH_F32;
+    o.threads = 1;
     eh_audit *a = NULL;
     char out[400];
     if (on != NULL)

@@ -48,7 +48,7 @@ static int undo_it(scene *s)
 
 static int lora_it(scene *s)
 {
-    return eh_session_save_lora(s->s, s->out, 0, false, NULL, &err);
+    return eh_session_save_lora(s->s, s->out, EH_LORA_RANK, false, NULL, &err);
 }
 
 static int compare_it(scene *s)

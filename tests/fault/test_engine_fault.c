@@ -92,8 +92,18 @@ static void fail_scoring(const eh_session_options *o)
 
 TEST(scoring_survives_every_failed_allocation)
 {
-    const eh_session_options plain = {.product = "reference", .threads = 1}, anew = {.memory = 1, .threads = 1};
-    const eh_session_options half = {.precision = EH_BF16, .product = "reference", .threads = 1};
+    eh_session_options plain, anew;
+    eh_session_options_init(&plain, sizeof plain);
+    plain.product = "reference";
+    plain.threads = 1;
+    eh_session_options_init(&anew, sizeof anew);
+    anew.memory = 1;
+    anew.threads = 1;
+    eh_session_options half;
+    eh_session_options_init(&half, sizeof half);
+    half.precision = EH_BF16;
+    half.product = "reference";
+    half.threads = 1;
     fail_scoring(NULL);
     fail_scoring(&plain);
     fail_scoring(&anew);
@@ -123,7 +133,12 @@ TEST(logits_survive_every_failed_allocation)
 TEST(generating_survives_every_failed_allocation)
 {
     const eh_request prompts[2] = {{.tok = tok[0], .n_tok = 6, .from = 6}, {.tok = tok[2], .n_tok = 4, .from = 4}};
-    const eh_sampling options = {.max_new = 4, .temperature = 1.0, .top_p = 0.9, .ignore_eos = true};
+    eh_sampling options;
+    eh_sampling_init(&options, sizeof options);
+    options.max_new = 4;
+    options.temperature = 1.0;
+    options.top_p = 0.9;
+    options.ignore_eos = true;
     eh_generated want[4], got[4];
     eh_session *on;
     CHECK_OK(session_open(llama(), NULL, &on, &err));
@@ -190,7 +205,13 @@ static void fail_attributing(const char *path, const eh_session_options *o)
 
 TEST(attributing_survives_every_failed_allocation)
 {
-    const eh_session_options plain = {.product = "reference", .threads = 1}, anew = {.memory = 1, .batch_tokens = 6};
+    eh_session_options plain, anew;
+    eh_session_options_init(&plain, sizeof plain);
+    plain.product = "reference";
+    plain.threads = 1;
+    eh_session_options_init(&anew, sizeof anew);
+    anew.memory = 1;
+    anew.batch_tokens = 6;
     fail_attributing(llama(), NULL);
     fail_attributing(repo_path("tests/golden/tiny/llama"), &plain);
     fail_attributing(repo_path("tests/golden/tiny/llama"), &anew);
@@ -231,8 +252,12 @@ TEST(perplexity_survives_every_failed_allocation)
     eh_session *on;
     CHECK_OK(session_open(llama(), NULL, &on, &err));
     for (int kind = 0; kind < 3; kind++) {
-        const eh_perplexity_options o = {
-            .kind = (eh_perplexity_kind)kind, .window = 16, .stride = 8, .wikitext_page = kind == 2};
+        eh_perplexity_options o;
+        eh_perplexity_options_init(&o, sizeof o);
+        o.kind = (eh_perplexity_kind)kind;
+        o.window = 16;
+        o.stride = 8;
+        o.wikitext_page = kind == 2;
         eh_perplexity want, got;
         CHECK_OK(eh_perplexity_of(on, text, (int64_t)strlen(text), &o, &want, &err));
         for (int64_t k = 1;; k++) {
@@ -255,7 +280,9 @@ TEST(the_selftest_survives_failed_allocations)
 {
     eh_check check[16];
     int n = 16;
-    const eh_session_options o = {.threads = 1};
+    eh_session_options o;
+    eh_session_options_init(&o, sizeof o);
+    o.threads = 1;
     eh_model *m;
     CHECK_OK(eh_model_open(llama(), &m, &err));
     eh_mem_fail_after(0);

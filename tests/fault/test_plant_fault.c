@@ -29,13 +29,20 @@ static int64_t fail_each(void set(int64_t k), int64_t step, int code, bool force
     snprintf(top, sizeof top, "%s", temp_dir());
     snprintf(out, sizeof out, "%s/planted", top);
     snprintf(truth, sizeof truth, "%s/truth.json", out);
+    eh_plant_options first, o;
+    eh_plant_options_init(&first, sizeof first);
+    first.out = out;
+    first.seed = 1;
+    o = first;
+    o.seed = 2;
+    o.force = force;
     if (force)
-        CHECK_OK(eh_plant(&(eh_plant_options){.out = out, .seed = 1}, NULL, &err));
+        CHECK_OK(eh_plant(&first, NULL, &err));
     for (int64_t k = 1;; k += step) {
         eh_planted p = {.n_item = 77};
         eh_err e = {0};
         set(k);
-        const int rc = eh_plant(&(eh_plant_options){.out = out, .seed = 2, .force = force}, &p, &e);
+        const int rc = eh_plant(&o, &p, &e);
         set(0);
         if (rc == EH_OK) {
             CHECK_INT(p.n_item, 480);

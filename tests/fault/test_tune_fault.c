@@ -26,7 +26,9 @@ static int run(const char *dir, int64_t memory, int64_t file, char fingerprint[6
         {.kind = EH_UNIT_HEAD, .layer = 0, .index = 1, .mode = EH_EDIT_SOFT, .alpha = 0.5},
         {.kind = EH_UNIT_HEAD, .layer = 1, .index = 0, .mode = EH_EDIT_MEAN, .alpha = 1.0, .mean = mean},
     };
-    const eh_session_options o = {.threads = 1};
+    eh_session_options o;
+    eh_session_options_init(&o, sizeof o);
+    o.threads = 1;
     const eh_tune_plan p = {.group = EH_TUNE_ALL, .adamw = EH_ADAMW_DEFAULT, .steps = 4, .batch = 1, .text_batch = 1,
                             .text_share = 0.5, .kl = 0.5, .clip = 1.0, .eval_every = 1, .patience = 4, .save_every = 2,
                             .dir = dir};

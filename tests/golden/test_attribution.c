@@ -163,7 +163,9 @@ TEST(gradients_and_relevance_of_every_llama_like_family_match_the_double_referen
 
 TEST(the_plain_product_gives_the_same)
 {
-    const eh_session_options o = {.product = "reference"};
+    eh_session_options o;
+    eh_session_options_init(&o, sizeof o);
+    o.product = "reference";
     every_sequence(&o);
 }
 

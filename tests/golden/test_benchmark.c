@@ -239,7 +239,8 @@ static eh_session *set_up(char dir[300])
         eh_buf_printf(&b, "%s %s\t%s\n", first[i / 10], second[i % 10], i % 2 == 0 ? "care" : "craft");
     CHECK_OK(eh_file_write(path, eh_buf_get(&b), &err));
     eh_buf_clear(&b);
-    CHECK_OK(session_open(repo_path("tests/golden/tiny/llama"), &(eh_session_options){.threads = 1}, &s, &err));
+    const eh_session_options one = session_options(NULL, 1);
+    CHECK_OK(session_open(repo_path("tests/golden/tiny/llama"), &one, &s, &err));
     return s;
 }
 
@@ -254,8 +255,8 @@ static char *text_of(const char *dir, const char *name, eh_buf *b)
 
 static const eh_score_row *row_of(const eh_audit *a, const char *category, const char *score)
 {
-    int64_t n;
-    const eh_score_row *row = eh_audit_rows(a, &n);
+    const eh_score_row *row = eh_audit_get(a)->row;
+    const int64_t n = eh_audit_get(a)->n_row;
     for (int64_t i = 0; i < n; i++)
         if (strcmp(row[i].category, category) == 0 && strcmp(row[i].score, score) == 0)
             return &row[i];
@@ -277,7 +278,13 @@ TEST(it_is_audited)
     eh_audit *a;
     eh_session *s = set_up(dir);
     snprintf(out, sizeof out, "%s/audit", dir);
-    eh_audit_options o = {.tasks = "jobs", .data = dir, .out = out, .resamples = 50, .extra = extra};
+    eh_audit_options o;
+    eh_audit_options_init(&o, sizeof o);
+    o.tasks = "jobs";
+    o.data = dir;
+    o.out = out;
+    o.resamples = 50;
+    o.extra = extra;
     CHECK_OK(eh_audit_run(s, &o, &a, &err));
     double sum = 0.0, she = 0.0;
     int n = 0;
@@ -294,7 +301,7 @@ TEST(it_is_audited)
     CHECK_NEAR(row_of(a, "all", "gap")->value, sum / N_JOB, 1e-12);
     CHECK_NEAR(row_of(a, "all", "pct_she")->value, 100.0 * she / N_JOB, 1e-12);
     CHECK_INT(row_of(a, "care", "gap")->n, N_JOB / 2);
-    CHECK_STR(row_of(a, "craft", "pct_she")->better, "50");
+    CHECK_INT(row_of(a, "craft", "pct_she")->better, EH_BETTER_FIFTY);
     CHECK(strstr(text_of(out, "results.json", &b), "\"description\":\"which pronoun follows a job\"") != NULL);
     eh_audit_close(a);
 
@@ -307,17 +314,31 @@ TEST(it_is_audited)
     session_close(s);
 }
 
+static eh_audit_options asked(const char *dir, const char *to)
+{
+    eh_audit_options o;
+    eh_audit_options_init(&o, sizeof o);
+    o.tasks = "jobs";
+    o.data = dir;
+    o.out = to;
+    o.resamples = 50;
+    o.extra = extra;
+    return o;
+}
+
 TEST(it_is_located_on)
 {
     char dir[300], out[400];
     eh_head_map *map;
     eh_session *s = set_up(dir);
     snprintf(out, sizeof out, "%s/locate", dir);
-    const eh_locate_options o = {
-        .audit = {.tasks = "jobs", .data = dir, .out = out, .split = "all", .resamples = 50, .extra = extra},
-        .permutations = 199,
-        .confirm = 1,
-    };
+    eh_locate_options o;
+    eh_locate_options_init(&o, sizeof o);
+    const eh_audit_options audit = asked(dir, out);
+    o.audit = &audit;
+    o.split = EH_SPLIT_ALL;
+    o.permutations = 199;
+    o.confirm = 1;
     CHECK_OK(eh_locate_run(s, &o, &map, &err));
     const eh_locate_result *r = eh_head_map_get(map);
     CHECK_STR(r->measure, "log_ratio");
@@ -334,27 +355,30 @@ TEST(a_run_judges_by_it_and_the_page_has_its_words)
 {
     char dir[300], out[400];
     eh_buf b = {0};
-    eh_run_result result;
+    eh_run *done;
     eh_verdict verdict;
     eh_session *s = set_up(dir);
     snprintf(out, sizeof out, "%s/run", dir);
-    const eh_run_options o = {
-        .locate = {.audit = {.tasks = "jobs", .data = dir, .out = out, .resamples = 50, .extra = extra},
-                   .statistics = "head_effect",
-                   .statistic = "head_effect",
-                   .q = 0.999,
-                   .floor = 0.001,
-                   .share = 0.1,
-                   .permutations = 199,
-                   .even_noise = true},
-        .heads = 1,
-        .strength = 1.0,
-        .train = "norms",
-        .steps = 1,
-        .no_model = true,
-    };
-    CHECK_OK(eh_study_run(s, &o, &result, &err));
-    CHECK(result.found);
+    eh_run_options o;
+    eh_run_options_init(&o, sizeof o);
+    const eh_audit_options audit = asked(dir, out);
+    eh_locate_options locate;
+    eh_locate_options_init(&locate, sizeof locate);
+    locate.audit = &audit;
+    locate.statistic = EH_HEAD_EFFECT;
+    locate.q = 0.999;
+    locate.floor = 0.001;
+    locate.share = 0.1;
+    locate.even_noise = true;
+    o.locate = &locate;
+    o.permutations = 199;
+    o.heads = 1;
+    o.strength = 1.0;
+    o.train = EH_TUNE_NORMS;
+    o.steps = 1;
+    o.no_model = true;
+    CHECK_OK(eh_study_run(s, &o, &done, &err));
+    CHECK(eh_run_get(done)->found);
     const char *record = text_of(out, "run.json", &b);
     CHECK(strstr(record, "{\"task\":\"jobs\",\"score\":\"gap\",\"words\":\"log-ratio of she to he\",\"unit\":\"nats\","
                          "\"better\":\"0\",\"kind\":\"bias\"}") != NULL);
@@ -367,7 +391,7 @@ TEST(a_run_judges_by_it_and_the_page_has_its_words)
     CHECK(strstr(page, "Nobody: A Benchmark of Forty Jobs. Never published. (jobs and pronouns)") != NULL);
     CHECK(strstr(page, "Parrish") == NULL); /* what was not used is not cited */
     eh_verdict_clear(&verdict);
-    eh_run_result_clear(&result);
+    eh_run_close(done);
     eh_buf_clear(&b);
     session_close(s);
 }
@@ -378,8 +402,16 @@ TEST(it_is_learnt_from)
     eh_tuned tuned;
     eh_session *s = set_up(dir);
     snprintf(out, sizeof out, "%s/tune", dir);
-    const eh_tune_options o = {.tasks = "jobs", .data = dir, .split = "all", .train = "norms", .steps = 1, .out = out,
-                               .held_out = 0.25, .extra = extra};
+    eh_tune_options o;
+    eh_tune_options_init(&o, sizeof o);
+    o.tasks = "jobs";
+    o.data = dir;
+    o.split = EH_SPLIT_ALL;
+    o.train = EH_TUNE_NORMS;
+    o.steps = 1;
+    o.out = out;
+    o.held_out = 0.25;
+    o.extra = extra;
     CHECK_OK(eh_tune(s, &o, &tuned, &err));
     CHECK_INT(tuned.n_example, N_JOB - N_JOB / 4);
     CHECK_INT(tuned.n_held_out, N_JOB / 4);

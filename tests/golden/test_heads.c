@@ -43,12 +43,11 @@ static void observe(eh_session *on, eh_head_probe *p, const eh_request *r, const
 TEST(the_table_names_each_statistic_once)
 {
     for (int i = 0; i < EH_HEAD_N_STAT; i++) {
-        CHECK(eh_head_stat_table[i].name != NULL && eh_head_stat_table[i].what != NULL);
-        CHECK(eh_head_stat_table[i].source != NULL);
-        CHECK_INT(eh_head_stat_find(eh_head_stat_table[i].name), i);
+        CHECK(eh_head_stat_name(i) != NULL && eh_head_stat_table[i].source != NULL);
+        CHECK_INT(eh_choice_find(EH_CHOICE_HEAD_STAT, eh_head_stat_name(i))->value, i);
         CHECK_INT(eh_head_stat_table[i].backward, i >= EH_HEAD_N_FORWARD);
     }
-    CHECK_INT(eh_head_stat_find("max_attention"), -1);
+    CHECK(eh_choice_find(EH_CHOICE_HEAD_STAT, "max_attention") == NULL);
 }
 
 TEST(attention_sums_and_entropy_are_those_of_the_reference)
@@ -219,12 +218,10 @@ TEST(attention_lies_between_its_bounds)
 /* The plain product has the same bits for a row wherever it lies; the rest is the probe's own. */
 TEST(no_thread_batch_or_shared_prefix_changes_a_bit)
 {
-    static const eh_session_options options[] = {
-        {.product = "reference", .threads = 1},
-        {.product = "reference", .threads = 3},
-        {.product = "reference", .threads = 2, .no_prefix_sharing = true},
-        {.product = "reference", .threads = 2, .batch_tokens = 50},
-    };
+    eh_session_options options[] = {session_options("reference", 1), session_options("reference", 3),
+                                    session_options("reference", 2), session_options("reference", 2)};
+    options[2].no_prefix_sharing = true;
+    options[3].batch_tokens = 50;
     static const char *const some[] = {"llama", "mistral", "qwen3"};
     for (size_t f = 0; f < 3; f++) {
         float *first = NULL;

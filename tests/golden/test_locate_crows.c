@@ -90,10 +90,19 @@ TEST(crows_effects_and_ablations_are_pytorchs)
     snprintf(out, sizeof out, "%s/out", temp_dir());
     write_pairs(pairs);
     CHECK_OK(session_open(smollm2_path(), NULL, &on, &err));
-    const eh_locate_options o = {.audit = {.tasks = "pairs", .probes = pairs, .split = "all", .out = out},
-                                 .statistic = "head_effect",
-                                 .permutations = 99,
-                                 .confirm = 3};
+    eh_locate_options o;
+    eh_locate_options_init(&o, sizeof o);
+    eh_audit_options audit;
+    eh_audit_options_init(&audit, sizeof audit);
+    audit.tasks = "pairs";
+    audit.probes = pairs;
+    audit.out = out;
+    audit.resamples = 1000;
+    o.audit = &audit;
+    o.split = EH_SPLIT_ALL;
+    o.statistic = EH_HEAD_EFFECT;
+    o.permutations = 99;
+    o.confirm = 3;
     CHECK_OK(eh_locate_run(on, &o, &map, &err));
     const eh_locate_result *r = eh_head_map_get(map);
     CHECK_INT(r->n_item, N_PAIR);

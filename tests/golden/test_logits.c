@@ -67,7 +67,9 @@ TEST(f32_logits_of_every_llama_like_family_match_the_double_reference)
 
 TEST(the_plain_product_gives_the_same_logits)
 {
-    const eh_session_options o = {.product = "reference"};
+    eh_session_options o;
+    eh_session_options_init(&o, sizeof o);
+    o.product = "reference";
     compare_logits(&o, 2e-5);
 }
 

@@ -36,14 +36,22 @@ static int progress(void *ctx, const char *stage, int64_t done, int64_t total)
 
 static int locate(const char *out, work *w, int64_t *n_computed)
 {
-    const eh_locate_options o = {
-        .audit = {.probes = probes, .split = "all", .out = out, .progress = progress, .progress_ctx = w},
-        .statistics = "head_effect",
-        .statistic = "head_effect",
-        .permutations = 99,
-        .confirm = 2,
-        .trace = 20,
-    };
+    eh_locate_options o;
+    eh_locate_options_init(&o, sizeof o);
+    eh_audit_options audit;
+    eh_audit_options_init(&audit, sizeof audit);
+    audit.probes = probes;
+    audit.out = out;
+    audit.resamples = 1000;
+    audit.progress = progress;
+    audit.progress_ctx = w;
+    o.audit = &audit;
+    o.split = EH_SPLIT_ALL;
+    o.statistics = 1u << EH_HEAD_EFFECT;
+    o.statistic = EH_HEAD_EFFECT;
+    o.permutations = 99;
+    o.confirm = 2;
+    o.trace = 20;
     eh_head_map *l = NULL;
     *w = (work){{0}};
     const int rc = eh_locate_run(on, &o, &l, &err);
@@ -55,12 +63,16 @@ static int locate(const char *out, work *w, int64_t *n_computed)
 
 static int audit(const char *out, int64_t *n_computed)
 {
-    const eh_audit_options o = {.tasks = "pairs,utility", .probes = probes, .out = out, .resamples = 99};
+    eh_audit_options o;
+    eh_audit_options_init(&o, sizeof o);
+    o.tasks = "pairs,utility";
+    o.probes = probes;
+    o.out = out;
+    o.resamples = 99;
     eh_audit *a = NULL;
-    int64_t n_item = 0;
     const int rc = eh_audit_run(on, &o, &a, &err);
     if (rc == EH_OK)
-        eh_audit_seconds(a, &n_item, n_computed);
+        *n_computed = eh_audit_get(a)->n_computed;
     eh_audit_close(rc == EH_OK ? a : NULL);
     return rc;
 }

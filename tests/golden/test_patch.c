@@ -121,7 +121,10 @@ TEST(head_means_are_means_over_the_rows)
 {
     double *first = NULL;
     for (int threads = 1; threads <= 3; threads++) {
-        const eh_session_options o = {.product = "reference", .threads = threads};
+        eh_session_options o;
+        eh_session_options_init(&o, sizeof o);
+        o.product = "reference";
+        o.threads = threads;
         eh_session *on = open_tiny("llama", &o);
         fill();
         const int64_t n = on->m->config.n_layer * on->m->config.n_head * on->m->config.d_head;
@@ -158,7 +161,9 @@ static float plain[N * 3], patched[N * 2 * EH_TRACE_N * 3];
 
 TEST(what_a_run_puts_into_itself_changes_nothing)
 {
-    const eh_session_options o = {.product = "reference"};
+    eh_session_options o;
+    eh_session_options_init(&o, sizeof o);
+    o.product = "reference";
     for (size_t f = 0; f < N_FOLDER; f++) {
         eh_session *on = open_tiny(folders[f], &o);
         fill();
@@ -196,8 +201,8 @@ static int see_one(void *ctx, const eh_block *b, eh_err *e)
 
 TEST(a_trace_is_what_one_pass_for_each_patch_gives)
 {
-    const eh_session_options options[] = {{.product = "reference"},
-                                          {.product = "reference", .no_prefix_sharing = true}};
+    eh_session_options options[] = {session_options("reference", EH_ALL), session_options("reference", EH_ALL)};
+    options[1].no_prefix_sharing = true;
     static const eh_site site[] = {EH_SITE_HEAD_OUT, EH_SITE_NEURON};
     for (int s = 0; s < 2; s++) {
         eh_session *on = open_tiny("llama", &options[s]);
@@ -293,9 +298,10 @@ TEST(layer_summaries_by_hand)
 
 TEST(layer_summaries_do_not_depend_on_the_batch)
 {
-    const eh_session_options options[] = {{.product = "reference", .threads = 1},
-                                  {.product = "reference", .threads = 3, .batch_tokens = 30},
-                                  {.product = "reference", .no_prefix_sharing = true}};
+    eh_session_options options[] = {session_options("reference", 1), session_options("reference", 3),
+                                    session_options("reference", EH_ALL)};
+    options[1].batch_tokens = 30;
+    options[2].no_prefix_sharing = true;
     static float first[N * 2 * EH_LAYER_N_STAT];
     for (int k = 0; k < 3; k++) {
         eh_session *on = open_tiny("qwen3", &options[k]);

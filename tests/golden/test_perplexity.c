@@ -65,7 +65,10 @@ static eh_perplexity measure(const eh_perplexity_options *o)
 TEST(blocks_are_disjoint_and_their_means_are_averaged)
 {
     need_model();
-    const eh_perplexity_options o = {.kind = EH_PPL_BLOCKS, .window = 32};
+    eh_perplexity_options o;
+    eh_perplexity_options_init(&o, sizeof o);
+    o.kind = EH_PPL_BLOCKS;
+    o.window = 32;
     const eh_perplexity p = measure(&o);
     double mean = 0, sum = 0;
     for (int64_t b = 0; b < n_id / 32; b++) {
@@ -88,7 +91,11 @@ TEST(sliding_windows_score_every_token_once)
     need_model();
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         const int64_t window = cases[c][0], stride = cases[c][1];
-        const eh_perplexity_options o = {.kind = EH_PPL_SLIDING, .window = window, .stride = stride};
+        eh_perplexity_options o;
+        eh_perplexity_options_init(&o, sizeof o);
+        o.kind = EH_PPL_SLIDING;
+        o.window = window;
+        o.stride = stride;
         const eh_perplexity p = measure(&o);
         double sum = 0;
         int64_t n = 0;
@@ -124,7 +131,10 @@ TEST(rolling_windows_score_every_token_after_the_prefix)
     memcpy(tok + 1, plain, (size_t)n_plain * sizeof *tok);
     for (size_t c = 0; c < 3; c++) {
         const int64_t size = sizes[c];
-        const eh_perplexity_options o = {.kind = EH_PPL_ROLLING, .window = size};
+        eh_perplexity_options o;
+        eh_perplexity_options_init(&o, sizeof o);
+        o.kind = EH_PPL_ROLLING;
+        o.window = size;
         const eh_perplexity p = measure(&o);
         double sum = 0;
         int64_t done = 0;
@@ -150,7 +160,11 @@ TEST(a_limit_of_windows_is_kept)
 {
     need_model();
     for (int kind = 0; kind < 3; kind++) {
-        const eh_perplexity_options all = {.kind = (eh_perplexity_kind)kind, .window = 20, .stride = 10};
+        eh_perplexity_options all;
+        eh_perplexity_options_init(&all, sizeof all);
+        all.kind = (eh_perplexity_kind)kind;
+        all.window = 20;
+        all.stride = 10;
         eh_perplexity_options two = all;
         two.max_windows = 2;
         CHECK_INT(measure(&two).n_window, 2);
@@ -161,17 +175,33 @@ TEST(a_limit_of_windows_is_kept)
 TEST(what_cannot_be_measured_is_refused)
 {
     eh_perplexity p = {.n_tok = 77};
-    const eh_perplexity_options o = {.kind = EH_PPL_BLOCKS, .window = 256}, wide = {.window = 257};
-    const eh_perplexity_options slow = {.window = 16, .stride = 17}, one = {.window = 1};
-    const eh_perplexity_options less = {.window = 16, .max_windows = -1};
-    const eh_perplexity_options sliding = {.kind = EH_PPL_SLIDING, .window = 16};
+    eh_perplexity_options o, wide;
+    eh_perplexity_options_init(&o, sizeof o);
+    o.kind = EH_PPL_BLOCKS;
+    o.window = 256;
+    eh_perplexity_options_init(&wide, sizeof wide);
+    wide.window = 257;
+    eh_perplexity_options slow, one;
+    eh_perplexity_options_init(&slow, sizeof slow);
+    slow.window = 16;
+    slow.stride = 17;
+    eh_perplexity_options_init(&one, sizeof one);
+    one.window = 1;
+    eh_perplexity_options less;
+    eh_perplexity_options_init(&less, sizeof less);
+    less.window = 16;
+    less.max_windows = 0;
+    eh_perplexity_options sliding;
+    eh_perplexity_options_init(&sliding, sizeof sliding);
+    sliding.kind = EH_PPL_SLIDING;
+    sliding.window = 16;
     need_model();
     CHECK_FAILS(eh_perplexity_of(on, text, 30, &o, &p, &err), EH_EDOM, "a window of 256 needs more");
     CHECK_FAILS(eh_perplexity_of(on, text, 0, &sliding, &p, &err), EH_EDOM, "tokens");
     CHECK_FAILS(eh_perplexity_of(on, text, 30, &wide, &p, &err), EH_EINVAL, "window 257");
     CHECK_FAILS(eh_perplexity_of(on, text, 30, &slow, &p, &err), EH_EINVAL, "stride 17");
     CHECK_FAILS(eh_perplexity_of(on, text, 30, &one, &p, &err), EH_EINVAL, "window 1");
-    CHECK_FAILS(eh_perplexity_of(on, text, 30, &less, &p, &err), EH_EINVAL, "window");
+    CHECK_FAILS(eh_perplexity_of(on, text, 30, &less, &p, &err), EH_EINVAL, "max_windows is 0");
     CHECK_INT(p.n_tok, 77);
     eh_session *without;
     CHECK_OK(session_open(repo_path("tests/golden/tiny/llama-mha"), NULL, &without, &err));
@@ -220,14 +250,20 @@ TEST(smollm2_reaches_the_golden_figures)
     eh_session *smollm2;
     CHECK_OK(session_open(smollm2_path(), NULL, &smollm2, &err));
 
-    const eh_perplexity_options blocks = {.kind = EH_PPL_BLOCKS, .max_windows = 1};
+    eh_perplexity_options blocks;
+    eh_perplexity_options_init(&blocks, sizeof blocks);
+    blocks.kind = EH_PPL_BLOCKS;
+    blocks.max_windows = 1;
     const json_t *block = json_array_get(json_object_get(json_object_get(golden, "blocks"), "block"), 0);
     CHECK_OK(eh_perplexity_of(smollm2, rows, (int64_t)strlen(rows), &blocks, &p, &err));
     CHECK_INT(p.n_tok, 2047);
     CHECK_NEAR(p.nll_mean, number(block, "nll_mean"), 2e-5);
     CHECK_NEAR(p.nll / number(block, "nll_sum"), 1.0, 1e-5);
 
-    const eh_perplexity_options sliding = {.kind = EH_PPL_SLIDING, .max_windows = 2};
+    eh_perplexity_options sliding;
+    eh_perplexity_options_init(&sliding, sizeof sliding);
+    sliding.kind = EH_PPL_SLIDING;
+    sliding.max_windows = 2;
     const json_t *w = json_object_get(json_object_get(golden, "sliding"), "windows");
     const double nll = number(json_array_get(w, 0), "nll_sum") + number(json_array_get(w, 1), "nll_sum");
     const double n = number(json_array_get(w, 0), "predictions") + number(json_array_get(w, 1), "predictions");
@@ -235,7 +271,10 @@ TEST(smollm2_reaches_the_golden_figures)
     CHECK_INT(p.n_tok, (int64_t)n);
     CHECK_NEAR(p.perplexity / exp(nll / n), 1.0, 1e-4);
 
-    const eh_perplexity_options rolling = {.kind = EH_PPL_ROLLING, .wikitext_page = true};
+    eh_perplexity_options rolling;
+    eh_perplexity_options_init(&rolling, sizeof rolling);
+    rolling.kind = EH_PPL_ROLLING;
+    rolling.wikitext_page = true;
     const json_t *doc = json_array_get(json_object_get(json_object_get(golden, "lm_eval_rolling"), "docs"), 0);
     const char *page = json_string_value(json_object_get(doc, "page"));
     CHECK_OK(eh_perplexity_of(smollm2, page, (int64_t)strlen(page), &rolling, &p, &err));

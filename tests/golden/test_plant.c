@@ -48,8 +48,15 @@ static void plant(planted *p, uint64_t seed, bool nothing)
     char path[500];
     memset(p, 0, sizeof *p);
     snprintf(p->dir, sizeof p->dir, "%s/%s%d", top(), nothing ? "null" : "seed", (int)seed);
-    CHECK_OK(eh_plant(&(eh_plant_options){.out = p->dir, .seed = seed, .nothing = nothing}, &p->truth, &err));
-    CHECK_OK(session_open(p->dir, &(eh_session_options){.precision = EH_F32, .threads = 1}, &p->s, &err));
+    eh_plant_options o;
+    eh_session_options one = session_options(NULL, 1);
+    eh_plant_options_init(&o, sizeof o);
+    o.out = p->dir;
+    o.seed = seed;
+    o.nothing = nothing;
+    one.precision = EH_F32;
+    CHECK_OK(eh_plant(&o, &p->truth, &err));
+    CHECK_OK(session_open(p->dir, &one, &p->s, &err));
     snprintf(path, sizeof path, "%s/items.jsonl", p->dir);
     CHECK_OK(eh_items_load(path, &p->items, &err));
     snprintf(path, sizeof path, "%s/utility.jsonl", p->dir);
@@ -377,7 +384,11 @@ TEST(a_planted_model_depends_on_its_seed_alone)
     eh_planted truth[3];
     for (int i = 0; i < 3; i++) {
         snprintf(dir[i], sizeof dir[i], "%s/m", temp_dir());
-        CHECK_OK(eh_plant(&(eh_plant_options){.out = dir[i], .seed = i == 2 ? 8 : 7}, &truth[i], &err));
+        eh_plant_options o;
+        eh_plant_options_init(&o, sizeof o);
+        o.out = dir[i];
+        o.seed = i == 2 ? 8 : 7;
+        CHECK_OK(eh_plant(&o, &truth[i], &err));
     }
     static const char *const files[] = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
                                         "items.jsonl", "utility.jsonl", "plain.txt", "truth.json"};
@@ -431,9 +442,14 @@ TEST(planting_refuses)
     char dir[400], file[500];
     eh_buf b = {0};
     snprintf(dir, sizeof dir, "%s/m", temp_dir());
-    const eh_plant_options o = {.out = dir}, again = {.out = dir, .force = true};
+    eh_plant_options o, again;
+    eh_plant_options_init(&o, sizeof o);
+    o.out = dir;
+    eh_plant_options_init(&again, sizeof again);
+    again.out = dir;
+    again.force = true;
     eh_planted truth = {.n_item = 77};
-    CHECK_FAILS(eh_plant(&(eh_plant_options){0}, &truth, &err), EH_EINVAL, "needs an out folder");
+    CHECK_FAILS(eh_plant(NULL, &truth, &err), EH_EINVAL, "needs an out folder");
     CHECK_OK(eh_plant(&o, NULL, &err));
     CHECK_FAILS(eh_plant(&o, &truth, &err), EH_EINVAL, "is there already");
     CHECK_OK(eh_plant(&again, NULL, &err));
@@ -442,6 +458,7 @@ TEST(planting_refuses)
     CHECK_FAILS(eh_plant(&again, &truth, &err), EH_EINVAL, "holds thesis.tex");
     read_bytes(dir, "thesis.tex", &b);
     eh_buf_clear(&b);
-    CHECK_FAILS(eh_plant(&(eh_plant_options){.out = file, .force = true}, &truth, &err), EH_EINVAL, "is not a folder");
+    again.out = file;
+    CHECK_FAILS(eh_plant(&again, &truth, &err), EH_EINVAL, "is not a folder");
     CHECK_INT(truth.n_item, 77);
 }

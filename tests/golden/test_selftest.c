@@ -73,7 +73,12 @@ TEST(other_families_and_models_without_tokenizer_pass)
 
 TEST(the_reference_product_and_bf16_pass_as_well)
 {
-    const eh_session_options plain = {.product = "reference"}, half = {.precision = EH_BF16, .product = "reference"};
+    eh_session_options plain, half;
+    eh_session_options_init(&plain, sizeof plain);
+    plain.product = "reference";
+    eh_session_options_init(&half, sizeof half);
+    half.precision = EH_BF16;
+    half.product = "reference";
     run(llama(), &plain, NULL);
     all_passed();
     CHECK(named("reference product")->skipped && named("f32 against bf16")->skipped);

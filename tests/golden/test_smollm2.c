@@ -145,7 +145,9 @@ TEST(bbq_letters_match_the_golden_log_probabilities)
 
 TEST(bbq_letters_in_bf16_are_near)
 {
-    const eh_session_options o = {.precision = EH_BF16};
+    eh_session_options o;
+    eh_session_options_init(&o, sizeof o);
+    o.precision = EH_BF16;
     if (smollm2_path() == NULL)
         SKIP("needs SmolLM2");
     eh_session *on = open_model(&o);
@@ -225,15 +227,14 @@ TEST(f32_scores_are_the_same_bits_in_any_batch)
     static float first[2000][3];
     eh_session *on = open_model(NULL);
     each_row(shared_path("golden/smollm2/bbq_mc.jsonl"), 16, see_mc, NULL);
-    const eh_session_options ways[] = {
-        {0},
-        {.threads = 1},
-        {.batch_tokens = 256},
-        {.batch_tokens = 1000},
-        {.batch_tokens = 8192},
-        {.no_prefix_sharing = true},
-        {.memory = 1},
-    };
+    eh_session_options ways[7];
+    for (int w = 0; w < 7; w++)
+        ways[w] = session_options(NULL, w == 1 ? 1 : EH_ALL);
+    ways[2].batch_tokens = 256;
+    ways[3].batch_tokens = 1000;
+    ways[4].batch_tokens = 8192;
+    ways[5].no_prefix_sharing = true;
+    ways[6].memory = 1;
     for (size_t w = 0; w < sizeof ways / sizeof *ways; w++) {
         session_close(on);
         CHECK_OK(session_open(smollm2_path(), &ways[w], &on, &err));
@@ -267,7 +268,10 @@ static void see_logits(void *ctx, json_t *row)
     const json_t *greedy = json_object_get(row, "greedy");
     if (greedy != NULL) {
         const eh_request prompt = {.tok = tok, .n_tok = n, .from = n};
-        const eh_sampling options = {.max_new = 32, .ignore_eos = true};
+        eh_sampling options;
+        eh_sampling_init(&options, sizeof options);
+        options.max_new = 32;
+        options.ignore_eos = true;
         eh_generated out;
         CHECK_OK(eh_generate(on, &prompt, 1, 1, &options, NULL, NULL, &out, &err));
         for (int64_t i = 0; i < 32; i++) {

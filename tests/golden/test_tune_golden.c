@@ -105,6 +105,8 @@ TEST(three_adamw_steps_on_all_weights_give_the_losses_of_hugging_face)
 
 TEST(so_do_they_with_the_plain_product)
 {
-    const eh_session_options o = {.product = "reference"};
+    eh_session_options o;
+    eh_session_options_init(&o, sizeof o);
+    o.product = "reference";
     three_steps(&o);
 }

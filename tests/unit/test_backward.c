@@ -285,11 +285,13 @@ TEST(attentions_gradient_is_that_of_central_differences)
 
 /* ---- The whole pass -------------------------------------------------------------------------------------- */
 
-static eh_session *open_tiny(const char *name, int threads, int64_t batch_tokens)
+static eh_session *open_tiny(const char *name, int threads, int64_t batch_tokens) /* 0: the defaults */
 {
     char path[200];
     snprintf(path, sizeof path, "tests/golden/tiny/%s", name);
-    const eh_session_options o = {.threads = threads, .batch_tokens = batch_tokens};
+    eh_session_options o = session_options(NULL, threads > 0 ? threads : EH_ALL);
+    if (batch_tokens > 0)
+        o.batch_tokens = batch_tokens;
     eh_session *on;
     CHECK_OK(session_open(repo_path(path), &o, &on, &err));
     return on;
@@ -545,7 +547,12 @@ TEST(gradients_are_added_and_may_be_asked_for_one_by_one)
 /* In bf16 the forward pass is rounded, and the way back is not: near the f32 result, not equal to it. */
 TEST(a_bf16_model_goes_back_in_f32)
 {
-    const eh_session_options half = {.precision = EH_BF16, .product = "reference"}, whole = {.product = "reference"};
+    eh_session_options half, whole;
+    eh_session_options_init(&half, sizeof half);
+    half.precision = EH_BF16;
+    half.product = "reference";
+    eh_session_options_init(&whole, sizeof whole);
+    whole.product = "reference";
     eh_session *a, *b;
     CHECK_OK(session_open(repo_path("tests/golden/tiny/llama-untied-scaled"), &half, &a, &err));
     CHECK_OK(session_open(repo_path("tests/golden/tiny/llama-untied-scaled"), &whole, &b, &err));

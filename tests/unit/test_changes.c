@@ -10,8 +10,8 @@
 
 static double value_of(const eh_audit *a, const char *category, const char *score)
 {
-    int64_t n;
-    const eh_score_row *row = eh_audit_rows(a, &n);
+    const eh_score_row *row = eh_audit_get(a)->row;
+    const int64_t n = eh_audit_get(a)->n_row;
     for (int64_t i = 0; i < n; i++)
         if (strcmp(row[i].category, category) == 0 && strcmp(row[i].score, score) == 0)
             return row[i].value;
@@ -28,9 +28,13 @@ TEST(changes_are_the_audits_differences)
     snprintf(first, sizeof first, "%s", temp_dir());
     snprintf(second, sizeof second, "%s", temp_dir());
     CHECK_OK(session_open(repo_path("tests/golden/tiny/llama"), NULL, &on, &err));
-    eh_audit_options o = {.tasks = "pairs", .probes = repo_path("data/probes"), .categories = "Gender,Age",
-                          .out = first,
-                          .resamples = 200};
+    eh_audit_options o;
+    eh_audit_options_init(&o, sizeof o);
+    o.tasks = "pairs";
+    o.probes = repo_path("data/probes");
+    o.categories = "Gender,Age";
+    o.out = first;
+    o.resamples = 200;
     CHECK_OK(eh_audit_run(on, &o, &before, &err));
 
     /* The same folder twice: nothing changed, and nothing is claimed. */

@@ -152,15 +152,20 @@ static void forget(void)
 
 static eh_open_task *open_five(void)
 {
+    eh_audit_options asked;
     eh_open_task *t;
     snprintf(dir, sizeof dir, "%s", temp_dir());
     put("mine.jsonl", five);
     snprintf(file, sizeof file, "%s/mine.jsonl", dir);
     if (on == NULL) {
-        CHECK_OK(session_open(repo_path("tests/golden/tiny/llama"), &(eh_session_options){.threads = 1}, &on, &err));
+        const eh_session_options one = session_options(NULL, 1);
+        CHECK_OK(session_open(repo_path("tests/golden/tiny/llama"), &one, &on, &err));
         atexit(forget);
     }
-    CHECK_OK(eh_audit_plan_make(on, &(eh_audit_options){.items = file, .out = dir}, &plan, &err));
+    eh_audit_options_init(&asked, sizeof asked);
+    asked.items = file;
+    asked.out = dir;
+    CHECK_OK(eh_audit_plan_make(on, &asked, &plan, &err));
     CHECK_STR(plan.o.tasks, "items");
     CHECK_OK(eh_audit_task_open(on, &plan, "items", &t, &err));
     return t;
@@ -272,9 +277,17 @@ TEST(items_need_their_file_and_their_task)
 {
     eh_open_task *t = open_five();
     eh_task_close(t);
-    CHECK_OK(eh_audit_plan_make(on, &(eh_audit_options){.tasks = "items", .out = dir}, &plan, &err));
+    eh_audit_options asked;
+    eh_audit_options_init(&asked, sizeof asked);
+    asked.tasks = "items";
+    asked.out = dir;
+    CHECK_OK(eh_audit_plan_make(on, &asked, &plan, &err));
     CHECK_FAILS(eh_audit_task_open(on, &plan, "items", &t, &err), EH_EINVAL, "--items FILE");
-    eh_audit_options o = {.tasks = "probes,items2", .items = file, .out = dir};
+    eh_audit_options o;
+    eh_audit_options_init(&o, sizeof o);
+    o.tasks = "probes,items2";
+    o.items = file;
+    o.out = dir;
     CHECK_FAILS(eh_audit_plan_make(on, &o, &plan, &err), EH_EINVAL, "do not hold \"items\"");
     o.tasks = "probes,items";
     CHECK_OK(eh_audit_plan_make(on, &o, &plan, &err));

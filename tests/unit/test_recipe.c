@@ -95,8 +95,12 @@ TEST(a_recipe_is_for_its_model)
     CHECK_OK(session_open(dir, NULL, &on, &err));
     CHECK_OK(session_open(dir2, NULL, &m2, &err));
     snprintf(path, sizeof path, "%.200s/edit.json", dir);
-    const eh_recipe_more more = {.scores = "{\"method\": \"pearson\"}", .note = "by \"hand\"", .seed = 5,
-                                 .seeded = true};
+    eh_recipe_more more;
+    eh_recipe_more_init(&more, sizeof more);
+    more.scores = "{\"method\": \"pearson\"}";
+    more.note = "by \"hand\"";
+    more.seed = 5;
+    more.seeded = true;
     CHECK_OK(eh_recipe_write(path, on->m, unit, 2, &more, &err));
     CHECK_OK(eh_recipe_read(path, &r, &err));
     const eh_unit_edit *got = eh_recipe_units(r, &n);
@@ -117,7 +121,9 @@ TEST(a_recipe_is_for_its_model)
     CHECK_FAILS(eh_recipe_apply(on, r, &err), EH_ERANGE,
                 "edit.json: unit 0 is layer 1, head 4; the model has layers 0 to 1");
     eh_recipe_close(r);
-    const eh_recipe_more broken = {.scores = "{"};
+    eh_recipe_more broken;
+    eh_recipe_more_init(&broken, sizeof broken);
+    broken.scores = "{";
     snprintf(path, sizeof path, "%.200s/none.json", dir);
     CHECK_FAILS(eh_recipe_write(path, on->m, unit, 2, &broken, &err), EH_EFORMAT, "none.json");
     CHECK(!eh_file_exists(path));

@@ -61,7 +61,10 @@ static void last_logits(const int32_t *tok, int64_t n, float *out)
 
 TEST(greedy_tokens_are_the_likeliest_of_the_logits_at_each_step)
 {
-    const eh_sampling options = {.max_new = N_NEW, .ignore_eos = true};
+    eh_sampling options;
+    eh_sampling_init(&options, sizeof options);
+    options.max_new = N_NEW;
+    options.ignore_eos = true;
     for (int i = 0; i < 5; i++) {
         const eh_generated g = generate(i, &options);
         int32_t tok[9 + N_NEW];
@@ -83,7 +86,11 @@ TEST(greedy_tokens_are_the_likeliest_of_the_logits_at_each_step)
 
 TEST(logprob_is_the_scored_one_of_the_new_tokens)
 {
-    const eh_sampling options = {.max_new = N_NEW, .temperature = 1.5, .seed = 4};
+    eh_sampling options;
+    eh_sampling_init(&options, sizeof options);
+    options.max_new = N_NEW;
+    options.temperature = 1.5;
+    options.seed = 4;
     for (int i = 0; i < 5; i++) {
         const eh_generated g = generate(i, &options);
         int32_t tok[9 + N_NEW];
@@ -105,8 +112,18 @@ TEST(logprob_is_the_scored_one_of_the_new_tokens)
 
 TEST(the_same_seed_gives_the_same_text_and_another_another)
 {
-    const eh_sampling one = {.max_new = N_NEW, .temperature = 1.0, .seed = 1, .ignore_eos = true};
-    const eh_sampling two = {.max_new = N_NEW, .temperature = 1.0, .seed = 2, .ignore_eos = true};
+    eh_sampling one;
+    eh_sampling_init(&one, sizeof one);
+    one.max_new = N_NEW;
+    one.temperature = 1.0;
+    one.seed = 1;
+    one.ignore_eos = true;
+    eh_sampling two;
+    eh_sampling_init(&two, sizeof two);
+    two.max_new = N_NEW;
+    two.temperature = 1.0;
+    two.seed = 2;
+    two.ignore_eos = true;
     const eh_generated a = generate(0, &one), b = generate(0, &one), c = generate(0, &two);
     CHECK(same(&a, &b));
     CHECK(!same(&a, &c));
@@ -119,8 +136,15 @@ TEST(the_same_seed_gives_the_same_text_and_another_another)
  * first sample alone what it says among three; on one thread or two. */
 TEST(a_text_does_not_depend_on_its_batch)
 {
-    const eh_session_options o = {.threads = 1};
-    const eh_sampling options = {.max_new = N_NEW, .temperature = 1.0, .seed = 9, .top_p = 0.9};
+    eh_session_options o;
+    eh_session_options_init(&o, sizeof o);
+    o.threads = 1;
+    eh_sampling options;
+    eh_sampling_init(&options, sizeof options);
+    options.max_new = N_NEW;
+    options.temperature = 1.0;
+    options.seed = 9;
+    options.top_p = 0.9;
     eh_request all[5];
     eh_generated five[15];
     eh_session *other;
@@ -144,11 +168,33 @@ TEST(a_text_does_not_depend_on_its_batch)
 
 TEST(cutting_to_one_token_is_greedy)
 {
-    const eh_sampling greedy = {.max_new = N_NEW};
-    const eh_sampling k1 = {.max_new = N_NEW, .temperature = 3.0, .top_k = 1, .seed = 5};
-    const eh_sampling p0 = {.max_new = N_NEW, .temperature = 3.0, .top_p = 1e-9, .seed = 6};
-    const eh_sampling both = {.max_new = N_NEW, .temperature = 3.0, .top_p = 1e-9, .top_k = 7, .seed = 6};
-    const eh_sampling cold = {.max_new = N_NEW, .temperature = 1e-4, .seed = 7};
+    eh_sampling greedy;
+    eh_sampling_init(&greedy, sizeof greedy);
+    greedy.max_new = N_NEW;
+    eh_sampling k1;
+    eh_sampling_init(&k1, sizeof k1);
+    k1.max_new = N_NEW;
+    k1.temperature = 3.0;
+    k1.top_k = 1;
+    k1.seed = 5;
+    eh_sampling p0;
+    eh_sampling_init(&p0, sizeof p0);
+    p0.max_new = N_NEW;
+    p0.temperature = 3.0;
+    p0.top_p = 1e-9;
+    p0.seed = 6;
+    eh_sampling both;
+    eh_sampling_init(&both, sizeof both);
+    both.max_new = N_NEW;
+    both.temperature = 3.0;
+    both.top_p = 1e-9;
+    both.top_k = 7;
+    both.seed = 6;
+    eh_sampling cold;
+    eh_sampling_init(&cold, sizeof cold);
+    cold.max_new = N_NEW;
+    cold.temperature = 1e-4;
+    cold.seed = 7;
     for (int i = 0; i < 5; i++) {
         const eh_generated g = generate(i, &greedy), a = generate(i, &k1), b = generate(i, &p0), c = generate(i, &both),
                            d = generate(i, &cold);
@@ -228,7 +274,9 @@ TEST(draws_follow_the_softmax_at_their_temperature)
 {
     static const double temperatures[2] = {1.0, 0.5};
     for (int t = 0; t < 2; t++) {
-        const eh_sampling options = {.temperature = temperatures[t]};
+        eh_sampling options;
+        eh_sampling_init(&options, sizeof options);
+        options.temperature = temperatures[t];
         double p[N_VOCAB];
         int64_t order[N_VOCAB], count[N_VOCAB];
         int n_group;
@@ -251,7 +299,10 @@ TEST(cut_draws_follow_the_softmax_of_what_is_left)
     int n_group;
 
     /* The 10 likeliest. */
-    const eh_sampling k10 = {.temperature = 1.0, .top_k = 10};
+    eh_sampling k10;
+    eh_sampling_init(&k10, sizeof k10);
+    k10.temperature = 1.0;
+    k10.top_k = 10;
     draw_counts(&k10, count);
     probabilities(1.0, p, order);
     double kept = 0;
@@ -265,7 +316,10 @@ TEST(cut_draws_follow_the_softmax_of_what_is_left)
     CHECK(n_group == 10);
 
     /* The fewest that make 0.3: the one that crosses the line is kept. */
-    const eh_sampling p30 = {.temperature = 1.0, .top_p = 0.3};
+    eh_sampling p30;
+    eh_sampling_init(&p30, sizeof p30);
+    p30.temperature = 1.0;
+    p30.top_p = 0.3;
     draw_counts(&p30, count);
     probabilities(1.0, p, order);
     int n = 0;
@@ -279,7 +333,11 @@ TEST(cut_draws_follow_the_softmax_of_what_is_left)
     CHECK(count[order[n - 1]] > 0);
 
     /* Both: the share is one of what top_k leaves. */
-    const eh_sampling both = {.temperature = 1.0, .top_k = 10, .top_p = 0.5};
+    eh_sampling both;
+    eh_sampling_init(&both, sizeof both);
+    both.temperature = 1.0;
+    both.top_k = 10;
+    both.top_p = 0.5;
     draw_counts(&both, count);
     probabilities(1.0, p, order);
     double ten = 0;
@@ -298,8 +356,15 @@ TEST(cut_draws_follow_the_softmax_of_what_is_left)
 
 TEST(a_text_ends_at_an_end_token_which_is_not_part_of_it)
 {
-    const eh_sampling free_run = {.max_new = 60, .temperature = 3.0, .ignore_eos = true};
-    const eh_sampling stops = {.max_new = 60, .temperature = 3.0};
+    eh_sampling free_run;
+    eh_sampling_init(&free_run, sizeof free_run);
+    free_run.max_new = 60;
+    free_run.temperature = 3.0;
+    free_run.ignore_eos = true;
+    eh_sampling stops;
+    eh_sampling_init(&stops, sizeof stops);
+    stops.max_new = 60;
+    stops.temperature = 3.0;
     int n_ended = 0;
     need_model();
     const eh_request r = prompt(1);
@@ -325,7 +390,10 @@ TEST(a_text_stops_where_the_context_is_full)
     int32_t long_prompt[256];
     for (int i = 0; i < 256; i++)
         long_prompt[i] = i;
-    const eh_sampling options = {.max_new = 20, .ignore_eos = true};
+    eh_sampling options;
+    eh_sampling_init(&options, sizeof options);
+    options.max_new = 20;
+    options.ignore_eos = true;
     need_model();
     for (int64_t n = 250; n <= 256; n++) {
         const eh_request r = {.tok = long_prompt, .n_tok = n, .from = n};
@@ -352,7 +420,10 @@ static int hear(void *ctx, int64_t p, int64_t sample, int32_t tok)
 TEST(tokens_are_shown_as_they_come_and_a_listener_may_stop)
 {
     const eh_request two[2] = {prompt(0), prompt(1)};
-    const eh_sampling options = {.max_new = N_NEW, .temperature = 1.0};
+    eh_sampling options;
+    eh_sampling_init(&options, sizeof options);
+    options.max_new = N_NEW;
+    options.temperature = 1.0;
     eh_generated out[6];
     heard h = {.left = 0};
     need_model();
@@ -374,22 +445,38 @@ static void refuse(eh_sampling options, int64_t n_sample, eh_request r, int code
     CHECK_FAILS(eh_generate(on, &r, 1, n_sample, &options, NULL, NULL, out, &err), code, words);
 }
 
+static eh_sampling with(int64_t max_new, double temperature, double top_p, int64_t top_k)
+{
+    eh_sampling o;
+    eh_sampling_init(&o, sizeof o);
+    o.max_new = max_new;
+    o.temperature = temperature;
+    o.top_p = top_p;
+    o.top_k = top_k;
+    return o;
+}
+
 TEST(calls_that_make_no_sense_are_refused)
 {
     static const int32_t bad[2] = {1, 512}, many[300] = {0};
     const eh_request ok = prompt(0), none = {.tok = bad}, outside = {.tok = bad, .n_tok = 2};
     const eh_request far = {.tok = many, .n_tok = 257};
-    const eh_sampling options = {.max_new = 5};
+    eh_sampling options;
+    eh_sampling_init(&options, sizeof options);
+    options.max_new = 5;
     need_model();
     refuse(options, 0, ok, EH_EINVAL, "0 samples");
     refuse(options, 129, ok, EH_EINVAL, "129 samples");
-    refuse((eh_sampling){.max_new = 0}, 1, ok, EH_EINVAL, "0 tokens");
-    refuse((eh_sampling){.max_new = 257}, 1, ok, EH_EINVAL, "257 tokens");
-    refuse((eh_sampling){.max_new = 5, .temperature = -1}, 1, ok, EH_EINVAL, "temperature -1");
-    refuse((eh_sampling){.max_new = 5, .temperature = NAN}, 1, ok, EH_EINVAL, "temperature");
-    refuse((eh_sampling){.max_new = 5, .top_p = 1.5}, 1, ok, EH_EINVAL, "top_p 1.5");
-    refuse((eh_sampling){.max_new = 5, .top_p = NAN}, 1, ok, EH_EINVAL, "top_p");
-    refuse((eh_sampling){.max_new = 5, .top_k = -1}, 1, ok, EH_EINVAL, "top_k -1");
+    refuse(with(5, -1.0, 1.0, EH_ALL), 1, ok, EH_EINVAL, "temperature -1");
+    refuse(with(5, NAN, 1.0, EH_ALL), 1, ok, EH_EINVAL, "temperature");
+    refuse(with(0, 0.0, 1.0, EH_ALL), 1, ok, EH_EINVAL, "0 tokens");
+    refuse(with(257, 0.0, 1.0, EH_ALL), 1, ok, EH_EINVAL, "257 tokens");
+    refuse(with(5, 0.0, 1.5, EH_ALL), 1, ok, EH_EINVAL, "top_p 1.5");
+    refuse(with(5, 0.0, 0.0, EH_ALL), 1, ok, EH_EINVAL, "top_p 0");
+    refuse(with(5, 0.0, NAN, EH_ALL), 1, ok, EH_EINVAL, "top_p");
+    refuse(with(5, 0.0, 1.0, 0), 1, ok, EH_EINVAL, "top_k 0");
+    refuse(with(5, 0.0, 1.0, -2), 1, ok, EH_EINVAL, "top_k -2");
+    refuse((eh_sampling){.max_new = 5}, 1, ok, EH_EINVAL, "call eh_sampling_init first");
     refuse(options, 1, none, EH_EINVAL, "prompt 0 has no token");
     refuse(options, 1, outside, EH_EINVAL, "token 1 is 512");
     refuse(options, 1, far, EH_ERANGE, "257 tokens");

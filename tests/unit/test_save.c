@@ -482,9 +482,9 @@ TEST(an_adapter_holds_the_edit_exactly)
     const char *dir = tiny_folder(&options), *out = tiny_dir();
     eh_lora lora;
     eh_session *on = open_model(dir);
-    CHECK_FAILS(eh_session_save_lora(on, out, 0, false, &lora, &err), EH_EINVAL, "nothing in it differs");
+    CHECK_FAILS(eh_session_save_lora(on, out, EH_LORA_RANK, false, &lora, &err), EH_EINVAL, "nothing in it differs");
     CHECK_OK(eh_session_edit(on, edits, N_EDIT, &err));
-    CHECK_OK(eh_session_save_lora(on, out, 0, false, &lora, &err));
+    CHECK_OK(eh_session_save_lora(on, out, EH_LORA_RANK, false, &lora, &err));
     CHECK_INT(lora.n_module, 7);
     CHECK_INT(lora.rank, TINY_HEAD);
     CHECK(lora.relative < 0x1p-22 && lora.max_abs < 1e-7);
@@ -529,10 +529,10 @@ TEST(an_adapter_holds_the_edit_exactly)
     const tiny_model qwen2 = {.n_head = 4, .n_kv = 2, .family = "qwen2", .qkv_bias = true};
     on = open_model(tiny_folder(&qwen2));
     CHECK_OK(eh_session_edit(on, edits, 1, &err));
-    CHECK_FAILS(eh_session_save_lora(on, tiny_dir(), 0, false, &lora, &err), EH_ENOSUP, "q_proj.bias");
+    CHECK_FAILS(eh_session_save_lora(on, tiny_dir(), EH_LORA_RANK, false, &lora, &err), EH_ENOSUP, "q_proj.bias");
     session_close(on);
     on = open_model(repo_path("tests/golden/tiny/gguf/llama-F32.gguf"));
-    CHECK_FAILS(eh_session_save_lora(on, tiny_dir(), 0, false, &lora, &err), EH_ENOSUP, "is a GGUF file");
+    CHECK_FAILS(eh_session_save_lora(on, tiny_dir(), EH_LORA_RANK, false, &lora, &err), EH_ENOSUP, "is a GGUF file");
     session_close(on);
 }
 

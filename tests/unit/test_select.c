@@ -36,7 +36,7 @@ TEST(published_thresholds_take_more)
     eh_pick p[4];
     eh_err err;
     int64_t n = 0;
-    CHECK_OK(eh_select_heads(r3, q3, 3, 2, 2, &eh_select_seed, p, &n, &err));
+    CHECK_OK(eh_select_heads(r3, q3, 3, 2, 2, &eh_select_published, p, &n, &err));
     CHECK_INT(n, 4);
     CHECK_INT(p[0].head, 1);
     CHECK_NEAR(p[0].weight, 1.5, 1e-12);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "session.h"
 #include "evenhand.h"
 #include "model/model.h"
 
@@ -49,7 +50,12 @@ static int call(eh_session *s, work *w, int k)
     if (rc == EH_OK)
         rc = eh_attribute(s, &goal, 1, EH_RULES_ATTNLRP, &w->value[k], NULL, 0, &w->err);
     eh_generated out = {0};
-    const eh_sampling sampling = {.max_new = 16, .temperature = 1.0, .seed = (uint64_t)k, .ignore_eos = true};
+    eh_sampling sampling;
+    eh_sampling_init(&sampling, sizeof sampling);
+    sampling.max_new = 16;
+    sampling.temperature = 1.0;
+    sampling.seed = (uint64_t)k;
+    sampling.ignore_eos = true;
     if (rc == EH_OK)
         rc = eh_generate(s, request, 1, 1, &sampling, NULL, NULL, &out, &w->err);
     if (rc == EH_OK)
@@ -74,9 +80,12 @@ static void *run(void *ctx)
 static void fill(work w[2], const eh_model *m)
 {
     memset(w, 0, 2 * sizeof *w);
-    w[0] = (work){.m = m, .edit = {EH_UNIT_HEAD, 0, 1, EH_EDIT_SOFT, 0.6, NULL}, .options = {.threads = 1}};
+    w[0] = (work){.m = m, .edit = {EH_UNIT_HEAD, 0, 1, EH_EDIT_SOFT, 0.6, NULL},
+                  .options = session_options(NULL, 1)};
     w[1] = (work){.m = m, .edit = {EH_UNIT_NEURON, 1, 7, EH_EDIT_ZERO, 1.0, NULL},
-                  .options = {.threads = 2, .memory = 1, .batch_tokens = 100}};
+                  .options = session_options(NULL, 2)};
+    w[1].options.memory = 1;
+    w[1].options.batch_tokens = 100;
 }
 
 static void same(const work *a, const work *b)
@@ -147,18 +156,26 @@ TEST(edits_of_one_session_are_not_in_force_in_another)
 TEST(options_out_of_range_are_refused)
 {
     static const struct {
-        eh_session_options o;
-        const char *words;
+        int64_t threads, batch_tokens, memory;
+        int precision;
+        const char *product, *words;
     } bad[] = {
-        {{.threads = -1}, "threads is -1"},
-        {{.batch_tokens = -5}, "batch_tokens is -5"},
-        {{.memory = -1}, "memory is -1"},
-        {{.product = "abacus"}, "\"abacus\" is not in this build"},
+        {-2, 1, 0, EH_F32, NULL, "threads is -2"},      {0, 1, 0, EH_F32, NULL, "threads is 0"},
+        {4097, 1, 0, EH_F32, NULL, "threads is 4097"},  {1, 0, 0, EH_F32, NULL, "batch_tokens is 0"},
+        {1, -5, 0, EH_F32, NULL, "batch_tokens is -5"}, {1, 1, -2, EH_F32, NULL, "memory is -2"},
+        {1, 1, 0, 7, NULL, "no precision 7"},           {1, 1, 0, EH_F32, "abacus", "\"abacus\" is not in this build"},
     };
     eh_model *m = open_llama();
     eh_session *s = NULL;
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        CHECK_FAILS(eh_session_open(m, &bad[i].o, &s, &err), EH_EINVAL, bad[i].words);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        eh_session_options o = session_options(bad[i].product, bad[i].threads);
+        o.batch_tokens = bad[i].batch_tokens;
+        o.memory = bad[i].memory;
+        o.precision = (eh_precision)bad[i].precision;
+        CHECK_FAILS(eh_session_open(m, &o, &s, &err), EH_EINVAL, bad[i].words);
+    }
+    const eh_session_options never = {.threads = 1};
+    CHECK_FAILS(eh_session_open(m, &never, &s, &err), EH_EINVAL, "call eh_session_options_init first");
     CHECK(s == NULL);
     eh_model_close(m);
 }

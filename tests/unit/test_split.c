@@ -58,8 +58,6 @@ TEST(split_of_one_and_two)
 
 TEST(split_names)
 {
-    eh_split s = EH_SPLIT_TEST;
-    CHECK(eh_split_find(NULL, &s) && s == EH_SPLIT_ALL);
-    CHECK(eh_split_find("tune", &s) && s == EH_SPLIT_TUNE);
-    CHECK(!eh_split_find("train", &s) && s == EH_SPLIT_TUNE);
+    CHECK_INT(eh_choice_find(EH_CHOICE_SPLIT, "tune")->value, EH_SPLIT_TUNE);
+    CHECK(eh_choice_find(EH_CHOICE_SPLIT, "train") == NULL);
 }

@@ -211,7 +211,7 @@ static void ask_item(eh_open_task *t, eh_session *s, int64_t i)
         CHECK(look.n_part >= 1 && look.n_part <= EH_LOOK_REQUESTS);
         CHECK(look.category == t->item[i].category && look.cluster == t->item[i].cluster);
         CHECK_OK(row->measure(t, i, &ask, number, measure, &err));
-        CHECK(isfinite(measure[eh_measure_find(row->about.measure)]));
+        CHECK(isfinite(measure[eh_choice_find(EH_CHOICE_MEASURE, row->about.measure)->value]));
     }
     eh_buf_clear(&record);
     eh_arena_clear(&arena);
@@ -226,8 +226,14 @@ TEST(every_row_does_what_it_says)
     eh_audit_plan plan;
     const eh_task *row;
     put_data();
-    CHECK_OK(session_open(repo_path("tests/golden/tiny/llama"), &(eh_session_options){.threads = 1}, &s, &err));
-    const eh_audit_options o = {.data = dir, .probes = repo_path("data/probes"), .out = dir, .limit = 1};
+    const eh_session_options one = session_options(NULL, 1);
+    CHECK_OK(session_open(repo_path("tests/golden/tiny/llama"), &one, &s, &err));
+    eh_audit_options o;
+    eh_audit_options_init(&o, sizeof o);
+    o.data = dir;
+    o.probes = repo_path("data/probes");
+    o.out = dir;
+    o.limit = 1;
     CHECK_OK(eh_audit_plan_make(s, &o, &plan, &err));
     plan.task.items = items;
     for (int i = 0; (row = eh_task_at(i, NULL)) != NULL; i++) {

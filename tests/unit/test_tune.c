@@ -14,10 +14,10 @@
 
 static eh_err err;
 
-static eh_session *open_tiny(const char *name, int threads)
+static eh_session *open_tiny(const char *name, int threads) /* 0: all */
 {
     char path[200];
-    const eh_session_options o = {.threads = threads};
+    const eh_session_options o = session_options(NULL, threads > 0 ? threads : EH_ALL);
     eh_session *on;
     snprintf(path, sizeof path, "tests/golden/tiny/%s", name);
     CHECK_OK(session_open(repo_path(path), &o, &on, &err));
@@ -609,7 +609,9 @@ TEST(plans_that_make_no_sense_are_refused)
 
 TEST(training_in_bf16_is_refused)
 {
-    const eh_session_options o = {.precision = EH_BF16};
+    eh_session_options o;
+    eh_session_options_init(&o, sizeof o);
+    o.precision = EH_BF16;
     eh_session *on;
     CHECK_OK(session_open(repo_path("tests/golden/tiny/llama"), &o, &on, &err));
     const eh_tune_plan p = plan_of(EH_TUNE_ALL, 1e-3, 2);
