@@ -62,7 +62,7 @@ refused 1 'is a GGUF file' edit "$gguf" -r "$recipe" --lora "$work/adapter4"
 refused 2 '--recipe, or --undo' edit "$llama" -o "$work/no"
 refused 2 '-o for the edited model' edit "$llama" -r "$recipe"
 refused 2 '--undo wants -o' edit "$edited" --undo
-refused 2 'without --recipe' edit "$edited" --undo -r "$recipe" -o "$work/no"
+refused 2 'neither --recipe nor --lora' edit "$edited" --undo -r "$recipe" -o "$work/no"
 
 # Recipes that cannot be applied.
 refused 1 "$work/none.json" edit "$llama" -r "$work/none.json" -o "$work/no"

@@ -308,7 +308,7 @@ TEST(an_adapter_for_it_has_a_module_for_each_tensor)
     eh_buf config = {0};
     char path[4400];
     CHECK_OK(eh_session_edit(f, some, 2, &err));
-    CHECK_OK(eh_session_save_lora(f, out, 0, false, &told, &err));
+    CHECK_OK(eh_session_save_lora(f, out, EH_LORA_RANK, false, &told, &err));
     /* qkv by 4 rows, o by 4 columns; gate_up by 2 rows, down by 1 column */
     CHECK(told.n_module == 4 && told.rank == 4);
     snprintf(path, sizeof path, "%s/adapter_config.json", out);
