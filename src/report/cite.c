@@ -60,8 +60,7 @@ typedef struct method {
 static const method methods[] = {
     {"localising by Context Influence, soft pruning, calibration",
      "Hossain, Raj, Zhu, Lin, Marasco: Toward Inclusive Language Models: Sparsity-Driven Calibration for Systematic "
-     "and "
-     "Interpretable Mitigation of Social Biases in LLMs. Findings of EMNLP 2025, 2475-2508.",
+     "and Interpretable Mitigation of Social Biases in LLMs. Findings of EMNLP 2025, 2475-2508.",
      heads},
     {"gradient times output of a head: attribution patching",
      "Syed, Rager, Conmy: Attribution Patching Outperforms Automated Circuit Discovery. 2023, arXiv:2310.10348.",
