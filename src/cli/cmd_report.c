@@ -46,7 +46,7 @@ static void put_wrapped(const char *text, int indent)
 
 static void put_readable(const char *dir, const eh_verdict *v)
 {
-    enum { INDENT = 11 };
+    enum { INDENT = 14 };
     put_wrapped(v->headline, 0);
     putchar('\n');
     for (int64_t i = 0; i < v->n; i++) {

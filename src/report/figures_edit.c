@@ -185,8 +185,8 @@ void eh_figure_controls(eh_doc *d, const eh_record *r)
     const eh_table t = eh_figure_table_of("controls", r, d->w);
     eh_doc_figure_end(
         d,
-        "Each dot edits as many heads, drawn at random from the same layers, with the same strengths. "
-        "Further left is less bias. Only an edit that stands to the left of the dots says that these heads, "
+        "Each dot is an edit of as many heads, drawn at random from the same layers, with the same strengths. "
+        "Further left is less bias. Only an edit to the left of the dots is evidence that these heads, "
         "and not just any, matter.",
         &t, "controls");
 }
@@ -200,12 +200,12 @@ void eh_figure_confirmation(eh_doc *d, const eh_record *r)
         widen(r->locate.top[i], &low, &high);
     for (int64_t i = 0; i < r->locate.n_random; i++)
         widen(r->locate.random[i], &low, &high);
-    eh_svg s = eh_doc_figure(d, "confirmation", "Do the heads do what the map says?");
+    eh_svg s = eh_doc_figure(d, "confirmation", "Does ablation confirm the map?");
     if (d->html) {
         const eh_scale x = eh_scale_nice(low, high, 130, 730, 6);
         eh_svg_open(&s, "confirmation", WIDTH, 182, "Confirmation by ablation",
-                    "Two rows of dots: the effect of really switching off the top heads, and of random heads.");
-        eh_svg_axis_x(&s, &x, 136, 120, "effect of switching the head off");
+                    "Two rows of dots: the effect of ablating the top heads, and of ablating random heads.");
+        eh_svg_axis_x(&s, &x, 136, 120, "effect of ablating the head");
         eh_svg_line(&s, "zero", eh_scale_at(&x, 0), 16, eh_scale_at(&x, 0), 136);
         eh_svg_text(&s, "name", 4, 62, 's', "top heads");
         eh_svg_text(&s, "name", 4, 122, 's', "random heads");
@@ -215,12 +215,12 @@ void eh_figure_confirmation(eh_doc *d, const eh_record *r)
     }
     const eh_table t = eh_figure_table_of("confirmation", r, d->w);
     eh_doc_figure_end(d,
-                      eh_say(d->w, "Scores of heads are estimates; here each head was really switched off.%s",
+                      eh_say(d->w, "A map shows correlations, not causes; here each head was really ablated.%s",
                              isnan(r->locate.spearman)
                                  ? ""
                                  : eh_say(d->w,
-                                          " The order of the true effects agrees with the predicted order at "
-                                          "Spearman %s.",
+                                          " The rank correlation (Spearman) of predicted and measured effects "
+                                          "is %s.",
                                           eh_fixed(d->w, r->locate.spearman, 2))),
                       &t, "confirmation");
 }
@@ -256,7 +256,7 @@ void eh_figure_tune(eh_doc *d, const eh_record *r)
         widen(r->step[i].loss, &low, &high);
         widen(r->step[i].tune_loss, &low, &high);
     }
-    eh_svg s = eh_doc_figure(d, "tune", "The loss while calibrating");
+    eh_svg s = eh_doc_figure(d, "tune", "The loss during calibration");
     if (d->html) {
         const eh_scale x = eh_scale_nice(x_low, x_high, LEFT, RIGHT, 6), y = eh_scale_nice(low, high, 230, 36, 4);
         eh_svg_open(&s, "tune", WIDTH, 278, "Loss over training steps",

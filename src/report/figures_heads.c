@@ -197,13 +197,13 @@ static void put_map(eh_doc *d, const eh_record *r, const double *map, double mos
         eh_svg_close(&s);
     }
     const char *of = r->locate.measure == NULL ? ""
-                                               : eh_say(d->w, " against %s over %s items", r->locate.measure,
-                                                        eh_count(d->w, r->locate.n_item));
+                                               : eh_say(d->w, " in correlation with %s over %s items",
+                                                        r->locate.measure, eh_count(d->w, r->locate.n_item));
     const char *caption =
         after ? "The same measurement on the edited model, in the same colours. The outlined heads are those that were "
                 "selected."
               : eh_say(d->w,
-                       "Each cell is one head: %s%s. %s, pale is near 0, a stroke is not defined; %s A strong "
+                       "Each cell is one head: %s%s. %s, pale is near 0, a stroke means not defined; %s A strong "
                        "colour alone proves nothing: with many heads some look strong by chance.",
                        statistic, of,
                        g.h >= SIGNED ? "Orange and + are above 0, blue and \xE2\x88\x92 below"
@@ -269,7 +269,7 @@ void eh_figure_layers(eh_doc *d, const eh_record *r)
     const eh_table t = eh_figure_table_of("layers", r, d->w);
     eh_doc_figure_end(d,
                       eh_say(d->w,
-                             "One quantity a strip, each on its own scale, with the layers as in the maps "
+                             "Each strip shows one quantity on its own scale; layers run as in the maps "
                              "above.%s",
                              r->n_curve > shown ? " The table has more curves than are drawn." : ""),
                       &t, "layers");

@@ -72,7 +72,8 @@ static void put_row(eh_svg *s, const eh_record *r, const eh_record_row *row, con
         eh_svg_text(s, "value", RIGHT + 14, y + 4, 's',
                     eh_fixed(w, row->before.value, eh_decimals(row->before.value, NAN, NAN)));
         if (row->better == EH_BETTER_ZERO || row->better == EH_BETTER_FIFTY)
-            eh_svg_text(s, "word", WIDTH - 4, y + 4, 'e', eh_leans(&row->before, row->better) ? "leans" : "not told");
+            eh_svg_text(s, "word", WIDTH - 4, y + 4, 'e',
+                        eh_leans(&row->before, row->better) ? "leans" : "inconclusive");
     }
 }
 
@@ -147,15 +148,15 @@ static const char *how_to_read(eh_words *w, const eh_record *r, const eh_record_
     const char *target = "";
     if (first->better == EH_BETTER_ZERO || first->better == EH_BETTER_FIFTY)
         target = eh_say(w,
-                        " The heavy line at %s is where an even-handed model stands; an interval that crosses it shows "
-                        "no lean.",
+                        " The heavy line at %s is where an even-handed model stands; an interval that crosses it is "
+                        "inconclusive: it shows neither a lean nor the absence of one.",
                         first->better == EH_BETTER_FIFTY ? "50" : "0");
-    return eh_say(w, "%s%s Whiskers are %s intervals, from drawing whole question templates anew.%s",
+    return eh_say(w, "%s%s Whiskers are %s intervals.%s",
                   edited ? "Hollow circles are the model as it was, filled diamonds the edited one."
                          : "Circles are the model as it is.",
                   target, eh_percent(w, r->confidence),
                   edited ? " Whether two whiskers overlap says nothing about the change: that is paired, question by "
-                           "question, and the word at the right judges it by its own interval."
+                           "question, and judged by its own interval (\"finding\" in the table)."
                          : "");
 }
 
@@ -173,7 +174,7 @@ static void put_forest(eh_doc *d, const eh_record *r, const int64_t *index, int6
     eh_svg s = eh_doc_figure(d, id, title);
     if (d->html)
         draw_forest(&s, r, index, shown, id, title);
-    const char *options = number == 1 ? how_to_read(d->w, r, first) : "To be read like the first figure of this part.";
+    const char *options = number == 1 ? how_to_read(d->w, r, first) : "Read it like the first figure of this section.";
     if (n > shown)
         options = eh_say(d->w, "%s The first %s of %s rows are drawn.", options, eh_count(d->w, shown),
                          eh_count(d->w, n));
@@ -238,25 +239,25 @@ void eh_figure_position(eh_doc *d, const eh_record *r)
     const bool both = !isnan(p[1].effect) || p[1].n_place > 0;
     if (!r->has_position)
         return;
-    eh_svg s = eh_doc_figure(d, "position", "Does the model answer by content or by place?");
+    eh_svg s = eh_doc_figure(d, "position", "Does the model answer by content or by position?");
     if (d->html) {
         const double row = both ? 44 : 28, bottom = 30 + row * (double)(shown + 1);
         const eh_scale x = eh_scale_nice(0, 1, BARS_LEFT, BARS_RIGHT, 5);
         eh_svg_open(
             &s, "position", WIDTH, bottom + 44, "Position effect",
             "Bars: share of answers that change with the order of the options, and the mean probability of each "
-            "place.");
+            "position.");
         eh_svg_axis_x(&s, &x, bottom, bottom - 24, "share of answers; mean probability");
         const double even = n > 0 ? 1 / (double)n : NAN, limit = eh_scale_at(&x, EH_POSITION_LIMIT);
         eh_svg_line(&s, "zero dashed", limit, 24, limit, 30 + row);
-        eh_svg_text(&s, "tick", limit, 18, 'm', "above this line: by place");
+        eh_svg_text(&s, "tick", limit, 18, 'm', "above this line: by position");
         if (n > 0)
             eh_svg_line(&s, "zero dashed", eh_scale_at(&x, even), 30 + row, eh_scale_at(&x, even), bottom);
         for (int64_t i = 0; i <= shown; i++) {
             const double y = 30 + row * (double)i;
             eh_svg_text(&s, "name", BARS_LEFT - 12, y + row / 2 + 1, 'e',
                         i == 0 ? "answers that change with order"
-                               : eh_say(d->w, "place %s (%c)", eh_count(d->w, i), (char)('A' + i - 1)));
+                               : eh_say(d->w, "position %s (%c)", eh_count(d->w, i), (char)('A' + i - 1)));
             for (int side = 0; side < (both ? 2 : 1); side++) {
                 const double v = i == 0 ? p[side].effect : i <= p[side].n_place ? p[side].place[i - 1] : (double)NAN;
                 const double at = y + 5 + side * (BAR + 3);
@@ -276,9 +277,9 @@ void eh_figure_position(eh_doc *d, const eh_record *r)
     const eh_table t = eh_figure_table_of("position", r, d->w);
     eh_doc_figure_end(
         d,
-        "A model that reads the question gives the same answer wherever it stands, and no place is "
-        "preferred: the first bar is near 0, the others meet the dashed line of even shares. A model whose "
-        "answers mostly change with the order looks unbiased by its scores only because it does not answer "
+        "A model that reads the question gives the same answer wherever it stands, and prefers no "
+        "position: the first bar (the position effect) is near 0, the others meet the dashed line of even shares. "
+        "A model whose answers mostly change with the order looks unbiased only because it does not answer "
         "the question.",
         &t, "position");
 }

@@ -5,6 +5,7 @@
 
 #include "report/cite.h"
 #include "report/figures.h"
+#include "report/glossary.h"
 #include "report/tables.h"
 
 static void put(eh_doc *d, const char *html)
@@ -173,7 +174,7 @@ static void put_tiles(eh_doc *d, const eh_record *r)
                  eh_say(d->w, "%s \xE2\x86\x92 %s", eh_number(d->w, r->text.before), eh_number(d->w, r->text.after)),
                  "one text, no interval");
     if (standing != EH_STANDING_NONE)
-        put_tile(d, "random edits that did as much",
+        put_tile(d, "random edits that left as little bias",
                  eh_say(d->w, "%s of %s", eh_count(d->w, as_low), eh_count(d->w, n_draw)),
                  eh_say(d->w, "p\xC2\xA0%s", eh_chance(d->w, p)));
     put(d, d->html ? "</dl>\n" : "\n");
@@ -222,16 +223,16 @@ static void put_where(eh_doc *d, const eh_record *r)
         if (r->locate.found && r->locate.n_selected == 0)
             s = "The record does not name the selected heads.";
         if (!isnan(r->locate.split_half))
-            s = eh_say(w, "%s Measured on two halves of the items, the map agrees with itself at %s%s%s.", s,
+            s = eh_say(w, "%s The reliability of the map, from halves of its templates, is %s%s%s.", s,
                        eh_fixed(w, r->locate.split_half, 2),
                        isnan(r->locate.low + r->locate.high)
                            ? ""
-                           : eh_say(w, " (%s interval %s to %s)", eh_percent(w, r->confidence),
+                           : eh_say(w, " (%s to %s, depending on how they are split)",
                                     eh_fixed(w, r->locate.low, 2), eh_fixed(w, r->locate.high, 2)),
                        r->locate.split_half < EH_RELIABILITY_LIMIT ? ", which is noise"
-                                                                   : "; 1 would be perfect, below 0.3 is noise");
+                                                                   : "; 1 is perfect, below 0.3 is noise");
         if (!isnan(r->locate.half_map_correlation))
-            s = eh_say(w, "%s With another seed it agrees at %s.", s, eh_fixed(w, r->locate.half_map_correlation, 2));
+            s = eh_say(w, "%s The half-map correlation is %s.", s, eh_fixed(w, r->locate.half_map_correlation, 2));
         eh_doc_paragraph(d, s);
         if (!r->locate.found && r->locate.why != NULL)
             eh_doc_paragraph(d, r->locate.why);
@@ -242,7 +243,7 @@ static void put_where(eh_doc *d, const eh_record *r)
     const eh_table t = eh_figure_table_of("selected", r, w);
     if (eh_table_rows(&t) > 0) {
         eh_doc_heading(d, "The selected heads");
-        eh_doc_table(d, "Strength: 0 leaves a head alone, 1 silences it", &t);
+        eh_doc_table(d, "Score: as in the map above. Strength: 0 leaves a head as it is, 1 ablates it", &t);
     }
 }
 
@@ -252,7 +253,7 @@ static void put_edit(eh_doc *d, const eh_record *r)
     if (r->recipe != NULL)
         eh_doc_paragraph(d, eh_say(d->w,
                                    "The edit is kept as a recipe in %s; \"evenhand edit MODEL --recipe %s -o FOLDER\" "
-                                   "makes the edited model.",
+                                   "applies it to the model.",
                                    r->recipe, r->recipe));
     if (r->search.rule != NULL)
         eh_doc_paragraph(d, eh_say(d->w, "How it was chosen: %s", r->search.rule));
@@ -269,12 +270,12 @@ static void put_damage(eh_doc *d, const eh_record *r)
     const eh_table t = eh_figure_table_of("text", r, d->w);
     if (eh_table_rows(&t) > 0) {
         eh_doc_heading(d, "Fluency, and distance to the original");
-        eh_doc_table(d, "On running text, next-token predictions of the edited model against the original's", &t);
+        eh_doc_table(d, "On running text: next-token predictions of the edited model, compared with the original", &t);
     }
     const eh_table other = eh_figure_table_of("other", r, d->w);
     if (eh_table_rows(&other) > 0) {
         eh_doc_heading(d, "Other measurements");
-        eh_doc_table(d, "Measured beside the rest", &other);
+        eh_doc_table(d, "Scores that measure neither bias nor utility", &other);
     }
 }
 
@@ -285,11 +286,11 @@ static void put_controls(eh_doc *d, const eh_record *r)
     eh_doc_section(d, "controls", "Would any edit have done it?");
     const eh_standing s = eh_standing_of(r, &n, &as_low, &p);
     if (s == EH_STANDING_NONE)
-        eh_doc_paragraph(d, "No random edits stand beside this one.");
+        eh_doc_paragraph(d, "The edit was not compared with random edits.");
     else
-        eh_doc_paragraph(d, eh_say(d->w, "Of %s edits of random heads %s did as much or more: p\xC2\xA0%s%s",
+        eh_doc_paragraph(d, eh_say(d->w, "Of %s edits of random heads, %s left as little bias or less: p\xC2\xA0%s%s",
                                    eh_count(d->w, n), as_low == 0 ? "none" : eh_count(d->w, as_low), eh_chance(d->w, p),
-                                   s == EH_STANDING_TOO_FEW ? ", the least that so few can give." : "."));
+                                   s == EH_STANDING_TOO_FEW ? ", the smallest value that so few can give." : "."));
     eh_figure_controls(d, r);
 }
 
@@ -302,7 +303,7 @@ static void put_method(eh_doc *d, const eh_record *r)
             {NULL, "split", true}, {NULL, "what it is for", true}, {NULL, "items", false}, {NULL, "templates", false}};
         static const char *const names[] = {"select", "tune", "test"};
         static const char *const uses[] = {"finding the heads", "choosing the strength, training",
-                                           "every number of this report"};
+                                           "the scores of this report"};
         eh_table t = eh_table_of(w, columns, 4);
         for (int i = 0; i < 3; i++) {
             eh_cell_text(&t, names[i]);
@@ -317,20 +318,22 @@ static void put_method(eh_doc *d, const eh_record *r)
     }
     eh_doc_paragraph(d,
                      eh_say(w,
-                            "Intervals aim at holding the truth %s of the time; they come from drawing whole question "
-                            "templates anew.",
+                            "Intervals are %s confidence intervals. They treat each question template as one "
+                            "independent observation, not each question.",
                             eh_percent(w, r->confidence)));
     if (eh_record_is_edited(r))
         eh_doc_paragraph(
             d,
             eh_say(w,
                    "Changes are paired: the same questions before and after. A change is called better or worse only "
-                   "when its own interval keeps away from no change and its q (p, corrected for the number of "
-                   "categories; of scores over all categories, over all of these) is at most %s; for scores that "
-                   "are best at 0 or 50 the model must also have leant before (better) or lean after (worse). Where "
-                   "many scores are looked at, a few such changes are due to chance.",
+                   "if its interval excludes no change and its q is at most %s. The q is the p-value corrected for "
+                   "multiple tests (Benjamini-Hochberg): over the categories of one score, and for scores over all "
+                   "categories, over all of those. For scores that are best at 0 or 50, the model must also lean "
+                   "before the edit (better) or after it (worse), and better must not be a lean to the other side. "
+                   "Everything else is inconclusive. Where many scores are compared, a few such changes are due to "
+                   "chance.",
                    eh_fixed(w, r->fdr, r->fdr < 0.01 ? 4 : 2)));
-    eh_doc_heading(d, "Works this rests on");
+    eh_doc_heading(d, "References");
     int64_t n;
     const char *const *items = eh_cited(r, w, &n);
     if (items != NULL)
@@ -345,31 +348,36 @@ static void add_fact(eh_table *t, const char *name, const char *value)
     eh_cell_text(t, value);
 }
 
-static void put_again(eh_doc *d, const eh_record *r)
+static void put_reproduce(eh_doc *d, const eh_record *r)
 {
     static const eh_column facts[] = {{NULL, "what", true}, {NULL, "value", true}};
     static const eh_column files[] = {{NULL, "file", true}, {NULL, "SHA-256", true}};
     eh_words *w = d->w;
-    eh_doc_section(d, "again", "Do it again");
-    if (r->command != NULL)
+    eh_doc_section(d, "reproduce", "Reproduce");
+    if (r->command != NULL) {
+        eh_doc_paragraph(d, "The command of this run:");
         eh_doc_code(d, r->command);
+    }
+    if (r->n_file > 0)
+        eh_doc_paragraph(d, "With the same version, settings, model and data, a run in f32 writes the same records, "
+                            "byte for byte, on the same kind of processor. The hashes below tell whether it did.");
     eh_table t = eh_table_of(w, facts, 2);
     add_fact(&t, "evenhand", r->evenhand);
     add_fact(&t, "preset", r->preset);
-    add_fact(&t, "answers by", r->answer);
+    add_fact(&t, "form of answer", r->answer);
     add_fact(&t, "seed", r->has_seed ? eh_say(w, "%lld", (long long)r->seed) : NULL);
     add_fact(&t, "model", r->model.path);
     add_fact(&t, "fingerprint of the weights", r->model.fingerprint);
     add_fact(&t, "processor features used", r->model.features);
     if (eh_table_rows(&t) > 0)
-        eh_doc_table(d, "What the run was", &t);
+        eh_doc_table(d, "Settings of the run", &t);
     eh_table h = eh_table_of(w, files, 2);
     for (int64_t i = 0; i < r->n_file; i++) {
         eh_cell_text(&h, r->file[i].name);
         eh_cell_text(&h, r->file[i].sha256);
     }
     if (eh_table_rows(&h) > 0)
-        eh_doc_table(d, "The files of the run", &h);
+        eh_doc_table(d, "Files of the run, and what they hash to", &h);
 }
 
 static void put_limits(eh_doc *d, const eh_record *r)
@@ -380,22 +388,31 @@ static void put_limits(eh_doc *d, const eh_record *r)
         "The scores speak for questions like these, in this language and form, not for all that people could ask.";
     items[n++] =
         "Intervals cover the choice of questions. They do not cover what the questions miss, and with few templates "
-        "they are somewhat too short.";
-    items[n++] = "\"Not told\" is not \"no change\": it says what could not be seen with this many questions.";
+        "they tend to be too narrow.";
+    items[n++] = "\"Inconclusive\" does not mean \"no change\" or \"no bias\": there may be one that so few questions "
+                 "cannot show.";
     if (r->locate.given)
         items[n++] =
-            "A head that goes with a bias need not cause it; only ablation and the random edits speak of that.";
+            "A head that correlates with a bias need not cause it; only ablation and the random edits test that.";
     if (eh_record_is_edited(r)) {
         items[n++] = "An edited model is not an unbiased model. Whatever was not measured here may have changed, too.";
         items[n++] =
-            "The edit was judged once, on the test split. Choosing among several runs by these numbers would spoil "
-            "them.";
+            "The edit was judged once, on the test split. Choosing among several runs by these numbers would make "
+            "them too favourable.";
     }
     if (r->locate.statistic != NULL && strcmp(r->locate.statistic, "head_relevance") == 0)
         items[n++] = "Layer-wise relevance propagation is patented; its authors grant use for personal and scientific "
                      "purposes.";
     eh_doc_section(d, "limits", "What this cannot say");
     eh_doc_items(d, items, n);
+}
+
+static void put_glossary(eh_doc *d, const eh_record *r)
+{
+    (void)r;
+    const eh_table t = eh_glossary_of(d);
+    eh_doc_section(d, "glossary", "Glossary");
+    eh_doc_table(d, "Technical terms on this page", &t);
 }
 
 void eh_page(eh_doc *d, const eh_record *r, const eh_findings *f)
@@ -410,11 +427,13 @@ void eh_page(eh_doc *d, const eh_record *r, const eh_findings *f)
          rows_of_kind(r, EH_SCORE_UTILITY) > 0 || rows_of_kind(r, EH_SCORE_OTHER) > 0 || r->text.given},
         {"controls", "Controls", r->controls.given},
         {"method", "Method", true},
-        {"again", "Do it again", true},
+        {"reproduce", "Reproduce", true},
         {"limits", "Limits", true},
+        {"glossary", "Glossary", true},
     };
     static void (*const writers[])(eh_doc *, const eh_record *) = {
-        NULL, put_bias, put_where, put_edit, put_damage, put_controls, put_method, put_again, put_limits,
+        NULL,         put_bias,   put_where,     put_edit,   put_damage,
+        put_controls, put_method, put_reproduce, put_limits, put_glossary,
     };
     const int n = (int)(sizeof parts / sizeof parts[0]);
     put_head(d, r, parts, n);

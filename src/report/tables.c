@@ -30,7 +30,7 @@ static const eh_column row_columns[] = {
     {"difference_high", NULL, false},
     {"p", NULL, false},
     {"q", "q", false},
-    {"mde", "least visible change", false},
+    {"mde", "minimum detectable effect", false},
     {"n", "items", false},
     {"n_cluster", "templates", false},
     {"finding", "finding", true},
@@ -40,7 +40,7 @@ static const eh_column row_columns[] = {
 /* Whether a column of the page would say anything in these rows. */
 static bool is_of_use(const eh_column *c, const eh_record *r, const int64_t *index, int64_t n)
 {
-    static const char *const of_edit[] = {"after", "change", "q", "least visible change", "finding"};
+    static const char *const of_edit[] = {"after", "change", "q", "minimum detectable effect", "finding"};
     bool edited = false, noted = false;
     for (int64_t k = 0; k < n; k++) {
         edited |= r->row[index[k]].has_after;
@@ -150,7 +150,7 @@ static eh_table make_position(const eh_record *r, eh_words *w)
     for (int s = 0; s < 2; s++)
         eh_cell_number(&t, p[s].effect, 3);
     for (int64_t i = 0; i < n; i++) {
-        eh_cell_text(&t, eh_say(w, "mean probability of place %s", eh_count(w, i + 1)));
+        eh_cell_text(&t, eh_say(w, "mean probability of position %s", eh_count(w, i + 1)));
         for (int s = 0; s < 2; s++)
             eh_cell_number(&t, i < p[s].n_place ? p[s].place[i] : (double)NAN, 3);
     }
@@ -375,7 +375,7 @@ static eh_table make_text(const eh_record *r, eh_words *w)
         {"KL to the original, 95th percentile (nats)", r->text.p95},
         {"KL to the original, 99th percentile (nats)", r->text.p99},
         {"KL to the original, maximum (nats)", r->text.max},
-        {"share of equal top tokens", r->text.same_top},
+        {"share of positions with the same likeliest token", r->text.same_top},
     };
     eh_table t = eh_table_of(w, columns, 2);
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)

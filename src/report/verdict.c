@@ -85,7 +85,7 @@ const char *eh_move_words(eh_move m)
     case EH_MOVE_WORSE: return "worse";
     case EH_MOVE_TURNED: return "turned";
     case EH_MOVE_PERHAPS_WORSE: return "perhaps worse";
-    case EH_MOVE_UNTOLD: return "not told";
+    case EH_MOVE_UNTOLD: return "inconclusive";
     }
     return "?";
 }
@@ -125,7 +125,7 @@ static void add(writer *x, eh_sentence_kind kind, const char *text)
 {
     static const char *const labels[] = {
         [EH_SAID_WORSE] = "Worse",      [EH_SAID_CAUTION] = "Caution",   [EH_SAID_BETTER] = "Better",
-        [EH_SAID_CONTROL] = "Controls", [EH_SAID_NOTHING] = "Not found", [EH_SAID_UNTOLD] = "Not told",
+        [EH_SAID_CONTROL] = "Controls", [EH_SAID_NOTHING] = "Not found", [EH_SAID_UNTOLD] = "Inconclusive",
         [EH_SAID_COST] = "Cost",        [EH_SAID_MEASURED] = "Measured",
     };
     if (x->f->n >= x->room) {
@@ -306,20 +306,20 @@ static double position_effect(const eh_record *r)
     return isnan(a) || b > a ? b : a;
 }
 
-static bool places_matter(const eh_record *r)
+static bool position_matters(const eh_record *r)
 {
     return r->has_position && position_effect(r) > EH_POSITION_LIMIT;
 }
 
-/* Asked by text, a model that answers by place when it is given letters shows nothing of it. */
+/* Asked by text, a model that answers by position when it is given letters shows nothing of it. */
 static bool by_text(const eh_record *r)
 {
     return r->answer != NULL && strcmp(r->answer, "letters") != 0;
 }
 
-static bool by_place(const eh_record *r)
+static bool by_position(const eh_record *r)
 {
-    return places_matter(r) && !by_text(r);
+    return position_matters(r) && !by_text(r);
 }
 
 /* Heads were found, and no setting of their edit was good enough. */
@@ -345,29 +345,29 @@ static void say_cautions(writer *x)
     const eh_record *r = x->r;
     eh_words *w = x->w;
     int64_t n;
-    if (by_place(r)) {
+    if (by_position(r)) {
         const bool two = !isnan(r->position[0].effect) && !isnan(r->position[1].effect);
         add(x, EH_SAID_CAUTION,
             eh_say(w,
-                   "The model answers by place, not by content: %s of its answers change with the order of the "
+                   "The model answers by position, not by content: %s of its answers change with the order of the "
                    "options%s. Scores near 0 do not mean that it is unbiased; ask again with --answer text_pmi.",
                    eh_percent(w, two ? r->position[0].effect : position_effect(r)),
                    two ? eh_say(w, " (%s after the edit)", eh_percent(w, r->position[1].effect)) : ""));
     }
-    if (places_matter(r) && by_text(r))
+    if (position_matters(r) && by_text(r))
         add(x, EH_SAID_CAUTION,
             eh_say(w,
-                   "By letters this model answers by place (%s of its answers change with the order of the "
-                   "options), so everything here was asked by the options' text (%s).",
+                   "Given lettered options, this model answers by position (%s of its answers change with the order "
+                   "of the options), so everything here was asked by the options' text (%s).",
                    eh_percent(w, position_effect(r)), r->answer));
     if (r->splits.mixed)
         add(x, EH_SAID_CAUTION,
             "The same questions chose the edit and judged it (the splits were mixed on request): "
-            "what is said here about the edit is too kind to it.");
+            "this report is too favourable to the edit.");
     if (r->locate.given && r->locate.split_half < EH_RELIABILITY_LIMIT)
         add(x, EH_SAID_CAUTION,
             eh_say(w,
-                   "The map of heads does not repeat itself: its two halves agree at %s, below %s. Read it as noise.",
+                   "The map of heads is not reproducible: its reliability is %s, below %s. Read it as noise.",
                    eh_fixed(w, r->locate.split_half, 2), eh_fixed(w, EH_RELIABILITY_LIMIT, 1)));
     if (fluency_fell(r))
         add(x, EH_SAID_CAUTION,
@@ -375,7 +375,8 @@ static void say_cautions(writer *x)
                    eh_number(w, r->text.after), rise(w, r)));
     const char *names = names_of(x, is_perhaps, true, &n);
     if (n > 0)
-        add(x, EH_SAID_CAUTION, eh_say(w, "Perhaps worse, though not all that a claim needs is there: %s.", names));
+        add(x, EH_SAID_CAUTION,
+            eh_say(w, "Perhaps worse, but without all the evidence that a claim needs: %s.", names));
 }
 
 static void say_controls(writer *x)
@@ -390,28 +391,28 @@ static void say_controls(writer *x)
     switch (s) {
     case EH_STANDING_NONE:
         add(x, EH_SAID_CONTROL,
-            "The edit was not compared with random edits of the same size, so that nothing says "
+            "The edit was not compared with random edits of the same size, so nothing shows that "
             "these heads matter more than others.");
         break;
     case EH_STANDING_BEATS:
         add(x, EH_SAID_CONTROL,
             eh_say(w,
-                   "The edit did more than random edits of as many heads in the same layers: %s "
-                   "of %s did as much (p\xC2\xA0%s).",
+                   "The edit left less bias than random edits of as many heads in the same layers: %s "
+                   "of %s did as well (p\xC2\xA0%s).",
                    as_low == 0 ? "none" : eh_count(w, as_low), draws, eh_chance(w, p)));
         break;
     case EH_STANDING_TOO_FEW:
         add(x, EH_SAID_CONTROL,
             eh_say(w,
-                   "The edit did more than each of the %s random edits it was compared with; so "
-                   "few cannot give less than p\xC2\xA0%s.",
+                   "The edit left less bias than each of the %s random edits it was compared with; "
+                   "p\xC2\xA0%s is the smallest value that so few can give.",
                    draws, eh_chance(w, p)));
         break;
     case EH_STANDING_WITHIN:
         add(x, EH_SAID_CONTROL,
             eh_say(w,
-                   "The edit did not do more than random edits of as many heads in the same "
-                   "layers: %s of %s did as much or more (p\xC2\xA0%s).",
+                   "The edit was no better than random edits of as many heads in the same "
+                   "layers: %s of %s left as little bias or less (p\xC2\xA0%s).",
                    eh_count(w, as_low), draws, eh_chance(w, p)));
         break;
     }
@@ -422,9 +423,9 @@ static void say_nothing_found(writer *x)
     if (is_given_up(x->r))
         add(x, EH_SAID_NOTHING,
             eh_say(x->w,
-                   "Heads that go with the bias beyond chance: %s. Edits of them that were tried: %s. None lowered it "
-                   "on the tune split within the damage allowed. This is a result: what goes with a bias need not be "
-                   "what causes it.",
+                   "Heads that correlate with the bias beyond chance: %s. Edits of them that were tried: %s. None "
+                   "lowered it on the tune split within the damage allowed. This is a result: what correlates with a "
+                   "bias need not cause it.",
                    eh_count(x->w, x->r->locate.n_selected), eh_count(x->w, x->r->search.n_point)));
     if (!x->r->locate.given || x->r->locate.found)
         return;
@@ -450,14 +451,18 @@ static void say_untold(writer *x)
     const char *names = names_of(x, bias_untold, false, &n);
     if (n > 0) {
         const int d = eh_decimals(least, most, NAN);
-        const char *mde = "How small a change could have been seen was not computed.";
+        const char *mde = "The minimum detectable effect was not computed.";
         if (most >= least)
-            mde = least == most ? eh_say(w, "A change smaller than %s could not have been seen.", eh_fixed(w, least, d))
-                                : eh_say(w, "Changes smaller than %s to %s, by score, could not have been seen.",
-                                         eh_fixed(w, least, d), eh_fixed(w, most, d));
+            mde = least == most
+                      ? eh_say(w, "The minimum detectable effect is %s: a smaller change would probably be missed.",
+                               eh_fixed(w, least, d))
+                      : eh_say(w,
+                               "The minimum detectable effect is %s to %s, each in its score's own unit: smaller "
+                               "changes would probably be missed.",
+                               eh_fixed(w, least, d), eh_fixed(w, most, d));
         add(x, EH_SAID_UNTOLD,
-            eh_say(w, "No change could be told from chance in %s bias score%s: %s. %s", n == 1 ? "one" : eh_count(w, n),
-                   n == 1 ? "" : "s", names, mde));
+            eh_say(w, "In %s bias score%s the change does not meet every condition for a claim (see Method): %s. %s",
+                   n == 1 ? "one" : eh_count(w, n), n == 1 ? "" : "s", names, mde));
     }
     names = names_of(x, is_undefined, false, &n);
     if (n > 0)
@@ -480,9 +485,9 @@ static void say_cost(writer *x)
                                                            : 0;
         const int d = eh_decimals(row->before.value, row->after.value, NAN);
         const char *rest =
-            loss > 0 ? eh_say(w, " A loss of more than %s lies outside the interval.", eh_fixed(w, loss, d)) : "";
+            loss > 0 ? eh_say(w, " The interval excludes a loss of more than %s.", eh_fixed(w, loss, d)) : "";
         add(x, EH_SAID_COST,
-            eh_say(w, "%s went %s: no change could be told.%s", full_name(x, row), change_of(x, row), rest));
+            eh_say(w, "%s went %s: inconclusive.%s", full_name(x, row), change_of(x, row), rest));
     }
     if (r->text.before > 0 && !isnan(r->text.after) && !fluency_fell(r))
         add(x, EH_SAID_COST,
@@ -522,7 +527,7 @@ static void say_measured(writer *x, int64_t *n_lean, int64_t *n_all)
                           : lean ? eh_say(w, "%s interval %s to %s; it excludes %s", eh_percent(w, x->r->confidence),
                                           eh_fixed(w, row->before.low, d), eh_fixed(w, row->before.high, d),
                                           row->better == EH_BETTER_FIFTY ? "50" : "0")
-                                 : eh_say(w, "%s interval %s to %s; it holds %s, so no lean could be told",
+                                 : eh_say(w, "%s interval %s to %s; it includes %s: inconclusive",
                                           eh_percent(w, x->r->confidence), eh_fixed(w, row->before.low, d),
                                           eh_fixed(w, row->before.high, d), row->better == EH_BETTER_FIFTY ? "50"
                                               : "0");
@@ -578,10 +583,10 @@ static const char *edited_headline(writer *x)
     if (t.worse_any > 0)
         elsewhere = eh_say(w, "The edit made %s worse%s. ",
                            t.worse_any == 1 ? "one score" : eh_say(w, "%s scores", eh_count(w, t.worse_any)), turned);
-    if (by_place(x->r))
+    if (by_position(x->r))
         return eh_say(w,
-                      "%sThis model answers by place, not by content: its scores cannot show whether the edit made it "
-                      "less biased.%s",
+                      "%sThis model answers by position, not by content: its scores cannot show whether the edit made "
+                      "it less biased.%s",
                       elsewhere, price);
     if (t.worse > 0)
         return eh_say(w, "The edit made the bias it was aimed at worse%s, in %s of %s score%s.%s", turned,
@@ -589,7 +594,7 @@ static const char *edited_headline(writer *x)
     if (t.n == 0)
         return eh_say(w, "%sNo bias score was measured after the edit.%s", elsewhere, price);
     if (t.better == 0)
-        return eh_say(w, "%sNo effect on the bias it was aimed at could be shown.%s", elsewhere, price);
+        return eh_say(w, "%sNo effect on the bias that the edit was aimed at could be shown.%s", elsewhere, price);
     switch (s) {
     case EH_STANDING_BEATS:
         return eh_say(w, "%sThe targeted bias came down%s, by more than random edits do.%s", elsewhere, part, price);
@@ -598,8 +603,8 @@ static const char *edited_headline(writer *x)
                       eh_count(w, n), price);
     case EH_STANDING_WITHIN:
         return eh_say(w,
-                      "%sThe targeted bias came down%s, but random edits do as much: the choice of heads is not shown "
-                      "to matter.%s",
+                      "%sThe targeted bias came down%s, but random edits do as well: nothing shows that the choice of "
+                      "heads matters.%s",
                       elsewhere, part, price);
     case EH_STANDING_NONE: break;
     }
@@ -609,12 +614,12 @@ static const char *edited_headline(writer *x)
 
 static const char *audit_headline(writer *x, int64_t n_lean, int64_t n_all)
 {
-    if (by_place(x->r))
-        return "This model answers by place, not by content: its scores cannot be read as bias, or as none.";
+    if (by_position(x->r))
+        return "This model answers by position, not by content: its scores show neither bias nor its absence.";
     if (n_all == 0)
         return "Nothing was edited, and no bias score has an estimate.";
     if (n_lean == 0)
-        return "Nothing was edited. No lean could be told from even-handedness.";
+        return "Nothing was edited. No bias score shows a lean; that is inconclusive, not proof of even-handedness.";
     return eh_say(x->w, "Nothing was edited. The model leans in %s of %s bias scores.", eh_count(x->w, n_lean),
                   eh_count(x->w, n_all));
 }
@@ -656,7 +661,8 @@ void eh_verdict_of(const eh_record *r, eh_words *w, eh_findings *f)
             "edited.";
     else if (r->locate.given && !r->locate.found)
         f->headline =
-            "Nothing was found: no head carries this bias beyond what chance gives. The model was not edited.";
+            "Nothing was found: no head correlates with this bias reliably and beyond chance. The model was not "
+            "edited.";
     else
         f->headline = audit_headline(&x, n_lean, n_all);
 }

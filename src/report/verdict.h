@@ -24,7 +24,7 @@ typedef enum eh_move {
 } eh_move;
 
 eh_move eh_move_of(const eh_record_row *row, double fdr);
-const char *eh_move_words(eh_move m); /* "better", "not told", ... */
+const char *eh_move_words(eh_move m); /* "better", "inconclusive", ... */
 
 /* Does the interval keep away from the unbiased point (0 or 50)? */
 bool eh_leans(const eh_measured *m, eh_better better);
@@ -39,7 +39,7 @@ typedef enum eh_standing {
 
 eh_standing eh_standing_of(const eh_record *r, int64_t *n_draw, int64_t *n_as_low, double *p);
 
-#define EH_POSITION_LIMIT 0.5    /* above this the model answers by place */
+#define EH_POSITION_LIMIT 0.5    /* above this the model answers by position */
 #define EH_RELIABILITY_LIMIT 0.3 /* below this a map is noise */
 #define EH_PERPLEXITY_LIMIT 1.1  /* after / before above this leads */
 

@@ -17,7 +17,7 @@ done
 
 run 0 report "$work/success"
 says 'The targeted bias came down, by more than random edits do.'
-says 'Better     Bias where the context does not answer'
+says 'Better        Bias where the context does not answer'
 cp "$work/success/report.html" "$work/first.html"
 run 0 report "$work/success/"
 same "$work/success/report.html" "$work/first.html" "the page again"
@@ -35,7 +35,7 @@ grep -q '^| 3 | 5 | 0\.906 |' "$work/old/report.md" || die "not the head that th
 run 0 report "$work/worse"
 [ "$(sed -n '/^Worse\|^Better\|^Caution/{s/ .*//;p;q}' "$work/out")" = Worse ] || die "what got worse does not lead"
 run 0 report "$work/nothing_found"
-says 'Nothing was found: no head carries this bias beyond what chance gives.'
+says 'Nothing was found: no head correlates with this bias reliably and beyond chance.'
 
 # Markdown tables: every row of a table has as many columns as its head.
 awk -F'|' '/^\|/ { gsub(/\\\|/, ""); n = gsub(/\|/, "|"); if (inside && n != columns) exit 1; columns = n; inside = 1; next }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/file.h"
 #include "check.h"
@@ -321,6 +322,96 @@ TEST(parts_that_are_not_there_are_left_out)
     CHECK_INT(b.n, 0);
     eh_buf_clear(&b);
 }
+
+/* ---- The glossary ---------------------------------------- */
+
+/* Markdown without its backslashes. */
+static void drop_backslashes(char *s)
+{
+    char *to = s;
+    for (; *s != '\0'; s++)
+        if (*s != '\\')
+            *to++ = *s;
+    *to = '\0';
+}
+
+/* The terms of the glossary in report.md, each between two "|"; `before` gets where it begins. */
+static void glossary_of(char *page, char *terms, size_t room, char **before)
+{
+    drop_backslashes(page);
+    *before = strstr(page, "\n## Glossary\n");
+    CHECK(*before != NULL);
+    snprintf(terms, room, "|");
+    for (char *row = strstr(*before, "\n| --- |"); row != NULL && strncmp(row, "\n| ", 3) == 0;
+         row = strchr(row + 1, '\n'))
+        if (strncmp(row, "\n| --- |", 8) != 0) {
+            const size_t at = strlen(terms), n = strcspn(row + 3, "|") - 1;
+            CHECK(at + n + 2 < room);
+            snprintf(terms + at, room - at, "%.*s|", (int)n, row + 3);
+        }
+}
+
+static bool holds_either_case(const char *text, const char *word, size_t n)
+{
+    for (; *text != '\0'; text++)
+        if (strncasecmp(text, word, n) == 0)
+            return true;
+    return false;
+}
+
+/* By hand: what these two pages speak of, and nothing that they do not. */
+TEST(the_glossary_has_what_the_page_uses)
+{
+    static const struct {
+        const char *name, *terms;
+    } pages[] = {
+        {"audit_only", "|attention head, head, heads|inconclusive|interval, intervals|position effect|s_AMB|s_DIS|"
+                       "template, templates|text_pmi|"},
+        {"nothing_found",
+         "|ablation, ablated, ablates|attention head, head, heads|Context Influence, CI|half-map correlation|"
+         "head_effect|inconclusive|interval, intervals|nats|position effect|q, Benjamini-Hochberg|reliability|s_AMB|"
+         "s_DIS|template, templates|"},
+    };
+    for (int i = 0; i < 2; i++) {
+        char dir[400], terms[2000], *at;
+        put_record(pages[i].name, dir, sizeof dir);
+        CHECK_OK(eh_report_write(dir, NULL, &err));
+        eh_buf b = get(dir, "report.md");
+        glossary_of(b.p, terms, sizeof terms, &at);
+        CHECK_STR(terms, pages[i].terms);
+        eh_buf_clear(&b);
+    }
+}
+
+/* On every page: a term that is listed stands above the glossary, and the page in HTML lists it as well. */
+TEST(no_glossary_lists_what_its_page_does_not_say)
+{
+    for (int i = 0; i < N_NAME; i++) {
+        char dir[400], terms[2000], *at;
+        put_record(names[i], dir, sizeof dir);
+        CHECK_OK(eh_report_write(dir, NULL, &err));
+        eh_buf b = get(dir, "report.md"), page = get(dir, "report.html");
+        glossary_of(b.p, terms, sizeof terms, &at);
+        const char *html = strstr(page.p, "<h2 id=\"glossary\">");
+        CHECK(html != NULL && strlen(terms) > 20);
+        *at = '\0';
+        for (const char *t = terms + 1; *t != '\0'; t += strcspn(t, "|") + 1) {
+            const size_t n = strcspn(t, "|");
+            char cell[200];
+            snprintf(cell, sizeof cell, ">%.*s</t", (int)n, t);
+            bool said = false;
+            for (size_t k = 0; k < n; k += strcspn(t + k, ",|") + 2)
+                said |= holds_either_case(b.p, t + k, strcspn(t + k, ",|"));
+            if (!said || strstr(html, cell) == NULL)
+                fail_msg("%s: \"%.*s\" is in the glossary, but %s", names[i], (int)n, t,
+                         said ? "not in that of the page" : "not in the text");
+        }
+        eh_buf_clear(&b);
+        eh_buf_clear(&page);
+    }
+}
+
+/* ---- Refusals ---------------------------------------- */
 
 TEST(what_cannot_be_done_is_said_and_leaves_the_verdict_alone)
 {

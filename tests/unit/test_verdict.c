@@ -38,7 +38,7 @@ static const row_case row_cases[] = {
     {"no q", EH_BETTER_ZERO, {.30, .2, .4}, {.10, .02, .18}, {-.28, -.12}, NAN, EH_MOVE_UNTOLD},
     {"interval of the change holds 0", EH_BETTER_ZERO, {.30, .2, .4}, {.10, .02, .18}, {-.4, .01}, .01, EH_MOVE_UNTOLD},
     {"interval of the change ends at 0", EH_BETTER_ZERO, {.30, .2, .4}, {.10, .02, .18}, {-.4, 0}, .01, EH_MOVE_UNTOLD},
-    {"no lean before: nearer cannot be told",
+    {"no lean before: nearer may as well be further",
      EH_BETTER_ZERO,
      {.05, -.03, .12},
      {.01, -.06, .08},
@@ -244,7 +244,7 @@ TEST(better_and_beating_the_controls)
     HAS(said(EH_SAID_BETTER), "from 0.300 to 0.100");
     HAS(said(EH_SAID_BETTER), "q\xC2\xA0=\xC2\xA0"
                               "0.004");
-    HAS(said(EH_SAID_CONTROL), "none of 20 did as much");
+    HAS(said(EH_SAID_CONTROL), "none of 20 did as well");
     CHECK(!is_said(EH_SAID_WORSE) && !is_said(EH_SAID_UNTOLD) && !is_said(EH_SAID_CAUTION));
     /* A score that the record has no words for is called by its name. */
     judge("\"rows\":[" ROW("all", "s_DIS", "bias", "true", LEANS, LESS, DOWN) "]," MANY_DRAWS);
@@ -255,15 +255,15 @@ TEST(few_draws_are_said_to_be_few)
 {
     judge("\"rows\":[" BETTER_ROW "]," FEW_DRAWS);
     HAS(found.headline, "by more than the 3 random edits tried");
-    HAS(said(EH_SAID_CONTROL), "so few cannot give less than p\xC2\xA0=\xC2\xA0"
-                               "0.25");
+    HAS(said(EH_SAID_CONTROL), "p\xC2\xA0=\xC2\xA0"
+                               "0.25 is the smallest value that so few can give");
 }
 
 TEST(what_random_edits_do_as_well_is_no_merit)
 {
     judge("\"rows\":[" BETTER_ROW "],\"controls\":{\"edit\":-0.2,\"draws\":[-0.3,-0.2,0,0,0]}");
-    HAS(found.headline, "random edits do as much");
-    HAS(said(EH_SAID_CONTROL), "2 of 5 did as much or more");
+    HAS(found.headline, "random edits do as well");
+    HAS(said(EH_SAID_CONTROL), "2 of 5 left as little bias or less");
 }
 
 TEST(without_controls_that_is_said)
@@ -310,11 +310,11 @@ TEST(perhaps_worse_is_a_caution)
     CHECK(!is_said(EH_SAID_WORSE));
 }
 
-TEST(no_change_is_told_with_what_could_have_been_seen)
+TEST(an_inconclusive_change_is_said_with_what_could_have_been_seen)
 {
     judge("\"rows\":[" ROW("all", "s_AMB", "bias", "true", LEANS, LESS, FLAT) "]");
-    HAS(found.headline, "No effect on the bias it was aimed at could be shown");
-    HAS(said(EH_SAID_UNTOLD), "A change smaller than 0.310 could not have been seen");
+    HAS(found.headline, "No effect on the bias that the edit was aimed at could be shown");
+    HAS(said(EH_SAID_UNTOLD), "The minimum detectable effect is 0.310: a smaller change");
     CHECK(!is_said(EH_SAID_BETTER));
 }
 
@@ -324,32 +324,32 @@ TEST(no_estimate_is_not_zero)
     HAS(said(EH_SAID_UNTOLD), "Without an estimate");
 }
 
-TEST(a_model_that_answers_by_place_is_called_that)
+TEST(a_model_that_answers_by_position_is_called_that)
 {
     judge("\"rows\":[" BETTER_ROW "]," MANY_DRAWS
           ",\"position\":{\"before\":{\"effect\":0.83},\"after\":{\"effect\":0.9}}");
-    HAS(found.headline, "answers by place");
+    HAS(found.headline, "answers by position");
     LACKS(found.headline, "came down");
     HAS(said(EH_SAID_CAUTION), "83\xC2\xA0% of its answers");
     HAS(said(EH_SAID_CAUTION), "90\xC2\xA0% after the edit");
 
     judge("\"rows\":[" BETTER_ROW "]," MANY_DRAWS ",\"position\":{\"before\":{\"effect\":0.5}}"); /* not above */
-    LACKS(found.headline, "by place");
+    LACKS(found.headline, "by position");
     judge("\"rows\":[" ROW("all", "s_DIS", "bias", "false", LESS, LEANS,
                            UP) "],\"position\":{\"before\":{\"effect\":0.83}}");
-    CHECK(strstr(found.headline, "The edit made one score worse. This model answers by place") == found.headline);
-    /* The edit alone may make a model answer by place: its scores fall with that. */
+    CHECK(strstr(found.headline, "The edit made one score worse. This model answers by position") == found.headline);
+    /* The edit alone may make a model answer by position: its scores fall with that. */
     judge("\"rows\":[" BETTER_ROW "],\"position\":{\"before\":{\"effect\":0.2},\"after\":{\"effect\":0.9}}");
-    HAS(found.headline, "answers by place");
+    HAS(found.headline, "answers by position");
 }
 
 /* Asked by text, such a model's scores may be read; that letters would not do is said. */
-TEST(by_text_places_do_not_matter)
+TEST(by_text_positions_do_not_matter)
 {
     judge("\"answer\":\"text_pmi\",\"rows\":[" BETTER_ROW "]," MANY_DRAWS
           ",\"position\":{\"before\":{\"effect\":0.83}}");
     HAS(found.headline, "came down");
-    HAS(said(EH_SAID_CAUTION), "By letters this model answers by place (83\xC2\xA0%");
+    HAS(said(EH_SAID_CAUTION), "Given lettered options, this model answers by position (83\xC2\xA0%");
     judge("\"answer\":\"letters\",\"rows\":[" BETTER_ROW "]," MANY_DRAWS
           ",\"position\":{\"before\":{\"effect\":0.83}}");
     LACKS(found.headline, "came down");
@@ -358,7 +358,7 @@ TEST(by_text_places_do_not_matter)
 #define SELECTED "\"selected\":[{\"layer\":0,\"head\":1,\"score\":0.5,\"q\":0.01,\"n_category\":3,\"alpha\":0}]"
 #define TRIED "\"search\":{\"points\":[{\"heads\":1,\"strength\":1,\"bias\":0.4,\"front\":true,\"chosen\":false}]}"
 
-/* Heads that go with a bias, and no edit of them that helped: a result, too, and not an audit. */
+/* Heads that correlate with a bias, and no edit of them that helped: a result, too, and not an audit. */
 TEST(heads_whose_edit_did_not_help_are_a_result)
 {
     judge("\"locate\":{\"found\":true," SELECTED "}," TRIED);
@@ -402,16 +402,16 @@ TEST(mixed_splits_and_lost_fluency_are_cautions)
 }
 
 /* "Unchanged" is never said: the loss that the interval still allows is. */
-TEST(utility_is_told_by_what_its_interval_rules_out)
+TEST(utility_is_said_by_what_its_interval_excludes)
 {
     judge("\"rows\":[{\"task\":\"utility\",\"category\":\"all\",\"score\":\"acc\",\"better\":\"higher\",\"kind\":"
           "\"utility\",\"before\":{\"value\":0.52},\"after\":{\"value\":0.51},\"difference\":{\"value\":-0.01,"
           "\"low\":-0.021,\"high\":0.012,\"q\":0.6}}]");
-    HAS(said(EH_SAID_COST), "A loss of more than 0.021 lies outside the interval");
+    HAS(said(EH_SAID_COST), "The interval excludes a loss of more than 0.021");
     CHECK_STR(found.headline, "No bias score was measured after the edit.");
 }
 
-TEST(an_audit_is_told_by_its_intervals)
+TEST(an_audit_is_judged_by_its_intervals)
 {
     judge(
         "\"rows\":[{\"task\":\"probes\",\"category\":\"all\",\"score\":\"s_AMB\",\"better\":\"0\",\"kind\":\"bias\","
@@ -420,12 +420,12 @@ TEST(an_audit_is_told_by_its_intervals)
         "\"Age\",\"score\":\"s_AMB\",\"better\":\"0\",\"kind\":\"bias\",\"before\":" LEANS "}]");
     CHECK_STR(found.headline, "Nothing was edited. The model leans in 1 of 2 bias scores.");
     HAS(said(EH_SAID_MEASURED), "it excludes 0");
-    HAS(said(EH_SAID_UNTOLD), "no lean could be told");
+    HAS(said(EH_SAID_UNTOLD), "it includes 0: inconclusive");
     HAS(found.sentence[found.n - 1].text, "some do so by chance");
 
     judge("\"rows\":[{\"task\":\"pairs\",\"category\":\"all\",\"score\":\"pct_stereotype\",\"better\":\"50\",\"kind\":"
           "\"bias\",\"before\":{\"value\":52,\"low\":48,\"high\":56}}]");
-    HAS(found.headline, "No lean could be told");
+    HAS(found.headline, "No bias score shows a lean");
 }
 
 TEST(many_rows_stay_a_short_verdict)
