@@ -266,9 +266,11 @@ int eh_audit_plan_make(const eh_session *s, const eh_audit_options *o, eh_audit_
     if (!eh_split_find(o->split, &p->split))
         return eh_fail(err, EH_EINVAL, "there is no split \"%s\"; there are all, select, tune and test", o->split);
     if (o->limit < 0 || o->rows < 0 || o->resamples < 0 || o->resamples > 10000000)
-        return eh_fail(err, EH_EINVAL, "limit, rows and resamples cannot be negative, nor resamples above 10 million");
+        return eh_fail(err, EH_EINVAL,
+                       "limit, rows and resamples cannot be negative, and resamples are at most 10 million");
     if (o->confidence != 0.0 && !(o->confidence > 0.0 && o->confidence < 1.0))
-        return eh_fail(err, EH_EINVAL, "confidence is %g, wanted between 0 and 1", o->confidence);
+        return eh_fail(err, EH_EINVAL,
+                       "confidence is %g; wanted more than 0 and less than 1, such as 0.95", o->confidence);
     p->task = (eh_task_options){
         .data = o->data,
         .items = o->items,

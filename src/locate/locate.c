@@ -413,11 +413,12 @@ static int take_options(eh_head_map *l, const eh_locate_options *given, eh_err *
     if (!(l->o.q > 0.0 && l->o.q < 1.0) || !(l->o.floor >= 0.0 && l->o.floor < 1.0) ||
         !(l->o.share > 0.0 && l->o.share <= 1.0) || l->o.permutations < 99 || l->o.permutations > 1000000 ||
         l->o.confirm < -1 || l->o.trace < 0)
-        return eh_fail(err, EH_EINVAL, "q is %g, floor %g, share %g, permutations %lld; wanted 0 to 1, and 99 to a "
-                                       "million",
+        return eh_fail(err, EH_EINVAL, "q is %g, floor %g, share %g, permutations %lld; wanted numbers from 0 to 1, "
+                                       "and 99 to 1,000,000 permutations",
                        l->o.q, l->o.floor, l->o.share, (long long)l->o.permutations);
     if (l->o.select != NULL && strcmp(l->o.select, "fdr") != 0 && strcmp(l->o.select, "seed") != 0)
-        return eh_fail(err, EH_EINVAL, "there is no selection \"%s\"; there are fdr and seed", l->o.select);
+        return eh_fail(err, EH_EINVAL,
+                       "there is no selection \"%s\"; there are fdr, and seed (the published thresholds)", l->o.select);
     rc = eh_audit_task_open(l->s, &l->plan, l->plan.o.tasks, &l->task, err);
     if (rc < 0)
         return rc;

@@ -32,7 +32,7 @@ const eh_head_stat_info eh_head_stat_table[EH_HEAD_N_STAT] = {
     [EH_HEAD_NORM] = {"head_norm", "length of the head's output there, times its length after the output projection",
                       "this project, after Kobayashi et al., Attention is Not Only a Weight, EMNLP 2020", false,
                       EH_RULES_GRADIENT},
-    [EH_HEAD_EFFECT] = {"head_effect", "gradient times the head's output, summed: about what silencing it would cost",
+    [EH_HEAD_EFFECT] = {"head_effect", "gradient times the head's output, summed: about what ablating it would cost",
                         "Syed et al., Attribution Patching Outperforms Automated Circuit Discovery, 2023", true,
                         EH_RULES_GRADIENT},
     [EH_HEAD_RELEVANCE] = {"head_relevance", "the same with the gradient of layer-wise relevance propagation",
@@ -315,7 +315,7 @@ static int see_effect(void *ctx, const eh_block *b, eh_err *err)
         return eh_fail(err, EH_EINVAL, "head effects come from eh_attribute; this is a forward pass");
     for (int64_t i = 0; i < b->n_request; i++)
         if (b->request[i] >= p->n)
-            return eh_fail(err, EH_EINVAL, "goal %lld of the call; the effect probe was started for %lld",
+            return eh_fail(err, EH_EINVAL, "goal %lld of the call; the effect probe was started for %lld goals",
                            (long long)b->request[i], (long long)p->n);
     effect_job j = {p, b};
     eh_par_for(p->s->threads, b->n_request, effect_goal, &j);

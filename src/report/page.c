@@ -403,7 +403,7 @@ static void put_limits(eh_doc *d, const eh_record *r)
     if (r->locate.statistic != NULL && strcmp(r->locate.statistic, "head_relevance") == 0)
         items[n++] = "Layer-wise relevance propagation is patented; its authors grant use for personal and scientific "
                      "purposes.";
-    eh_doc_section(d, "limits", "What this cannot say");
+    eh_doc_section(d, "limits", "What this report cannot say");
     eh_doc_items(d, items, n);
 }
 

@@ -19,7 +19,7 @@ static const eh_run_preset presets[] = {
 
 /* Above this share of answers that change with the order of the options, a model is asked without showing them. */
 #define BY_PLACE 0.5
-/* Items of a category that tell whether it answers by place. */
+/* Items of a category that show whether it answers by position. */
 #define PLACE_LIMIT 8
 
 /* ---- What the stages share ----------------------------------------------------------------------------- */
@@ -156,7 +156,7 @@ const eh_benchmark_score *eh_run_positions(const eh_run_state *r, const eh_bench
     return effect;
 }
 
-/* Does the model answer by place? Then answers to options that are shown tell nothing, and it is asked by content. */
+/* Does the model answer by position? Then answers to shown options mean nothing, and it is asked by content. */
 static int choose_answer(eh_run_state *r, eh_err *err)
 {
     const eh_benchmark_score *place[EH_RUN_PLACES];
@@ -368,9 +368,8 @@ static int note_few_templates(eh_run_state *r, eh_err *err)
     if (few == 0)
         return EH_OK;
     return eh_run_note(r, err, "In %lld of %lld categories fewer than 6 templates judge the edit (the fewest: %lld). "
-                               "There no "
-                       "p below 0.05 can be had, however large the change: look at the intervals, and at all "
-                       "categories together.", (long long)few, (long long)n, (long long)least);
+                               "With so few, no p below 0.05 is possible, however large the change: look at the "
+                               "intervals, and at all categories together.", (long long)few, (long long)n, (long long)least);
 }
 
 /* From a selection to an edit that was judged. */
@@ -477,7 +476,8 @@ static int take_options(eh_run_state *r, const eh_run_options *given, eh_err *er
         return eh_fail(err, EH_EINVAL, "there is no mode \"%s\"; there are soft, output and zero", r->o.mode);
     if (given->heads < 0 || given->points < 0 || given->controls < 0 || given->steps < 0 ||
         (given->heads > 0) != (given->strength > 0.0) || !(given->strength >= 0.0 && given->strength <= 1.0))
-        return eh_fail(err, EH_EINVAL, "heads is %lld and strength %g: give both, strength above 0 to 1, or neither",
+        return eh_fail(err, EH_EINVAL,
+                       "heads is %lld and strength %g: give both (strength above 0, at most 1), or neither",
                        (long long)given->heads, given->strength);
     if (given->controls > 0 && given->controls < 5)
         return eh_fail(err, EH_EINVAL, "controls is %lld; at least 5 are wanted", (long long)given->controls);

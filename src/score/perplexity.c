@@ -103,7 +103,9 @@ int eh_perplexity_of(eh_session *s, const char *text, int64_t n, const eh_perple
     if (stride == 0)
         stride = size < 512 ? size : 512;
     if (size < 2 || size > ctx || stride < 1 || stride > size || most < 0)
-        return eh_fail(err, EH_EINVAL, "window %lld, stride %lld; wanted 2 to the context of %lld, and 1 to the window",
+        return eh_fail(err, EH_EINVAL,
+                       "window %lld, stride %lld; wanted a window of 2 to %lld tokens (the context), and a stride of "
+                       "1 to the window",
                        (long long)size, (long long)stride, (long long)ctx);
     if (s->m->tokenizer == NULL)
         return eh_fail(err, EH_ENOSUP, "this needs the model's tokenizer: %s", s->m->tokenizer_trouble);
@@ -124,7 +126,7 @@ int eh_perplexity_of(eh_session *s, const char *text, int64_t n, const eh_perple
         int64_t from;
         rc = eh_pair_encode(s->m->tokenizer, EH_STR(""), scored, -1, 0, &ids, &from, err);
     } else {
-        /* As Hugging Face tokenizers do unless told otherwise: with BOS where the model has that policy. */
+        /* As Hugging Face tokenizers do by default: with BOS where the model has that policy. */
         rc = eh_tokenizer_encode(s->m->tokenizer, scored, EH_ENCODE_SPECIAL | EH_ENCODE_DEFAULT, &ids, err);
     }
     if (rc < 0)

@@ -513,7 +513,7 @@ TEST(a_checkpoint_of_another_training_or_a_damaged_one_is_refused)
     CHECK_FAILS(train_in(dir, EH_TUNE_ALL, -1, 0, text), EH_EINVAL, "its train is \"edited\", not \"all\"");
     eh_buf good = read_file(dir, "tune.ckpt");
     snprintf(path, sizeof path, "%s/tune.ckpt", dir);
-    static const char *const words[] = {"is damaged", "is no checkpoint", "is damaged"};
+    static const char *const words[] = {"is damaged", "is not a training checkpoint", "is damaged"};
     for (int k = 0; k < 3; k++) {
         eh_buf bad = {0};
         eh_buf_bytes(&bad, good.p, k == 2 ? good.n - 100 : good.n);
