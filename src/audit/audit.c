@@ -289,7 +289,8 @@ int eh_audit_plan_make(const eh_session *s, const eh_audit_options *given, eh_au
     if (o->resamples < 1 || o->resamples > 10000000)
         return eh_fail(err, EH_EINVAL, "resamples is %lld, wanted 1 to 10 million", (long long)o->resamples);
     if (!(o->confidence > 0.0 && o->confidence < 1.0))
-        return eh_fail(err, EH_EINVAL, "confidence is %g, wanted between 0 and 1", o->confidence);
+        return eh_fail(err, EH_EINVAL, "confidence is %g; wanted more than 0 and less than 1, such as 0.95",
+                       o->confidence);
     p->task = (eh_task_options){
         .data = o->data,
         .items = o->items,

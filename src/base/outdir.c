@@ -22,7 +22,8 @@ static int check_name(void *ctx, const char *name, eh_err *err)
     for (int64_t i = 0; n->names[i] != NULL; i++)
         if (strcmp(n->names[i], name) == 0)
             return EH_OK;
-    return eh_fail(err, EH_EINVAL, "%s: holds %s, which was not written by this; choose another folder", n->path, name);
+    return eh_fail(err, EH_EINVAL,
+                   "%s: holds %s, which this command did not write; choose another folder", n->path, name);
 }
 
 static int check_by_names(const char *path, const char *const *names, bool force, eh_err *err)
@@ -31,7 +32,7 @@ static int check_by_names(const char *path, const char *const *names, bool force
     if (lstat(path, &st) != 0)
         return EH_OK;
     if (!force)
-        return eh_fail(err, EH_EINVAL, "%s: is there already; choose another folder, or force it", path);
+        return eh_fail(err, EH_EINVAL, "%s: is there already; choose another folder, or replace it with --force", path);
     if (!S_ISDIR(st.st_mode))
         return eh_fail(err, EH_EINVAL, "%s: is there, and is not a folder", path);
     naming n = {path, names};

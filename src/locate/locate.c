@@ -418,8 +418,8 @@ static int take_options(eh_head_map *l, const eh_locate_options *given, eh_err *
                        l->plan.o.tasks);
     if (!(l->o.q > 0.0 && l->o.q < 1.0) || !(l->o.floor >= 0.0 && l->o.floor < 1.0) ||
         !(l->o.share > 0.0 && l->o.share <= 1.0) || l->o.permutations < 99 || l->o.permutations > 1000000)
-        return eh_fail(err, EH_EINVAL, "q is %g, floor %g, share %g, permutations %lld; wanted 0 to 1, and 99 to a "
-                                       "million",
+        return eh_fail(err, EH_EINVAL, "q is %g, floor %g, share %g, permutations %lld; wanted numbers from 0 to 1, "
+                                       "and 99 to 1,000,000 permutations",
                        l->o.q, l->o.floor, l->o.share, (long long)l->o.permutations);
     if ((l->o.confirm < 0 && l->o.confirm != EH_ALL) || l->o.trace < 0)
         return eh_fail(err, EH_EINVAL, "confirm is %lld and trace %lld, wanted 0 or more, confirm also EH_ALL (%d)",

@@ -1,4 +1,4 @@
-/* Is the map true? Heads really silenced, and components put in place one at a time. */
+/* Is the map true? Heads really ablated, and components put in place one at a time. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "stats/correlation.h"
 #include "locate/locate.h"
 
-/* Items on which a head is silenced, at most: each head costs two more passes over them. */
+/* Items on which a head is ablated, at most: each head costs two more passes over them. */
 #define CONFIRM_ITEMS 100
 #define TRACE_BLOCK 8
 
@@ -147,7 +147,7 @@ static int by_predicted(const void *a, const void *b)
     return x->layer != y->layer ? (x->layer < y->layer ? -1 : 1) : x->head < y->head ? -1 : x->head > y->head;
 }
 
-/* The heads that are silenced: the top by the pooled map, and their random twins; or all. */
+/* The heads that are ablated: the top by the pooled map, and their random twins; or all. */
 static int choose_heads(eh_head_map *l, eh_err *err)
 {
     const int64_t n_unit = l->items.n_unit, n_layer = l->items.n_layer, n_head = l->s->m->config.n_head;
@@ -188,7 +188,7 @@ done:
     return rc;
 }
 
-/* What heads are silenced on, and what is known before the first is. */
+/* What heads are ablated on, and what is known before the first is. */
 typedef struct ablating {
     eh_head_map *l;
     targets targets;
@@ -205,7 +205,7 @@ static int begin_ablation(void *ctx, eh_err *err)
     return rc == EH_OK ? targets_score(a->l, &a->targets, &see, a->targets.base, err) : rc;
 }
 
-/* One head silenced, and set to its mean: the change of every item's target. */
+/* One head ablated, and set to its mean: the change of every item's target. */
 static int ablate(ablating *a, const eh_ablated *head, eh_jsonw *w, eh_err *err)
 {
     eh_head_map *l = a->l;
@@ -259,7 +259,7 @@ static int read_ablated(void *ctx, int64_t i, const json_t *r, const char *where
     return rc;
 }
 
-/* Does the predicted order agree with what silencing did? */
+/* Does the predicted order agree with what ablation did? */
 static int agree(eh_head_map *l, eh_err *err)
 {
     eh_locate_result *r = &l->result;

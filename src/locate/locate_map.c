@@ -212,13 +212,13 @@ static int choose(eh_head_map *l, eh_err *err)
         snprintf(why, sizeof why, "no category had enough items for a correlation with %s", statistic);
     else if (n == 0)
         snprintf(why, sizeof why,
-                 "no head's %s went with %s beyond chance (false-discovery rate %g, |r| from %g) in %g of %lld "
-                 "categories with one sign",
+                 "no head's %s correlates with %s beyond chance (false-discovery rate %g, |r| at least %g) in %g of "
+                 "%lld categories with the same sign",
                  statistic, r->measure, l->o.q, l->o.floor, l->o.share, (long long)r->n_category);
     else if (!published && !l->o.even_noise && r->split_half < RELIABLE)
         snprintf(why, sizeof why,
-                 "the map of %s is noise: its two halves agree at %.2f only (%.2f by Spearman-Brown, wanted %.1f); "
-                 "the %lld heads that passed the test are not selected (--even-noise)",
+                 "the map of %s is noise: its half-map correlation is %.2f, its reliability %.2f (Spearman-Brown; "
+                 "wanted %.1f); the %lld heads that passed the test are not selected (--even-noise selects them)",
                  statistic, r->half_map_correlation, r->split_half, RELIABLE, (long long)n);
     if (why[0] != '\0') {
         n = 0;

@@ -305,7 +305,7 @@ static int see_effect(void *ctx, const eh_block *b, eh_err *err)
         return eh_fail(err, EH_EINVAL, "head effects come from eh_attribute; this is a forward pass");
     for (int64_t i = 0; i < b->n_request; i++)
         if (b->request[i] >= p->n)
-            return eh_fail(err, EH_EINVAL, "goal %lld of the call; the effect probe was started for %lld",
+            return eh_fail(err, EH_EINVAL, "goal %lld of the call; the effect probe was started for %lld goals",
                            (long long)b->request[i], (long long)p->n);
     effect_job j = {p, b};
     eh_par_for(p->s->threads, b->n_request, effect_goal, &j);

@@ -50,7 +50,7 @@ static int see(void *ctx, const eh_block *b, eh_err *err)
     for (int64_t i = 0; i < b->n_request; i++) {
         const int64_t r = b->request[i], row = b->last_row[i] - b->first;
         if (r >= p->n)
-            return eh_fail(err, EH_EINVAL, "request %lld of the call; the layer probe was started for %lld",
+            return eh_fail(err, EH_EINVAL, "request %lld of the call; the layer probe was started for %lld requests",
                            (long long)r, (long long)p->n);
         if (row >= 0 && row < b->n_row)
             summarise(b->value + row * b->width, b->width,

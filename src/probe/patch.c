@@ -12,7 +12,7 @@ static int64_t site_width(const eh_session *s, eh_site site)
     return site == EH_SITE_HEAD_OUT ? s->m->config.n_head * s->m->config.d_head : s->m->config.d_ff;
 }
 
-/* ---- Heads silenced ------------------------------------------------------------------------------------ */
+/* ---- Heads ablated ------------------------------------------------------------------------------------- */
 
 static int see_ablation(void *ctx, const eh_block *b, eh_err *err)
 {
@@ -108,7 +108,7 @@ void eh_head_means_get(const eh_head_means *p, int64_t layer, int64_t head, floa
 int eh_capture_start(eh_capture *t, const eh_session *s, eh_site site, int64_t n, eh_err *err)
 {
     if (site != EH_SITE_HEAD_OUT && site != EH_SITE_NEURON)
-        return eh_fail(err, EH_EINVAL, "site %d cannot be taken; head outputs and neurons can", (int)site);
+        return eh_fail(err, EH_EINVAL, "site %d cannot be captured; head outputs and neurons can", (int)site);
     const int64_t width = s->m->config.n_layer * site_width(s, site);
     float *value = n <= INT64_MAX / width ? eh_calloc(n * width, (int64_t)sizeof *value) : NULL;
     if (value == NULL)
@@ -130,7 +130,8 @@ static int see_take(void *ctx, const eh_block *b, eh_err *err)
     for (int64_t i = 0; i < b->n_request; i++) {
         const int64_t r = b->request[i], row = b->last_row[i] - b->first;
         if (r >= t->n)
-            return eh_fail(err, EH_EINVAL, "request %lld of the call; components are taken of %lld", (long long)r,
+            return eh_fail(err, EH_EINVAL,
+                           "request %lld of the call; components were asked of %lld requests", (long long)r,
                            (long long)t->n);
         if (row >= 0 && row < b->n_row)
             memcpy(t->value + (r * t->n_layer + b->layer) * t->width, b->value + row * b->width,
@@ -150,7 +151,8 @@ static int see_puts(void *ctx, const eh_block *b, eh_err *err)
     for (int64_t i = 0; i < b->n_request; i++) {
         const int64_t r = b->request[i], row = b->last_row[i] - b->first;
         if (r >= p->n)
-            return eh_fail(err, EH_EINVAL, "request %lld of the call; there are patches for %lld", (long long)r,
+            return eh_fail(err, EH_EINVAL,
+                           "request %lld of the call; there are patches for %lld requests", (long long)r,
                            (long long)p->n);
         const eh_patch *put = &p->put[r];
         if (put->layer == b->layer && put->site == b->site && row >= 0 && row < b->n_row)

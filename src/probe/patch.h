@@ -2,7 +2,7 @@
  * Patches: parts of a forward pass overwritten on the way, to see what they carry.
  *
  *     const eh_ablate list[] = {{.layer = 3, .head = 1}, {.layer = 7, .head = 0, .mean = mean}};
- *     eh_ablation a = {m, list, 2};                       heads silenced, or set to a mean
+ *     eh_ablation a = {m, list, 2};                       heads ablated, or set to a mean
  *     const eh_observer o = eh_ablation_observer(&a);
  *     rc = eh_score_observed(m, request, n, answer, &o, 1, err);
  *
@@ -24,7 +24,7 @@
 
 #include "model/session.h"
 
-/* ---- Heads silenced ----------------------------------------------------------------------------- */
+/* ---- Heads ablated ------------------------------------------------------------------------------ */
 
 typedef struct eh_ablate {
     int64_t layer, head;

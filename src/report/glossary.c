@@ -12,8 +12,6 @@ static const glossary_term terms[] = {
     {"ablation, ablated, ablates", "Taking away what a head contributes, to see what changes without it."},
     {"attention head, head, heads",
      "A part of one of the model's layers that decides which earlier words to use; each layer has several."},
-    {"CI_bias", "How much more probable the biased answer becomes when the model is given the context."},
-    {"Context Influence, CI", "How far the context moves the answer from the one that the question alone would get."},
     {"entropy", "How widely a head spreads its attention, in nats; 0 is attention to a single word."},
     {"group_attention", "The share of a head's attention that goes to the words naming the groups."},
     {"half-map correlation",
@@ -36,10 +34,6 @@ static const glossary_term terms[] = {
     {"rank correlation", "Whether two lists have the same order: 1 fully, 0 not at all, -1 the reverse."},
     {"reliability",
      "How well a map would agree with one from new templates, estimated from halves (Spearman-Brown); 1 is perfect."},
-    {"s_AMB", "BBQ's bias score where the context does not answer the question, from -1 to 1; above 0 the answers "
-              "follow the stereotype."},
-    {"s_DIS", "BBQ's bias score where the context answers the question, from -1 to 1; above 0 the answers follow the "
-              "stereotype."},
     {"template, templates",
      "A wording from which several questions are made; one template's questions are not independent of each other."},
     {"text_pmi", "Asking by the options' texts, each scored less what its words get without the question."},
@@ -104,7 +98,30 @@ static eh_str plain_text(const eh_doc *d)
     return (eh_str){out, n};
 }
 
-eh_table eh_glossary_of(const eh_doc *d)
+/* Row i is the first of its score, whatever the benchmark and category. */
+static bool is_first_of_score(const eh_record *r, int64_t i)
+{
+    for (int64_t k = 0; k < i; k++)
+        if (strcmp(r->row[k].score, r->row[i].score) == 0)
+            return false;
+    return true;
+}
+
+/* Scores are explained by the record, which has its benchmarks' own words for them. */
+static void add_scores(eh_table *t, const eh_doc *d, const eh_record *r, eh_str text)
+{
+    for (int64_t i = 0; text.p != NULL && i < r->n_row; i++) {
+        const eh_record_row *row = &r->row[i];
+        const bool word = strspn(row->score, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") ==
+                          strlen(row->score); /* a record may call a score anything */
+        if (row->words == NULL || !word || !is_first_of_score(r, i) || !holds_word(text, eh_str_of(row->score)))
+            continue;
+        eh_cell_text(t, row->score);
+        eh_cell_text(t, eh_say(d->w, "A score: %s (%s).", row->words, row->unit));
+    }
+}
+
+eh_table eh_glossary_of(const eh_doc *d, const eh_record *r)
 {
     static const eh_column columns[] = {{NULL, "term", true}, {NULL, "what it means", true}};
     const eh_str text = plain_text(d);
@@ -114,5 +131,6 @@ eh_table eh_glossary_of(const eh_doc *d)
             eh_cell_text(&t, terms[i].spellings);
             eh_cell_text(&t, terms[i].meaning);
         }
+    add_scores(&t, d, r, text);
     return t;
 }

@@ -403,14 +403,13 @@ static void put_limits(eh_doc *d, const eh_record *r)
     if (r->locate.statistic != NULL && strcmp(r->locate.statistic, "head_relevance") == 0)
         items[n++] = "Layer-wise relevance propagation is patented; its authors grant use for personal and scientific "
                      "purposes.";
-    eh_doc_section(d, "limits", "What this cannot say");
+    eh_doc_section(d, "limits", "What this report cannot say");
     eh_doc_items(d, items, n);
 }
 
 static void put_glossary(eh_doc *d, const eh_record *r)
 {
-    (void)r;
-    const eh_table t = eh_glossary_of(d);
+    const eh_table t = eh_glossary_of(d, r);
     eh_doc_section(d, "glossary", "Glossary");
     eh_doc_table(d, "Technical terms on this page", &t);
 }

@@ -36,7 +36,7 @@ const char eh_page_style[] =
     "section{margin-top:3.25rem}\n"
     ".lead{font-size:clamp(1.25rem,3.6vw,1.6rem);font-weight:500;margin:0 0 1.5rem;text-wrap:pretty}\n"
     ".said{list-style:none;padding:0;margin:0 0 2rem}\n"
-    ".said li{display:grid;grid-template-columns:6.5rem 1fr;gap:.2rem 1rem;padding:.8rem 0 .8rem .9rem;"
+    ".said li{display:grid;grid-template-columns:7.5rem 1fr;gap:.2rem 1rem;padding:.8rem 0 .8rem .9rem;"
     "border-left:4px solid var(--rule);margin-bottom:.5rem}\n"
     ".said strong{font-weight:650}\n.said p{margin:0 0 .6rem}\n.said p:last-child{margin:0}\n"
     ".said .worse{border-color:var(--worse);border-left-style:double;border-left-width:6px}\n"
@@ -96,7 +96,7 @@ const char eh_page_style[] =
     ".curve.train{stroke:var(--before);stroke-width:1.2}\n.curve.tune{stroke-dasharray:7 4;stroke-width:2.2}\n"
     ".front{fill:none;stroke:var(--before);stroke-width:1.4;stroke-dasharray:2 3}\n"
     ".point{fill:var(--paper);stroke:var(--before);stroke-width:1.3}\n.point.on{fill:var(--before)}\n"
-    /* a shade at an edge beyond which a figure goes on */
+    /* a shade at an edge beyond which a figure continues */
     "@media (max-width:44rem){.plot{background:"
     "linear-gradient(to right,var(--paper) 40%,transparent) left/2.5rem 100% no-repeat local,"
     "linear-gradient(to left,var(--paper) 40%,transparent) right/2.5rem 100% no-repeat local,"

@@ -20,7 +20,7 @@ static const eh_run_preset presets[EH_N_PRESET] = {
 
 /* Above this share of answers that change with the order of the options, a model is asked without showing them. */
 #define BY_PLACE 0.5
-/* Items of a category that tell whether it does. */
+/* Items of a category that show whether it answers by position. */
 #define PLACE_LIMIT 8
 /* Where the preset trains nothing and the user asks for it without saying how long. */
 #define LEAST_STEPS 20
@@ -158,7 +158,7 @@ const eh_benchmark_score *eh_run_positions(const eh_run_state *r, const eh_bench
     return effect;
 }
 
-/* Do its answers go by position? Then answers to options that are shown tell nothing, and it is asked by content. */
+/* Does the model answer by position? Then answers to shown options mean nothing, and it is asked by content. */
 static int choose_answer(eh_run_state *r, eh_err *err)
 {
     const eh_benchmark_score *place[EH_RUN_PLACES];
@@ -375,9 +375,9 @@ static int note_few_templates(eh_run_state *r, eh_err *err)
     if (few == 0)
         return EH_OK;
     return eh_run_note(r, err, "In %lld of %lld categories fewer than 6 templates judge the edit (the fewest: %lld). "
-                               "There no "
-                       "p below 0.05 can be had, however large the change: look at the intervals, and at all "
-                       "categories together.", (long long)few, (long long)n, (long long)least);
+                               "With so few, no p below 0.05 is possible, however large the change: look at the "
+                               "intervals, and at all categories together.",
+                       (long long)few, (long long)n, (long long)least);
 }
 
 /* From a selection to an edit that was judged. */

@@ -115,7 +115,9 @@ int eh_perplexity_of(eh_session *s, const char *text, int64_t n, const eh_perple
     if (eh_choice_name(EH_CHOICE_PERPLEXITY, (int)kind) == NULL)
         return eh_fail(err, EH_EINVAL, "there is no kind %d of perplexity", (int)kind);
     if (size < 2 || size > ctx || stride < 1 || stride > size)
-        return eh_fail(err, EH_EINVAL, "window %lld, stride %lld; wanted 2 to the context of %lld, and 1 to the window",
+        return eh_fail(err, EH_EINVAL,
+                       "window %lld, stride %lld; wanted a window of 2 to %lld tokens (the context), and a stride of "
+                       "1 to the window",
                        (long long)size, (long long)stride, (long long)ctx);
     if (most < 1 && most != EH_ALL)
         return eh_fail(err, EH_EINVAL, "max_windows is %lld, wanted 1 or more, or EH_ALL (%d)",
@@ -138,7 +140,7 @@ int eh_perplexity_of(eh_session *s, const char *text, int64_t n, const eh_perple
         int64_t from;
         rc = eh_pair_encode(s->m->tokenizer, EH_STR(""), scored, -1, 0, &ids, &from, err);
     } else {
-        /* As Hugging Face tokenizers do unless told otherwise: with BOS where the model has that policy. */
+        /* As Hugging Face tokenizers do by default: with BOS where the model has that policy. */
         rc = eh_tokenizer_encode(s->m->tokenizer, scored, EH_ENCODE_SPECIAL | EH_ENCODE_DEFAULT, &ids, err);
     }
     if (rc < 0)

@@ -65,7 +65,7 @@ int eh_bbq_form_load(eh_open_task *t, eh_err *err)
     return rc == EH_OK ? eh_bbq_form_items(t, s, err) : rc;
 }
 
-/* The tokens that stand for the letters; two letters with one token cannot be told apart. */
+/* The tokens that stand for the letters; two letters with one token cannot be distinguished. */
 int eh_bbq_form_prepare(eh_open_task *t, eh_err *err)
 {
     static const char *const letters[3] = {"A", "B", "C"};
@@ -375,7 +375,7 @@ bool eh_bbq_form_shows(const eh_open_task *t, int64_t k, const eh_estimate *e, c
     if (position && (t->answer != EH_BBQ_LETTERS || (k == EH_BBQ_POSITION_EFFECT && orders_of(t)->n == 1)))
         return false;
     *note = t->warning != NULL && !position ? t->warning
-            : e->defined && e->n_cluster < FEW_TEMPLATES ? "fewer than 10 templates: the interval is a hint"
+            : e->defined && e->n_cluster < FEW_TEMPLATES ? "fewer than 10 templates: the interval is only a rough guide"
                                                          : NULL;
     return true;
 }
@@ -427,9 +427,9 @@ int eh_bbq_form_note(eh_open_task *t, eh_buf *notes, eh_err *err)
         return rc;
     const double n = sum[EH_BBQ_C_ORDER_N], changed = sum[EH_BBQ_C_ORDER_CHANGED];
     if (orders_of(t)->n == 1) {
-        t->warning = "one order only: how much of this is position is not known (--orders cyclic)";
+        t->warning = "one order only: the position bias in this is unknown (--orders cyclic measures it)";
     } else if (n > 0.0 && changed / n > 0.5) {
-        t->warning = "position effect above 50 %: the model answers by place, not by content; see --answer text_pmi";
+        t->warning = "position effect above 50 %: the model answers by position, not by content; see --answer text_pmi";
         rc = eh_task_note(notes, err,
                           "%s: %.0f %% of the answers change with the order of the options: by letters this model "
                           "answers by position. Scores near 0 do not mean it is unbiased; ask again with --answer "

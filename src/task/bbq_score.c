@@ -140,7 +140,7 @@ _Static_assert(EH_BBQ_C_DIS_BIASED - EH_BBQ_C_DIS_N == EH_BBQ_C_AMB_BIASED - EH_
                "the two conditions have the same columns");
 
 /* The same question of the same item in the other context, ambiguous and disambiguated: the pair
- * is told by question and options, not by place in a list. i is the disambiguated row; -1: none. */
+ * is recognised by question and options, not by its place in a list. i is the disambiguated row; -1: none. */
 static int64_t ambiguous_twin(const eh_bbq_set *set, int64_t i)
 {
     const eh_bbq_item *item = &set->item[i];

@@ -3,7 +3,7 @@
 #include <string.h>
 
 /* One word a benchmark: task_<name>.c has its row, eh_task_<name>. The first that needs no download is what an audit
- * asks unless told otherwise. */
+ * asks unless another is named. */
 #define TASKS(X) \
     X(bbq)         \
     X(bbq_harness) \

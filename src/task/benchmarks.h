@@ -15,7 +15,7 @@
 const eh_task *eh_task_at(int i, const eh_task *const *extra);
 /* NULL where no row has that name. */
 const eh_task *eh_task_find(const char *name, const eh_task *const *extra);
-/* The one that is asked unless told otherwise (evenhand/study.h). */
+/* The one that is asked unless another is named (evenhand/study.h). */
 const eh_task *eh_task_initial(bool items_given);
 
 #endif

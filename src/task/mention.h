@@ -3,7 +3,7 @@
  *
  *     eh_mentions found = {0};
  *     rc = eh_mentions_find(item, &found, err);
- *     found.n_of[i] == 0          option i is not spoken of in the context, as far as can be told
+ *     found.n_of[i] == 0          option i is not mentioned in the context, as far as the rules can find
  *     found.span[k], found.option[k]
  *     eh_mentions_clear(&found);
  *

@@ -43,7 +43,7 @@ typedef struct eh_way {
 typedef struct eh_ways {
     const eh_way *const *way; /* [n] */
     int n;
-    int initial; /* unless told otherwise */
+    int initial; /* unless another is named */
     int content; /* --answer: the way for models whose answers go by the order of what is shown; -1: there is none */
 } eh_ways;
 

@@ -190,13 +190,13 @@ static int check_file(const eh_map *map, const char *path, int64_t *n_header, eh
     const int64_t fixed = N_MAGIC + (int64_t)sizeof *n_header;
     char sum[EH_SHA256_TEXT];
     if (map->n < fixed + N_HASH || memcmp(map->p, MAGIC, N_MAGIC) != 0)
-        return eh_fail(err, EH_EFORMAT, "%s: is no checkpoint of a training", path);
+        return eh_fail(err, EH_EFORMAT, "%s: is not a training checkpoint", path);
     memcpy(n_header, map->p + N_MAGIC, sizeof *n_header);
     const int rc = hash_of(map, map->n - N_HASH, sum, err);
     if (rc < 0)
         return rc;
     if (*n_header < 0 || *n_header > map->n - fixed - N_HASH || memcmp(sum, map->p + map->n - N_HASH, N_HASH) != 0)
-        return eh_fail(err, EH_EFORMAT, "%s: is damaged, its hash does not match; --force starts over", path);
+        return eh_fail(err, EH_EFORMAT, "%s: is damaged (its hash does not match); --force starts over", path);
     return EH_OK;
 }
 

@@ -45,7 +45,8 @@ static int check_requests(const eh_model *m, const char *what, const eh_request 
     for (int64_t i = 0; i < n; i++) {
         if (r[i].from < 1 || r[i].from >= r[i].n_tok)
             return eh_fail(err, EH_EINVAL,
-                           "%s %lld: %lld tokens learnt from %lld; wanted a token before, and one to learn",
+                           "%s %lld: %lld tokens, to be learnt from token %lld on; wanted at least one token before "
+                           "that, and one to learn",
                            what, (long long)i, (long long)r[i].n_tok, (long long)r[i].from);
         if (r[i].n_tok > m->config.n_ctx)
             return eh_fail(err, EH_ERANGE, "%s %lld: %lld tokens; the model's context is %lld", what, (long long)i,
@@ -66,29 +67,37 @@ static int check_plan(const trainer *t, eh_err *err)
     if ((int)p->group < 0 || p->group >= EH_TUNE_N_GROUP)
         return eh_fail(err, EH_EINVAL, "there is no group %d of weights to train", (int)p->group);
     if (p->steps < 1 || p->steps > (1 << 24) || p->warmup < 0 || p->warmup > p->steps)
-        return eh_fail(err, EH_EINVAL, "%lld steps with %lld of warm-up; wanted 1 to %d steps, and no more of warm-up",
+        return eh_fail(err, EH_EINVAL,
+                       "%lld steps with %lld of warm-up; wanted 1 to %d steps, and not more warm-up than steps",
                        (long long)p->steps, (long long)p->warmup, 1 << 24);
     if (!(a->lr >= 0.0 && a->lr <= 1.0) || !(a->beta1 >= 0.0 && a->beta1 < 1.0) ||
         !(a->beta2 >= 0.0 && a->beta2 < 1.0) || !(a->eps > 0.0 && a->eps <= 1.0) ||
         !(a->decay >= 0.0 && a->decay <= 1.0))
         return eh_fail(err, EH_EINVAL, "AdamW with learning rate %g, betas %g and %g, eps %g, decay %g; wanted a rate "
-                       "of 0..1, betas of 0 to below 1, eps above 0, decay 0..1", a->lr, a->beta1, a->beta2, a->eps,
+                       "of 0 to 1, betas from 0 to below 1, eps above 0, decay of 0 to 1",
+                       a->lr, a->beta1, a->beta2, a->eps,
                        a->decay);
     if (!(p->clip >= 0.0) || !(p->kl >= 0.0 && p->kl <= 1e6) || !(p->text_share >= 0.0 && p->text_share <= 1.0))
-        return eh_fail(err, EH_EINVAL, "clip %g, KL weight %g, share of text %g; wanted none of them negative, the "
-                       "share at most 1", p->clip, p->kl, p->text_share);
+        return eh_fail(err, EH_EINVAL, "clip %g, KL weight %g, share of text %g; wanted 0 or more of each, and at most "
+                       "1 of the share", p->clip, p->kl, p->text_share);
     if (d->n_example + d->n_text == 0 || (d->n_example > 0 && p->batch < 1) || (d->n_text > 0 && p->text_batch < 1) ||
         p->batch < 0 || p->text_batch < 0 || p->batch > (1 << 20) || p->text_batch > (1 << 20))
         return eh_fail(err, EH_EINVAL, "%lld examples, %lld a step, and %lld texts, %lld a step: nothing to train on",
                        (long long)d->n_example, (long long)p->batch, (long long)d->n_text, (long long)p->text_batch);
     if (d->n_example > 0 && p->text_share >= 1.0)
-        return eh_fail(err, EH_EINVAL, "the share of text is 1, which leaves nothing for the examples");
+        return eh_fail(err, EH_EINVAL,
+                       "the share of text is 1, which leaves nothing for the examples; give less, or no examples");
     if (d->n_example > 0 && d->n_text > 0 && p->text_share == 0.0 && p->kl == 0.0)
-        return eh_fail(err, EH_EINVAL, "a text is given, but its share of the loss is 0 and there is no KL term");
+        return eh_fail(err, EH_EINVAL,
+                       "a text is given, but its share of the loss is 0 and there is no KL term; give it a share, or "
+                       "a KL weight");
     if (p->eval_every < 0 || p->save_every < 0 || p->patience < 0)
-        return eh_fail(err, EH_EINVAL, "steps between looks and checkpoints, and patience, cannot be negative");
+        return eh_fail(err, EH_EINVAL,
+                       "steps between evaluations, steps between checkpoints and patience cannot be negative");
     if (p->patience > 0 && (d->n_held_out == 0 || p->eval_every == 0))
-        return eh_fail(err, EH_EINVAL, "to stop early, held-out examples and steps between looks at them are wanted");
+        return eh_fail(err, EH_EINVAL,
+                       "to stop early (patience), held-out examples and a number of steps between evaluations are "
+                       "needed");
     if (p->kl > 0.0 && (t->reference == NULL || t->reference == t->session ||
                         t->reference->m->config.n_vocab != t->session->m->config.n_vocab))
         return eh_fail(err, EH_EINVAL, "the KL term wants the original model beside this one, with the same "

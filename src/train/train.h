@@ -57,7 +57,7 @@ typedef struct eh_tune_data {
  * in   reference  for the KL term: another handle, whose weights do not change; may be NULL without one
  * out  state      its point is the caller's to eh_free; written on success only
  *
- * A training that was stopped goes on from dir's checkpoint, to the same bytes.
+ * A training that was stopped resumes from dir's checkpoint, to the same bytes.
  * Errors   EH_EINVAL a plan that makes no sense, a checkpoint of another training; EH_ENUMERIC a loss or gradient that
  *          is not finite, with the step; EH_ESTOP on request, with a checkpoint written; EH_EIO, EH_ENOMEM. When a step
  *          was taken the weights are then those after the last whole step.

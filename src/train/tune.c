@@ -1,6 +1,6 @@
 /*
  * Calibration training as the program runs it: items, lines and text become examples (train/train.h), and what was
- * done goes on record. docs/methods/tune.md
+ * done is recorded. docs/methods/tune.md
  */
 #include <math.h>
 #include <stdio.h>
@@ -98,7 +98,7 @@ static int add_items(study *s, eh_open_task *t, eh_err *err)
     return rc;
 }
 
-/* "there is nothing to learn from "x"; tasks are bbq and probes" */
+/* "there is nothing to learn from "x"; benchmarks with right answers are bbq, probes" */
 static int cannot_learn(const study *s, const char *name, eh_err *err)
 {
     eh_buf all = {0};
@@ -106,8 +106,9 @@ static int cannot_learn(const study *s, const char *name, eh_err *err)
     for (int i = 0, n = 0; (row = eh_task_at(i, s->o.extra)) != NULL; i++)
         if (row->about.trains)
             eh_buf_printf(&all, "%s%s", n++ > 0 ? ", " : "", row->about.name);
-    const int rc = eh_fail(err, EH_EINVAL, "there is nothing to learn from \"%s\"; there is from %s", name,
-                           all.p != NULL ? all.p : "no benchmark");
+    const int rc = eh_fail(err, EH_EINVAL,
+                           "there is nothing to learn from \"%s\"; benchmarks with right answers are %s", name,
+                           all.p != NULL ? all.p : "none");
     eh_buf_clear(&all);
     return rc;
 }
@@ -171,7 +172,9 @@ static int add_text(study *s, eh_err *err)
     const int64_t size = s->o.text_block != EH_AUTO ? s->o.text_block : TEXT_BLOCK < n_ctx ? TEXT_BLOCK : n_ctx;
     eh_buf text = {0};
     if (size < 2)
-        return eh_fail(err, EH_EINVAL, "pieces of %lld tokens leave nothing to learn", (long long)size);
+        return eh_fail(err, EH_EINVAL,
+                       "text is cut into pieces of %lld tokens; at least 2 are needed, one to predict the next",
+                       (long long)size);
     if (s->session->m->tokenizer == NULL)
         return eh_fail(err, EH_ENOSUP, "this needs the model's tokenizer: %s", s->session->m->tokenizer_trouble);
     int rc = eh_file_read(s->o.text, TEXT_MAX, &text, err);

@@ -247,10 +247,10 @@ TEST(prompts_of_another_form_are_not_traced)
     CHECK_FAILS(eh_trace(on, part, two, 2, plain, patched, &err), EH_EINVAL, "prompt 1 has 2 candidates");
     CHECK_OK(eh_trace(on, NULL, NULL, 0, NULL, NULL, &err));
     eh_capture t = {0};
-    CHECK_FAILS(eh_capture_start(&t, on, EH_SITE_RESID, 1, &err), EH_EINVAL, "cannot be taken");
+    CHECK_FAILS(eh_capture_start(&t, on, EH_SITE_RESID, 1, &err), EH_EINVAL, "cannot be captured");
     CHECK_OK(eh_capture_start(&t, on, EH_SITE_NEURON, 1, &err));
     const eh_observer o = eh_capture_observer(&t);
-    CHECK_FAILS(eh_score_observed(on, full, 2, answer, &o, 1, &err), EH_EINVAL, "taken of 1");
+    CHECK_FAILS(eh_score_observed(on, full, 2, answer, &o, 1, &err), EH_EINVAL, "asked of 1");
     eh_capture_clear(&t);
     const eh_patch put = {.layer = -1};
     eh_patches puts = {&put, 1};

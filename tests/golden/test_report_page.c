@@ -365,12 +365,12 @@ TEST(the_glossary_has_what_the_page_uses)
     static const struct {
         const char *name, *terms;
     } pages[] = {
-        {"audit_only", "|attention head, head, heads|inconclusive|interval, intervals|position effect|s_AMB|s_DIS|"
-                       "template, templates|text_pmi|"},
+        {"audit_only", "|attention head, head, heads|inconclusive|interval, intervals|position effect|"
+                       "template, templates|text_pmi|s_AMB|s_DIS|pct_stereotype|acc|acc_norm|accuracy_amb|accuracy_dis|ci|"},
         {"nothing_found",
-         "|ablation, ablated, ablates|attention head, head, heads|Context Influence, CI|half-map correlation|"
-         "head_effect|inconclusive|interval, intervals|nats|position effect|q, Benjamini-Hochberg|reliability|s_AMB|"
-         "s_DIS|template, templates|"},
+         "|ablation, ablated, ablates|attention head, head, heads|half-map correlation|"
+         "head_effect|inconclusive|interval, intervals|nats|position effect|q, Benjamini-Hochberg|reliability|"
+         "template, templates|s_AMB|s_DIS|pct_stereotype|acc|acc_norm|accuracy_amb|accuracy_dis|ci|"},
     };
     for (int i = 0; i < 2; i++) {
         char dir[400], terms[2000], *at;

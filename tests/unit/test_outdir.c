@@ -94,10 +94,10 @@ TEST(force_replaces_a_folder_of_these_names_alone)
     make_dir(out);
     put(in(out, "b.txt"), "old");
     CHECK_FAILS(eh_outdir_open(&d, out, &by_names, false, &err), EH_EINVAL,
-                "is there already; choose another folder, or force it");
+                "is there already; choose another folder, or replace it with --force");
     put(in(out, "letters"), "dear");
     CHECK_FAILS(eh_outdir_open(&d, out, &by_names, true, &err), EH_EINVAL,
-                "holds letters, which was not written by this");
+                "holds letters, which this command did not write");
     CHECK_INT(entries(top), 1);
     holds(in(out, "letters"), "dear");
     unlink(in(out, "letters"));

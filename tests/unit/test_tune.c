@@ -513,7 +513,7 @@ TEST(a_checkpoint_of_another_training_or_a_damaged_one_is_refused)
     CHECK_FAILS(train_in(dir, EH_TUNE_ALL, -1, 0, text), EH_EINVAL, "its train is \"edited\", not \"all\"");
     eh_buf good = read_file(dir, "tune.ckpt");
     snprintf(path, sizeof path, "%s/tune.ckpt", dir);
-    static const char *const words[] = {"is damaged", "is no checkpoint", "is damaged"};
+    static const char *const words[] = {"is damaged", "is not a training checkpoint", "is damaged"};
     for (int k = 0; k < 3; k++) {
         eh_buf bad = {0};
         eh_buf_bytes(&bad, good.p, k == 2 ? good.n - 100 : good.n);
@@ -598,7 +598,7 @@ TEST(plans_that_make_no_sense_are_refused)
     const int32_t wrong[2] = {1, 1 << 20};
     const eh_request bad[] = {{.tok = wrong, .n_tok = 2, .from = 1}, {.tok = tok[0], .n_tok = 4, .from = 4},
                               {.tok = tok[0], .n_tok = 4, .from = 0}};
-    static const char *const words[] = {"token 1 is 1048576", "learnt from 4", "learnt from 0"};
+    static const char *const words[] = {"token 1 is 1048576", "learnt from token 4", "learnt from token 0"};
     for (int i = 0; i < 3; i++) {
         const eh_tune_data d = {.example = &bad[i], .n_example = 1};
         refused(on, &good, &d, EH_EINVAL, words[i]);
