@@ -15,19 +15,8 @@ export LC_ALL=C
 # Arrows that close a circle in the tree of today, and how each could go. The lists only shrink: an arrow that is
 # not there any more, or that closes no circle any more, fails.
 # "FROM TO: way out", one a line.
-known_includes='cli/term cli/stream: the out file that cli_fail abandons could be a callback
-model/goals model/backward: the targets that goals.h takes from backward.h could be a header of their own
-model/layer model/forward: what layer.h takes from forward.h could be a header below both'
-known_links='cli/arguments cli/text_table: reading arguments could be given the table
-cli/help cli/text_table: help could be given the table
-cli/term cli/stream: as above
-locate/locate_check locate/locate: asking and notes could be a file below both
-locate/locate_map locate/locate: the same, and the names of the measures
-model/linear model/edits: what a linear does with its edits (unedit) could be in linear
-run/run_plan run/run: what all stages use (options, paths, notes, audit) could be a file below them
-run/run_search run/run: the same
-run/run_tune run/run: the same
-run/run_write run/run: the same'
+known_includes=''
+known_links=''
 
 # circles KNOWN: reads arrows "FROM TO WHY" (sorted), prints each circle as a path; 1 when there is one.
 circles() {

@@ -267,6 +267,16 @@ static char *trim(char *text)
     return text;
 }
 
+const cli_command *const *cli_commands;
+
+const cli_command *cli_command_named(const char *name)
+{
+    for (int i = 0; cli_commands[i] != NULL; i++)
+        if (strcmp(cli_commands[i]->name, name) == 0)
+            return cli_commands[i];
+    return NULL;
+}
+
 /* The config file's path (the caller's to free), NULL when there is none to read. */
 static char *config_path(bool *must_exist)
 {

@@ -64,7 +64,7 @@ typedef struct cli_command {
     bool plain; /* reads neither EVENHAND_* nor the config file */
 } cli_command;
 
-extern const cli_command *const cli_commands[]; /* NULL ends it */
+extern const cli_command *const *cli_commands; /* all there are, NULL at the end; main.c sets it, first of all */
 const cli_command *cli_command_named(const char *name); /* NULL when there is none */
 
 /* ---- Arguments ---------------------------------------------------------------------------- */

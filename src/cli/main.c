@@ -68,12 +68,15 @@ static int run(int argc, char **argv)
     return status;
 }
 
+extern const cli_command *const cli_all_commands[]; /* text_table.c */
+
 int main(int argc, char **argv)
 {
     wait_without_spinning(argv);
     occupy_standard_streams();
     /* A reader that went away is an error to report, not a silent death. */
     signal(SIGPIPE, SIG_IGN);
+    cli_commands = cli_all_commands;
     cli_command_line_keep(argc, argv);
 
     int status = run(argc, argv);

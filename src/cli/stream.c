@@ -300,15 +300,6 @@ void cli_put_json(FILE *f, const json_t *value)
 
 /* ---- Files out ---------------------------------------------------------------------------- */
 
-/* Of the one file in the making: what a second Ctrl+C removes. */
-static char in_the_making[PATH_MAX];
-
-void cli_out_abandon(void)
-{
-    if (in_the_making[0] != '\0')
-        unlink(in_the_making);
-}
-
 int cli_out_open(cli_out *o, const char *path)
 {
     struct stat st;
@@ -331,7 +322,7 @@ int cli_out_open(cli_out *o, const char *path)
         const int fd = open(o->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         o->stream = fd >= 0 ? fdopen(fd, "w") : NULL;
         if (fd >= 0)
-            snprintf(in_the_making, sizeof in_the_making, "%s", o->temp);
+            cli_making(o->temp);
     }
     if (o->stream == NULL) {
         const int why = errno;
@@ -363,7 +354,7 @@ int cli_out_commit(cli_out *o)
     o->stream = NULL;
     if (closed != 0 || (o->temp != NULL && rename(o->temp, o->path) != 0))
         return cli_fail(CLI_FAILED, "%s: cannot write: %s", o->path, strerror(errno));
-    in_the_making[0] = '\0';
+    cli_making(NULL);
     free(o->temp);
     o->temp = NULL;
     return CLI_DONE;
@@ -375,7 +366,7 @@ void cli_out_drop(cli_out *o)
         fclose(o->stream);
     if (o->temp != NULL)
         unlink(o->temp);
-    in_the_making[0] = '\0';
+    cli_making(NULL);
     free(o->path);
     free(o->temp);
     *o = (cli_out){0};

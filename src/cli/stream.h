@@ -73,7 +73,5 @@ int cli_out_open(cli_out *o, const char *path); /* NULL or "-": standard output 
 int cli_out_check(cli_out *o);                  /* a full disk or a closed pipe is told now, not at the end */
 int cli_out_commit(cli_out *o);                 /* flushes to the disk, then renames */
 void cli_out_drop(cli_out *o);                  /* a committed file is left alone */
-/* Removes the file in the making, if any; may be called from a signal handler. */
-void cli_out_abandon(void);
 
 #endif

@@ -1,5 +1,6 @@
 #include "term.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -7,8 +8,6 @@
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "stream.h"
 
 static bool bar_shown;
 
@@ -59,9 +58,22 @@ void cli_put_coloured(FILE *stream, const char *colour, const char *text)
 
 /* ---- Memory --------------------------------------------------------------------------------- */
 
+static char in_the_making[PATH_MAX];
+
+void cli_making(const char *path)
+{
+    snprintf(in_the_making, sizeof in_the_making, "%s", path != NULL ? path : "");
+}
+
+static void abandon(void)
+{
+    if (in_the_making[0] != '\0')
+        unlink(in_the_making);
+}
+
 static _Noreturn void out_of_memory(void)
 {
-    cli_out_abandon();
+    abandon();
     exit(cli_fail(CLI_FAILED, "out of memory"));
 }
 
@@ -279,7 +291,7 @@ static void on_signal(int signal_number)
     static const char ask[] = "\nFinishing the block in hand; once more stops at once.\n";
     (void)signal_number;
     if (++interrupts > 1) {
-        cli_out_abandon();
+        abandon();
         _exit(CLI_INTERRUPTED);
     }
     /* Nothing can be done when even this cannot be written. */

@@ -89,5 +89,7 @@ void cli_table_clear(cli_table *t);
  * program. A command that does not call this is ended by the first. */
 void cli_interrupt_catch(void);
 bool cli_interrupted(void);
+/* The one file in the making, which a second Ctrl+C removes; NULL: there is none any more. */
+void cli_making(const char *path);
 
 #endif

@@ -5,19 +5,11 @@
 extern const cli_command cli_run, cli_audit, cli_locate, cli_edit, cli_tune, cli_report, cli_compare, cli_plant,
     cli_score, cli_generate, cli_perplexity, cli_tokenize, cli_inspect, cli_selftest, cli_help;
 
-const cli_command *const cli_commands[] = {
+const cli_command *const cli_all_commands[] = {
     &cli_run,        &cli_audit,    &cli_locate,  &cli_edit,     &cli_tune,
     &cli_report,     &cli_compare,  &cli_plant,   &cli_score,    &cli_generate,
     &cli_perplexity, &cli_tokenize, &cli_inspect, &cli_selftest, &cli_help, NULL,
 };
-
-const cli_command *cli_command_named(const char *name)
-{
-    for (int i = 0; cli_commands[i] != NULL; i++)
-        if (strcmp(cli_commands[i]->name, name) == 0)
-            return cli_commands[i];
-    return NULL;
-}
 
 /* ---- evenhand help --------------------------------------------------------------------------- */
 

@@ -6,6 +6,7 @@
 
 #include "base/par.h"
 #include "model/goals.h"
+#include "model/forward.h"
 #include "model/layer.h"
 #include "op/affine.h"
 

@@ -14,6 +14,7 @@
 #ifndef EH_MODEL_BACKWARD_H
 #define EH_MODEL_BACKWARD_H
 
+#include "model/goals.h"
 #include "model/session.h"
 
 /* Where the gradients of a layer's weights are added. NULL: not wanted. Linears like eh_linear's `own`: stacked parts,
@@ -31,14 +32,6 @@ typedef struct eh_grads {
     float *position;      /* [eh_session_positions, d_model] of learned positions */
     float *final_norm, *final_norm_bias; /* [d_model] */
 } eh_grads;
-
-/* Adds weight * KL(reference || model) after tok[0..pos] to a goal's value:
- * sum_v exp(logp[v]) * (logp[v] - log p(v)), nats. */
-typedef struct eh_kl_term {
-    int64_t goal, pos;
-    double weight;
-    const float *logp; /* [n_vocab] log-probabilities of the reference */
-} eh_kl_term;
 
 typedef struct eh_backward_options {
     eh_rules rules;

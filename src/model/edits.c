@@ -15,14 +15,6 @@
 #include "base/hash.h"
 #include "model/session.h"
 
-void eh_linear_unedit(eh_linear *l)
-{
-    eh_free(l->row_scale);
-    eh_free(l->col_scale);
-    eh_free(l->bias_now);
-    l->row_scale = l->col_scale = l->bias_now = NULL;
-}
-
 static void free_units(eh_unit_edit *edit, int64_t n)
 {
     for (int64_t i = 0; edit != NULL && i < n; i++)

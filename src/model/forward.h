@@ -11,16 +11,8 @@
 #define EH_MODEL_FORWARD_H
 
 #include "model/batch.h"
+#include "model/cache.h"
 #include "model/session.h"
-
-/* Keys and values of sequences that go on: a segment whose `cache` is s continues sequence s. */
-typedef struct eh_cache {
-    int64_t n_seq, room; /* sequences; positions each has room for */
-    float **k, **v;      /* [n_layer * n_seq], each [room, n_kv * d_head] */
-} eh_cache;
-
-int eh_cache_init(eh_cache *c, const eh_session *s, int64_t n_seq, int64_t room, eh_err *err);
-void eh_cache_clear(eh_cache *c, const eh_session *s);
 
 /* The residual stream after the last layer, of the rows in b->ask, into the first n_ask rows of
  * x [n_tok, d_model]. Scratch comes from m->scratch. */

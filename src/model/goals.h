@@ -8,8 +8,16 @@
 #ifndef EH_MODEL_GOALS_H
 #define EH_MODEL_GOALS_H
 
-#include "model/backward.h"
 #include "model/batch.h"
+#include "model/model.h"
+
+/* Adds weight * KL(reference || model) after tok[0..pos] to a goal's value:
+ * sum_v exp(logp[v]) * (logp[v] - log p(v)), nats. */
+typedef struct eh_kl_term {
+    int64_t goal, pos;
+    double weight;
+    const float *logp; /* [n_vocab] log-probabilities of the reference */
+} eh_kl_term;
 
 /* One term, at a row of the output head. */
 typedef struct eh_row_term {

@@ -14,7 +14,8 @@
 #ifndef EH_MODEL_LAYER_H
 #define EH_MODEL_LAYER_H
 
-#include "model/forward.h"
+#include "model/batch.h"
+#include "model/cache.h"
 #include "op/gate.h"
 #include "op/head.h"
 #include "op/norm.h"

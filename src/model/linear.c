@@ -100,6 +100,14 @@ int eh_linear_need(eh_session *s, eh_linear *l, eh_err *err)
     return rc;
 }
 
+void eh_linear_unedit(eh_linear *l)
+{
+    eh_free(l->row_scale);
+    eh_free(l->col_scale);
+    eh_free(l->bias_now);
+    l->row_scale = l->col_scale = l->bias_now = NULL;
+}
+
 void eh_linear_changed(eh_linear *l)
 {
     eh_backend_drop(l->packed);

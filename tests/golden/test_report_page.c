@@ -366,7 +366,8 @@ TEST(the_glossary_has_what_the_page_uses)
         const char *name, *terms;
     } pages[] = {
         {"audit_only", "|attention head, head, heads|inconclusive|interval, intervals|position effect|"
-                       "template, templates|text_pmi|s_AMB|s_DIS|pct_stereotype|acc|acc_norm|accuracy_amb|accuracy_dis|ci|"},
+                       "template, templates|text_pmi|s_AMB|s_DIS|pct_stereotype|acc|acc_norm|"
+                       "accuracy_amb|accuracy_dis|ci|"},
         {"nothing_found",
          "|ablation, ablated, ablates|attention head, head, heads|half-map correlation|"
          "head_effect|inconclusive|interval, intervals|nats|position effect|q, Benjamini-Hochberg|reliability|"
