@@ -54,85 +54,75 @@ static int64_t common(const eh_request *a, const eh_request *b, eh_sharing shari
     return i;
 }
 
+/* How many requests fit, and how large the parts become. */
+typedef struct measure {
+    int64_t end, n_tok, n_want, longest;
+} measure;
+
+static measure measure_of(const eh_request *request, const int64_t *order, int64_t from, int64_t n,
+                          int64_t batch_tokens, eh_sharing sharing)
+{
+    measure m = {.end = from};
+    for (; m.end < n; m.end++) {
+        const eh_request *r = &request[order[m.end]];
+        const int64_t shared = m.end > from ? common(&request[order[m.end - 1]], r, sharing) : 0;
+        const int64_t depth = eh_request_depth(r);
+        if (m.end > from && m.n_tok + depth - shared > batch_tokens)
+            break;
+        m.n_tok += depth - shared;
+        m.n_want += r->n_tok - r->from + r->n_cand;
+        if (depth > m.longest)
+            m.longest = depth;
+    }
+    return m;
+}
+
+/* What is wanted of a request whose positions lie at the rows path [depth]. */
+static void want(eh_batch *b, const eh_request *r, eh_answer *a, const int64_t *path, bool *asked)
+{
+    a->is_greedy = true;
+    for (int64_t i = r->from; i < r->n_tok; i++) {
+        b->want[b->n_want++] = (eh_want){path[i - 1], r->tok[i], &a->token_logprob[i - r->from], &a->is_greedy};
+        asked[path[i - 1]] = true;
+    }
+    for (int64_t i = 0; i < r->n_cand; i++)
+        b->want[b->n_want++] = (eh_want){path[r->n_tok - 1], r->cand[i], &a->cand_logprob[i], NULL};
+    if (r->n_cand > 0)
+        asked[path[r->n_tok - 1]] = true;
+}
+
 int eh_batch_pack(const eh_request *request, eh_answer *answer, const int64_t *order, int64_t from, int64_t n,
                   int64_t batch_tokens, eh_sharing sharing, eh_arena *arena, eh_batch *batch, int64_t *next,
                   eh_err *err)
 {
-    /* How many requests fit, and how large the parts become. */
-    int64_t n_tok = 0, n_want = 0, longest = 0, end = from;
-    for (; end < n; end++) {
-        const eh_request *r = &request[order[end]];
-        const int64_t shared = end > from ? common(&request[order[end - 1]], r, sharing) : 0;
-        const int64_t depth = eh_request_depth(r);
-        if (end > from && n_tok + depth - shared > batch_tokens)
-            break;
-        n_tok += depth - shared;
-        n_want += r->n_tok - r->from + r->n_cand;
-        if (depth > longest)
-            longest = depth;
-    }
+    const measure m = measure_of(request, order, from, n, batch_tokens, sharing);
     eh_batch b = {
-        .tok = eh_new_raw(arena, int32_t, n_tok),
-        .depth = eh_new_raw(arena, int32_t, n_tok),
-        .segment_of = eh_new_raw(arena, int32_t, n_tok),
-        .segment = eh_new_raw(arena, eh_segment, end - from),
-        .ask = eh_new_raw(arena, int64_t, n_tok),
-        .want = eh_new_raw(arena, eh_want, n_want),
-        .deepest = longest - 1,
-        .request = eh_new_raw(arena, int64_t, end - from),
-        .last_row = eh_new_raw(arena, int64_t, end - from),
+        .want = eh_new_raw(arena, eh_want, m.n_want),
+        .request = eh_new_raw(arena, int64_t, m.end - from),
+        .last_row = eh_new_raw(arena, int64_t, m.end - from),
     };
-    int64_t *path = eh_new_raw(arena, int64_t, longest); /* row of each position of the request in hand */
-    bool *asked = eh_new(arena, bool, n_tok);
-    if (!b.tok || !b.depth || !b.segment_of || !b.segment || !b.ask || !b.want || !b.request || !b.last_row || !path ||
+    int64_t *path = eh_new_raw(arena, int64_t, m.longest); /* row of each position of the request in hand */
+    int64_t *index = eh_new_raw(arena, int64_t, m.n_tok);
+    bool *asked = eh_new(arena, bool, m.n_tok);
+    if (!eh_forest_room(&b, m.n_tok, m.end - from, arena) || !b.want || !b.request || !b.last_row || !path || !index ||
         !asked)
-        return eh_fail(err, EH_ENOMEM, "no memory for a batch of %lld tokens", (long long)n_tok);
-
-    for (int64_t o = from; o < end; o++) {
+        return eh_fail(err, EH_ENOMEM, "no memory for a batch of %lld tokens", (long long)m.n_tok);
+    for (int64_t o = from; o < m.end; o++) {
         const eh_request *r = &request[order[o]];
         const int64_t shared = o > from ? common(&request[order[o - 1]], r, sharing) : 0;
         const int64_t depth = eh_request_depth(r);
-        if (shared < depth) {
-            b.segment[b.n_segment] = (eh_segment){
-                .first = b.n_tok,
-                .n = depth - shared,
-                .depth = shared,
-                .parent = shared > 0 ? path[shared - 1] : -1,
-                .cache = -1,
-            };
-            for (int64_t i = shared; i < depth; i++) {
-                b.tok[b.n_tok] = r->tok[i];
-                b.depth[b.n_tok] = (int32_t)i;
-                b.segment_of[b.n_tok] = (int32_t)b.n_segment;
-                path[i] = b.n_tok++;
-            }
-            b.n_segment++;
-        }
+        int64_t row = eh_forest_add(&b, r->tok + shared, depth - shared, shared, shared > 0 ? path[shared - 1] : -1,
+                                    -1);
+        for (int64_t i = shared; i < depth; i++)
+            path[i] = row++;
         b.request[b.n_request] = order[o];
         b.last_row[b.n_request++] = path[r->from - 1];
-        eh_answer *a = &answer[order[o]];
-        a->is_greedy = true;
-        for (int64_t i = r->from; i < r->n_tok; i++) {
-            b.want[b.n_want++] = (eh_want){path[i - 1], r->tok[i], &a->token_logprob[i - r->from], &a->is_greedy};
-            asked[path[i - 1]] = true;
-        }
-        for (int64_t i = 0; i < r->n_cand; i++)
-            b.want[b.n_want++] = (eh_want){path[r->n_tok - 1], r->cand[i], &a->cand_logprob[i], NULL};
-        if (r->n_cand > 0)
-            asked[path[r->n_tok - 1]] = true;
+        want(&b, r, &answer[order[o]], path, asked);
     }
-    /* Rows become indices into ask. */
-    int64_t *index = eh_new_raw(arena, int64_t, n_tok);
-    if (index == NULL)
-        return eh_fail(err, EH_ENOMEM, "no memory for a batch of %lld tokens", (long long)n_tok);
-    for (int64_t i = 0; i < b.n_tok; i++)
-        if (asked[i]) {
-            index[i] = b.n_ask;
-            b.ask[b.n_ask++] = i;
-        }
+    eh_forest_ask(&b, asked, index);
     for (int64_t i = 0; i < b.n_want; i++)
         b.want[i].row = index[b.want[i].row];
     *batch = b;
-    *next = end;
+    *next = m.end;
     return EH_OK;
 }

@@ -8,32 +8,7 @@
 #ifndef EH_MODEL_BATCH_H
 #define EH_MODEL_BATCH_H
 
-#include "base/mem.h"
-#include "op/attention.h"
-
-/* One number asked for: log p(id | the path down to row). */
-typedef struct eh_want {
-    int64_t row;  /* index into ask */
-    int32_t id;
-    float *logprob; /* where it goes */
-    bool *greedy;   /* AND-ed with "id was the likeliest"; NULL for candidates */
-} eh_want;
-
-typedef struct eh_batch {
-    int64_t n_tok;
-    int32_t *tok, *depth, *segment_of; /* [n_tok] */
-    int64_t n_segment;
-    eh_segment *segment;
-    int64_t n_ask;
-    int64_t *ask; /* [n_ask] rows whose logits are wanted, ascending */
-    int64_t n_want;
-    eh_want *want;
-    int64_t deepest;
-    int64_t n_request;
-    int64_t *request;  /* [n_request] indices of the call's requests that are in */
-    int64_t *last_row; /* [n_request] the row of each one's position from - 1 */
-    int64_t number;    /* which batch of the call, from 0; the caller's to set */
-} eh_batch;
+#include "model/forest.h"
 
 /* Which rows requests may have in common. */
 typedef enum eh_sharing {

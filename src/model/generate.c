@@ -7,7 +7,9 @@
 
 #include "base/options.h"
 #include "base/rng.h"
+#include "model/forest.h"
 #include "model/forward.h"
+#include "model/sampling.h"
 
 /* Sequences in flight and cached positions: enough to keep the products busy, bounded in memory. */
 #define SEQUENCES 128
@@ -29,94 +31,10 @@ typedef struct group {
     sequence *seq; /* [n_seq] */
     int64_t n_seq;
     float *logits; /* [n_seq, n_vocab] */
-    double *p;     /* [n_vocab] */
-    int32_t *heap; /* [n_vocab] */
+    eh_sampler sampler;
     eh_token_see *see;
     void *see_ctx;
 } group;
-
-/* Ties go to the smaller id. */
-static bool above(const double *p, int32_t a, int32_t b)
-{
-    return p[a] > p[b] || (p[a] == p[b] && a < b);
-}
-
-/* Moves heap[i] down until no child has a larger p. */
-static void sift(int32_t *heap, int64_t n, int64_t i, const double *p)
-{
-    for (;;) {
-        int64_t top = i;
-        if (2 * i + 1 < n && above(p, heap[2 * i + 1], heap[top]))
-            top = 2 * i + 1;
-        if (2 * i + 2 < n && above(p, heap[2 * i + 2], heap[top]))
-            top = 2 * i + 2;
-        if (top == i)
-            return;
-        const int32_t t = heap[i];
-        heap[i] = heap[top];
-        heap[top] = t;
-        i = top;
-    }
-}
-
-/* Takes the likeliest id off the heap of *size ids; it comes to lie behind the heap's new end. */
-static int32_t pop(int32_t *heap, int64_t *size, const double *p)
-{
-    const int32_t top = heap[0];
-    heap[0] = heap[--*size];
-    heap[*size] = top;
-    sift(heap, *size, 0, p);
-    return top;
-}
-
-/*
- * Draws from softmax(logits / T), cut to the top_k likeliest and then to the fewest of those whose
- * probabilities sum to top_p (nucleus sampling, Holtzman et al. 2020; the one that crosses the
- * line is kept). One uniform number a token: the stream's n-th draw belongs to the n-th token.
- */
-static int32_t sample(group *g, sequence *s, const float *logits)
-{
-    const int64_t n = g->s->m->config.n_vocab;
-    const int64_t k = g->sampling->top_k > 0 && g->sampling->top_k < n ? g->sampling->top_k : n;
-    const double share = g->sampling->top_p > 0.0 ? g->sampling->top_p : 1.0;
-    const double u = eh_rng_double(&s->rng);
-    double max = -INFINITY, sum = 0.0;
-    for (int64_t i = 0; i < n; i++)
-        max = fmax(max, (double)logits[i]);
-    for (int64_t i = 0; i < n; i++)
-        sum += g->p[i] = exp(((double)logits[i] - max) / g->sampling->temperature);
-
-    if (k == n && share == 1.0) {
-        double left = u * sum;
-        for (int64_t i = 0; i < n; i++)
-            if ((left -= g->p[i]) < 0.0)
-                return (int32_t)i;
-        return (int32_t)(n - 1);
-    }
-    for (int64_t i = 0; i < n; i++)
-        g->heap[i] = (int32_t)i;
-    for (int64_t i = n / 2 - 1; i >= 0; i--)
-        sift(g->heap, n, i, g->p);
-    int64_t size = n;
-    if (k < n) { /* the share is one of what top_k leaves */
-        sum = 0.0;
-        while (size > n - k)
-            sum += g->p[pop(g->heap, &size, g->p)];
-        size = n; /* the k likeliest lie behind, in order; read them again from the back */
-    }
-    double kept = 0.0;
-    int64_t n_kept = 0;
-    do {
-        if (k == n)
-            pop(g->heap, &size, g->p);
-        kept += g->p[g->heap[n - 1 - n_kept++]];
-    } while (n_kept < k && kept < share * sum);
-    double left = u * kept;
-    for (int64_t i = 0; i < n_kept; i++)
-        if ((left -= g->p[g->heap[n - 1 - i]]) < 0.0)
-            return g->heap[n - 1 - i];
-    return g->heap[n - n_kept];
-}
 
 static bool ends(const eh_session *s, int32_t tok)
 {
@@ -134,7 +52,9 @@ static int choose(group *g, sequence *s, const float *logits, eh_err *err)
     if (!isfinite(lse))
         return eh_fail(err, EH_ENUMERIC, "prompt %lld: the logits after %lld tokens are not finite",
                        (long long)s->prompt, (long long)s->n_cached);
-    const int32_t tok = g->sampling->temperature > 0.0 ? sample(g, s, logits) : (int32_t)top;
+    /* One uniform number a token: the stream's n-th draw belongs to the n-th token. */
+    const int32_t tok =
+        g->sampling->temperature > 0.0 ? eh_sampler_draw(&g->sampler, logits, eh_rng_double(&s->rng)) : (int32_t)top;
     if (!g->sampling->ignore_eos && ends(g->s, tok)) {
         s->out->ended = s->done = true;
         return EH_OK;
@@ -159,30 +79,15 @@ static int run_stretches(group *g, const int64_t *which, int64_t n, const int32_
     int64_t total = 0;
     for (int64_t i = 0; i < n; i++)
         total += n_tok[i];
-    eh_batch b = {
-        .tok = eh_new_raw(room, int32_t, total),
-        .depth = eh_new_raw(room, int32_t, total),
-        .segment_of = eh_new_raw(room, int32_t, total),
-        .segment = eh_new_raw(room, eh_segment, n),
-        .ask = eh_new_raw(room, int64_t, n),
-    };
+    eh_batch b = {0};
     float *x = eh_new_raw(room, float, total * s->m->config.d_model);
     int rc = EH_OK;
-    if (!b.tok || !b.depth || !b.segment_of || !b.segment || !b.ask || !x)
+    if (!eh_forest_room(&b, total, n, room) || x == NULL)
         rc = eh_fail(err, EH_ENOMEM, "no memory to generate with %lld tokens", (long long)total);
     for (int64_t i = 0; i < n && rc == EH_OK; i++) {
         sequence *q = &g->seq[which[i]];
-        b.segment[b.n_segment] = (eh_segment){b.n_tok, n_tok[i], q->n_cached, -1, which[i]};
-        for (int64_t t = 0; t < n_tok[i]; t++) {
-            b.tok[b.n_tok] = tok[i][t];
-            b.depth[b.n_tok] = (int32_t)(q->n_cached + t);
-            b.segment_of[b.n_tok++] = (int32_t)b.n_segment;
-        }
+        b.ask[b.n_ask++] = eh_forest_add(&b, tok[i], n_tok[i], q->n_cached, -1, which[i]) + n_tok[i] - 1;
         q->n_cached += n_tok[i];
-        if (q->n_cached - 1 > b.deepest)
-            b.deepest = q->n_cached - 1;
-        b.ask[b.n_ask++] = b.n_tok - 1;
-        b.n_segment++;
     }
     if (rc == EH_OK)
         rc = eh_forward(s, &b, &g->cache, NULL, 0, x, err);
@@ -293,9 +198,13 @@ static int run_group(eh_session *s, const eh_request *prompt, int64_t first, int
         return rc;
     g.seq = eh_new(&arena, sequence, g.n_seq);
     g.logits = eh_new_raw(&arena, float, g.n_seq * n_vocab);
-    g.p = eh_new_raw(&arena, double, n_vocab);
-    g.heap = eh_new_raw(&arena, int32_t, n_vocab);
-    if (!g.seq || !g.logits || !g.p || !g.heap) {
+    g.sampler = (eh_sampler){
+        .o = sampling,
+        .n = n_vocab,
+        .p = eh_new_raw(&arena, double, n_vocab),
+        .heap = eh_new_raw(&arena, int32_t, n_vocab),
+    };
+    if (!g.seq || !g.logits || !g.sampler.p || !g.sampler.heap) {
         rc = eh_fail(err, EH_ENOMEM, "no memory for %lld sequences", (long long)g.n_seq);
         goto done;
     }

@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "model/forest.h"
+
 static int check_goal(const eh_model *m, const eh_goal *g, int64_t i, bool has_kl, eh_err *err)
 {
     const eh_config *c = &m->config;
@@ -106,99 +108,112 @@ static int64_t row_at(const rows *r, int64_t pos)
     return pos < r->shared ? r->first + pos : r->own + pos - r->shared;
 }
 
-int eh_goals_pack(const eh_goal *goal, int64_t n, const eh_kl_term *kl, int64_t n_kl, int64_t from,
-                  int64_t batch_tokens, eh_arena *arena, eh_goal_batch *out, eh_err *err)
+/* How many goals fit, with those joined to them, and how large the parts become. */
+typedef struct measure {
+    int64_t end, n_tok, n_term, n_kl;
+} measure;
+
+static bool is_here(const eh_kl_term *kl, int64_t from, int64_t end)
 {
-    int64_t n_tok = 0, n_term = 0, n_here = 0, end = from;
-    while (end < n) {
+    return kl->goal >= from && kl->goal < end;
+}
+
+static measure measure_of(const eh_goal *goal, int64_t n, const eh_kl_term *kl, int64_t n_kl, int64_t from,
+                          int64_t batch_tokens)
+{
+    measure m = {.end = from};
+    while (m.end < n) {
         int64_t n_row;
-        const int64_t next = joined_end(goal, n, end, &n_row);
-        if (end > from && n_tok + n_row > batch_tokens)
+        const int64_t next = joined_end(goal, n, m.end, &n_row);
+        if (m.end > from && m.n_tok + n_row > batch_tokens)
             break;
-        n_tok += n_row;
-        for (; end < next; end++)
-            n_term += goal[end].n_term;
+        m.n_tok += n_row;
+        for (; m.end < next; m.end++)
+            m.n_term += goal[m.end].n_term;
     }
     for (int64_t i = 0; i < n_kl; i++)
-        n_here += kl[i].goal >= from && kl[i].goal < end;
+        m.n_kl += is_here(&kl[i], from, m.end);
+    return m;
+}
 
-    eh_goal_batch g = {
-        .b = {.tok = eh_new_raw(arena, int32_t, n_tok),
-              .depth = eh_new_raw(arena, int32_t, n_tok),
-              .segment_of = eh_new_raw(arena, int32_t, n_tok),
-              .segment = eh_new_raw(arena, eh_segment, end - from),
-              .ask = eh_new_raw(arena, int64_t, n_tok),
-              .request = eh_new_raw(arena, int64_t, end - from),
-              .last_row = eh_new_raw(arena, int64_t, end - from)},
-        .end = end,
-        .first_row = eh_new_raw(arena, int64_t, end - from),
-        .term_of = eh_new(arena, int64_t, n_tok + 1),
-        .term = eh_new_raw(arena, eh_row_term, n_term),
-        .kl_of = eh_new(arena, int64_t, n_tok + 1),
-        .kl = eh_new_raw(arena, eh_row_kl, n_here),
-    };
-    eh_batch *b = &g.b;
-    int64_t *index = eh_new(arena, int64_t, n_tok); /* of each row in ask; first: whether it is asked for */
-    rows *at = eh_new_raw(arena, rows, end - from);
-    if (!b->tok || !b->depth || !b->segment_of || !b->segment || !b->ask || !b->request || !b->last_row ||
-        !g.first_row ||
-        !g.term_of || !g.term || !g.kl_of || !g.kl || !index || !at)
-        return eh_fail(err, EH_ENOMEM, "no memory for a batch of %lld tokens", (long long)n_tok);
-
-    for (int64_t i = from, first = from; i < end; i++) {
+/* The goals' paths, and where each one's positions lie: at [end - from]. */
+static void add_paths(eh_goal_batch *g, const eh_goal *goal, int64_t from, rows *at)
+{
+    eh_batch *b = &g->b;
+    for (int64_t i = from, first = from; i < g->end; i++) {
         first = i > from && goal[i].joined ? first : i;
         rows *r = &at[i - from];
         *r = (rows){.first = at[first - from].own, .shared = i > first ? common(&goal[first], &goal[i]) : 0,
                     .own = b->n_tok};
-        if (goal[i].n_tok > r->shared) {
-            b->segment[b->n_segment] = (eh_segment){.first = b->n_tok,
-                                        .n = goal[i].n_tok - r->shared,
-                                        .depth = r->shared,
-                                        .parent = r->shared > 0 ? r->first + r->shared - 1 : -1,
-                                        .cache = -1};
-            for (int64_t t = r->shared; t < goal[i].n_tok; t++, b->n_tok++) {
-                b->tok[b->n_tok] = goal[i].tok[t];
-                b->depth[b->n_tok] = (int32_t)t;
-                b->segment_of[b->n_tok] = (int32_t)b->n_segment;
-            }
-            b->n_segment++;
-        }
-        b->deepest = goal[i].n_tok - 1 > b->deepest ? goal[i].n_tok - 1 : b->deepest;
+        eh_forest_add(b, goal[i].tok + r->shared, goal[i].n_tok - r->shared, r->shared,
+                      r->shared > 0 ? r->first + r->shared - 1 : -1, -1);
         if (i == first) {
-            g.first_row[b->n_request] = r->own;
+            g->first_row[b->n_request] = r->own;
             b->request[b->n_request++] = i;
         }
         b->last_row[b->n_request - 1] = b->n_tok - 1;
-        for (int64_t t = 0; t < goal[i].n_term; t++)
-            index[row_at(r, goal[i].term[t].pos)] = 1;
     }
-    for (int64_t i = 0; i < n_kl; i++)
-        if (kl[i].goal >= from && kl[i].goal < end)
-            index[row_at(&at[kl[i].goal - from], kl[i].pos)] = 1;
-    for (int64_t r = 0; r < n_tok; r++)
-        if (index[r] == 1) {
-            index[r] = b->n_ask;
-            b->ask[b->n_ask++] = r;
-        }
+}
 
-    for (int64_t i = from; i < end; i++)
+/* The goals' terms by the row that they name, in the order given; index: of each row in ask. */
+static void place_terms(eh_goal_batch *g, const eh_goal *goal, int64_t from, const rows *at, const int64_t *index)
+{
+    for (int64_t i = from; i < g->end; i++)
         for (int64_t t = 0; t < goal[i].n_term; t++)
-            g.term_of[index[row_at(&at[i - from], goal[i].term[t].pos)]]++;
-    for (int64_t i = 0; i < n_kl; i++)
-        if (kl[i].goal >= from && kl[i].goal < end)
-            g.kl_of[index[row_at(&at[kl[i].goal - from], kl[i].pos)]]++;
-    to_starts(g.term_of, b->n_ask);
-    to_starts(g.kl_of, b->n_ask);
-    for (int64_t i = from; i < end; i++)
+            g->term_of[index[row_at(&at[i - from], goal[i].term[t].pos)]]++;
+    to_starts(g->term_of, g->b.n_ask);
+    for (int64_t i = from; i < g->end; i++)
         for (int64_t t = 0; t < goal[i].n_term; t++) {
             const int64_t row = index[row_at(&at[i - from], goal[i].term[t].pos)];
-            g.term[g.term_of[row]++] = (eh_row_term){.goal = i, .term = goal[i].term[t]};
+            g->term[g->term_of[row]++] = (eh_row_term){.goal = i, .term = goal[i].term[t]};
         }
+    back_to_starts(g->term_of, g->b.n_ask);
+}
+
+static void place_kl(eh_goal_batch *g, const eh_kl_term *kl, int64_t n_kl, int64_t from, const rows *at,
+                     const int64_t *index)
+{
     for (int64_t i = 0; i < n_kl; i++)
-        if (kl[i].goal >= from && kl[i].goal < end)
-            g.kl[g.kl_of[index[row_at(&at[kl[i].goal - from], kl[i].pos)]]++] = (eh_row_kl){.term = kl[i]};
-    back_to_starts(g.term_of, b->n_ask);
-    back_to_starts(g.kl_of, b->n_ask);
+        if (is_here(&kl[i], from, g->end))
+            g->kl_of[index[row_at(&at[kl[i].goal - from], kl[i].pos)]]++;
+    to_starts(g->kl_of, g->b.n_ask);
+    for (int64_t i = 0; i < n_kl; i++)
+        if (is_here(&kl[i], from, g->end))
+            g->kl[g->kl_of[index[row_at(&at[kl[i].goal - from], kl[i].pos)]]++] = (eh_row_kl){.term = kl[i]};
+    back_to_starts(g->kl_of, g->b.n_ask);
+}
+
+int eh_goals_pack(const eh_goal *goal, int64_t n, const eh_kl_term *kl, int64_t n_kl, int64_t from,
+                  int64_t batch_tokens, eh_arena *arena, eh_goal_batch *out, eh_err *err)
+{
+    const measure m = measure_of(goal, n, kl, n_kl, from, batch_tokens);
+    eh_goal_batch g = {
+        .b = {.request = eh_new_raw(arena, int64_t, m.end - from),
+              .last_row = eh_new_raw(arena, int64_t, m.end - from)},
+        .end = m.end,
+        .first_row = eh_new_raw(arena, int64_t, m.end - from),
+        .term_of = eh_new(arena, int64_t, m.n_tok + 1),
+        .term = eh_new_raw(arena, eh_row_term, m.n_term),
+        .kl_of = eh_new(arena, int64_t, m.n_tok + 1),
+        .kl = eh_new_raw(arena, eh_row_kl, m.n_kl),
+    };
+    int64_t *index = eh_new_raw(arena, int64_t, m.n_tok);
+    bool *asked = eh_new(arena, bool, m.n_tok);
+    rows *at = eh_new_raw(arena, rows, m.end - from);
+    if (!eh_forest_room(&g.b, m.n_tok, m.end - from, arena) || !g.b.request || !g.b.last_row || !g.first_row ||
+        !g.term_of || !g.term || !g.kl_of || !g.kl || !index || !asked || !at)
+        return eh_fail(err, EH_ENOMEM, "no memory for a batch of %lld tokens", (long long)m.n_tok);
+
+    add_paths(&g, goal, from, at);
+    for (int64_t i = from; i < m.end; i++)
+        for (int64_t t = 0; t < goal[i].n_term; t++)
+            asked[row_at(&at[i - from], goal[i].term[t].pos)] = true;
+    for (int64_t i = 0; i < n_kl; i++)
+        if (is_here(&kl[i], from, m.end))
+            asked[row_at(&at[kl[i].goal - from], kl[i].pos)] = true;
+    eh_forest_ask(&g.b, asked, index);
+    place_terms(&g, goal, from, at, index);
+    place_kl(&g, kl, n_kl, from, at, index);
     *out = g;
     return EH_OK;
 }

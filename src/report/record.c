@@ -574,6 +574,10 @@ static void read_all(reader *in, const json_t *root)
     in->r->preset = text(in, root, "preset");
     in->r->recipe = text(in, root, "recipe");
     in->r->answer = text(in, root, "answer");
+    /* Version 0.1 did not say; of its ways of asking, one showed the options. */
+    const json_t *shown = json_object_get(root, "options_shown");
+    in->r->options_hidden = shown != NULL ? !json_is_true(shown)
+                                          : in->r->answer != NULL && strcmp(in->r->answer, "letters") != 0;
     in->r->has_seed = json_is_integer(json_object_get(root, "seed"));
     in->r->seed = whole(in, root, "seed", INT64_MIN, INT64_MAX, 0);
     in->r->confidence = real(in, root, "confidence", 0.5, 0.9999);

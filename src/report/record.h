@@ -89,6 +89,7 @@ typedef struct eh_record {
     json_t *root; /* the texts live here */
 
     const char *evenhand, *command, *preset, *recipe, *answer;
+    bool options_hidden; /* the questions were asked without showing the options */
     bool has_seed;
     int64_t seed;
     double confidence; /* of the intervals; 0.95 unless given */

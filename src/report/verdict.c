@@ -311,10 +311,10 @@ static bool position_matters(const eh_record *r)
     return r->has_position && position_effect(r) > EH_POSITION_LIMIT;
 }
 
-/* Asked by text, a model that answers by position when it is given letters shows nothing of it. */
+/* Asked without the options, a model that answers by position when it is shown them shows nothing of it. */
 static bool by_text(const eh_record *r)
 {
-    return r->answer != NULL && strcmp(r->answer, "letters") != 0;
+    return r->options_hidden;
 }
 
 static bool by_position(const eh_record *r)

@@ -181,7 +181,7 @@ static int choose(eh_run_state *r, eh_err *err)
 /* Everything that the records depend on; NULL: no memory. */
 static json_t *what_of(const eh_run_state *r, const eh_pick *pick, int64_t n_pick, const char *fingerprint)
 {
-    const char *answer = r->audit.answer != NULL ? r->audit.answer : "letters";
+    const char *answer = r->plan.answer->name;
     json_t *what = json_pack("{s:s,s:s,s:s,s:I,s:I,s:f,s:s,s:s}", "model", fingerprint, "task", r->audit.tasks,
                              "answer", answer, "seed", (json_int_t)r->audit.seed, "points", (json_int_t)r->n_point,
                              "strength", r->o.strength, "mode",

@@ -431,6 +431,7 @@ int eh_run_write(eh_run_state *r, const eh_audit *before, eh_err *err)
     eh_jsonw_int(w, "seed", (int64_t)r->audit.seed);
     eh_jsonw_double(w, "confidence", r->audit.confidence);
     eh_jsonw_text(w, "answer", r->plan.answer->name);
+    eh_jsonw_bool(w, "options_shown", r->plan.answer->ordered);
     put_model(w, r, fingerprint);
     rc = put_splits(w, r, err);
     if (rc == EH_OK) {
