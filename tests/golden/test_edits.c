@@ -59,7 +59,8 @@ static void compare(const char *family, const char *name, const eh_unit_edit *ed
     session_close(on);
 }
 
-static const char *const families[] = {"llama", "llama-mha", "llama-untied-scaled", "mistral", "qwen2", "qwen3"};
+static const char *const families[] = {"llama",  "llama-mha",   "llama-untied-scaled", "mistral", "qwen2", "qwen3",
+                                       "gemma2", "gemma3_text", "cohere",              "opt",     "gpt2"};
 #define N_FAMILY (sizeof families / sizeof *families)
 static const eh_unit_edit zero_head = {EH_UNIT_HEAD, 1, 2, EH_EDIT_ZERO, 1.0, NULL};
 static const eh_unit_edit soft_head = {EH_UNIT_HEAD, 1, 2, EH_EDIT_SOFT, 0.3, NULL};
@@ -79,7 +80,9 @@ TEST(a_soft_pruned_head_gives_the_logits_of_the_changed_weights)
 /* The published edit scales the rows of Q, K and V. With one K/V head a query head ours says the same. */
 TEST(our_form_equals_the_published_one_where_each_query_head_has_its_own_keys)
 {
-    compare("llama-mha", "edit.qkv_scale", &soft_head, 1, 1e-5);
+    static const char *const own_keys[] = {"llama-mha", "opt", "gpt2"};
+    for (int i = 0; i < 3; i++)
+        compare(own_keys[i], "edit.qkv_scale", &soft_head, 1, 1e-5);
 }
 
 TEST(zeroed_neurons_give_the_logits_of_the_changed_weights)

@@ -12,7 +12,8 @@
 #include "session.h"
 #include "golden_file.h"
 
-static const char *const folders[] = {"llama", "llama-mha", "llama-untied-scaled", "mistral", "qwen2", "qwen3"};
+static const char *const folders[] = {"llama",  "llama-mha",   "llama-untied-scaled", "mistral", "qwen2", "qwen3",
+                                      "gemma2", "gemma3_text", "cohere",              "opt",     "gpt2"};
 #define N_FOLDER (sizeof folders / sizeof *folders)
 
 static eh_err err;

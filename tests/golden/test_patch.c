@@ -11,7 +11,7 @@
 #include "session.h"
 #include "probe/layers.h"
 
-static const char *const folders[] = {"llama", "llama-mha", "mistral", "qwen2", "qwen3"};
+static const char *const folders[] = {"llama", "llama-mha", "mistral", "qwen2", "qwen3", "gemma2", "cohere", "opt", "gpt2"};
 #define N_FOLDER (sizeof folders / sizeof *folders)
 #define N 12
 

@@ -61,7 +61,8 @@ TEST(a_good_model_passes_every_check)
 
 TEST(other_families_and_models_without_tokenizer_pass)
 {
-    static const char *const folders[] = {"llama-mha", "llama-untied-scaled", "mistral", "qwen2", "qwen3"};
+    static const char *const folders[] = {"llama-mha",   "llama-untied-scaled", "mistral", "qwen2", "qwen3", "gemma2",
+                                          "gemma3_text", "cohere",              "opt",     "gpt2"};
     for (size_t f = 0; f < sizeof folders / sizeof *folders; f++) {
         char path[100];
         snprintf(path, sizeof path, "tests/golden/tiny/%s", folders[f]);
