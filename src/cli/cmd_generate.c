@@ -278,7 +278,7 @@ static const cli_option options[] = {
     {.name = "seed", .kind = CLI_COUNT, .value = "S", .high = 9007199254740992,
      .at = offsetof(args, sampling.seed), .help = "of the draws; each text depends on seed, prompt and sample alone"},
     {.name = "ignore-eos", .kind = CLI_FLAG, .at = offsetof(args, sampling.ignore_eos),
-     .help = "go on after an end-of-text token"},
+     .help = "continue after an end-of-text token"},
     CLI_SESSION(args),
     {.name = NULL},
 };

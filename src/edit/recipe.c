@@ -108,7 +108,7 @@ static int read_unit(eh_recipe *r, const json_t *o, int64_t i, eh_err *err)
                        "compute it",
                        where);
     if (u->mode != EH_EDIT_MEAN && mean != NULL)
-        return eh_fail(err, EH_EFORMAT, "%s: \"mean\" goes with mode \"mean\", not with \"%s\"", where,
+        return eh_fail(err, EH_EFORMAT, "%s: \"mean\" belongs to mode \"mean\", not to \"%s\"", where,
                        eh_choice_name(EH_CHOICE_EDIT_MODE, mode));
     return mean != NULL ? read_mean(r, mean, where, i, err) : EH_OK;
 }

@@ -11,7 +11,7 @@
 
 #include "model/session.h"
 
-/* Keys and values of sequences that go on: a segment whose `cache` is s continues sequence s. */
+/* Keys and values of sequences that are continued: a segment whose `cache` is s continues sequence s. */
 typedef struct eh_cache {
     int64_t n_seq, room; /* sequences; positions each has room for */
     float **k, **v;      /* [n_layer * n_seq], each [room, n_kv * d_head] */

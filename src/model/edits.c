@@ -91,7 +91,7 @@ static int check(const eh_session *s, const eh_unit_edit *edit, int64_t n, bool 
                            (long long)i, (long long)e->layer, unit, (long long)e->index,
                            (long long)c->n_layer - 1, unit, (long long)n_unit - 1);
         if (!(e->alpha >= 0.0 && e->alpha <= 1.0)) /* NaN fails, too */
-            return eh_fail(err, EH_ERANGE, "unit %lld: alpha is %g, wanted 0 (left alone) to 1 (silenced)",
+            return eh_fail(err, EH_ERANGE, "unit %lld: alpha is %g, wanted 0 (left alone) to 1 (ablated)",
                            (long long)i, e->alpha);
         if (e->mode == EH_EDIT_MEAN && e->mean == NULL)
             return eh_fail(err, EH_EINVAL, "unit %lld: mode \"mean\" wants the unit's mean output", (long long)i);

@@ -241,8 +241,8 @@ static void keep_rows(const eh_batch *b, void *x, int64_t n_byte)
             memcpy((char *)x + i * n_byte, (const char *)x + b->ask[i] * n_byte, (size_t)n_byte);
 }
 
-/* Moves the rows asked for to the front of the residual stream; what is not asked for need not go on. Rows are
- * ascending, so nothing is overwritten unread. */
+/* Moves the rows asked for to the front of the residual stream; what is not asked for ends here. Rows are ascending, so
+ * nothing is overwritten unread. */
 static void keep_asked(eh_pass *f)
 {
     keep_rows(f->b, f->x, f->s->m->config.d_model * (int64_t)sizeof *f->x);
@@ -322,7 +322,7 @@ static int attention(eh_pass *f, eh_err *err)
     int rc = eh_layer_attend(f, err);
     if (rc < 0 || (rc = eh_pass_show(f, EH_SITE_HEAD_OUT, f->layer, 0, f->b->n_tok, d_q, f->a, NULL, err)) < 0)
         return rc;
-    /* Nobody looks at what comes after in the last layer: the rows that are not asked for need not go on. */
+    /* Nobody looks at what comes after in the last layer: the rows that are not asked for end here. */
     if (f->layer == c->n_layer - 1 && !wanted(f, EH_SITE_NEURON) && !wanted(f, EH_SITE_RESID)) {
         keep_asked(f);
         keep_rows(f->b, f->a, d_q * (int64_t)sizeof *f->a);

@@ -41,7 +41,7 @@ typedef struct eh_pass {
     const bool *is_answer; /* [n_tok] rows whose probabilities EH_SITE_ANSWER_PROB shows; NULL: nobody looks */
     int64_t layer;
     const int64_t *first_row; /* for blocks of the backward pass; else NULL */
-    int64_t n_live; /* rows that still go on: in the last layer only those whose logits are asked for */
+    int64_t n_live; /* rows still computed: in the last layer only those whose logits are asked for */
 
     float *x;     /* [n_tok, d_model] residual stream */
     float *delta; /* [n_tok, d_model] what the last product adds to it; pending where has_delta */

@@ -11,7 +11,8 @@
 #include "session.h"
 #include "probe/layers.h"
 
-static const char *const folders[] = {"llama", "llama-mha", "mistral", "qwen2", "qwen3", "gemma2", "cohere", "opt", "gpt2"};
+static const char *const folders[] = {"llama",  "llama-mha", "mistral", "qwen2", "qwen3",
+                                      "gemma2", "cohere",    "opt",     "gpt2"};
 #define N_FOLDER (sizeof folders / sizeof *folders)
 #define N 12
 
@@ -48,7 +49,7 @@ static void fill(void)
     }
 }
 
-/* ---- Heads silenced ---------------------------------------------------------------------------------------- */
+/* ---- Heads ablated ----------------------------------------------------------------------------------------- */
 
 static void hold_to_edit(eh_session *on, const eh_ablate *list, int64_t n)
 {

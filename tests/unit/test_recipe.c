@@ -61,7 +61,7 @@ TEST(what_is_wrong_is_said_with_file_unit_field_found_and_wanted)
         {UNIT("\"mode\":\"mean\",\"mean\":[]"), EH_EFORMAT, "\"mean\" is empty"},
         {UNIT("\"mode\":\"mean\",\"mean\":[1,\"2\"]"), EH_EFORMAT, "\"mean\"[1] is a string"},
         {UNIT("\"mode\":\"mean\",\"mean\":[1e99]"), EH_EFORMAT, "\"mean\"[0] is too large"},
-        {UNIT("\"mode\":\"zero\",\"mean\":[1]"), EH_EFORMAT, "\"mean\" goes with mode \"mean\""},
+        {UNIT("\"mode\":\"zero\",\"mean\":[1]"), EH_EFORMAT, "\"mean\" belongs to mode \"mean\""},
         {"{\"version\":1,\"units\":[{\"kind\":\"layer\",\"layer\":0,\"index\":0,\"mode\":\"zero\"}]}", EH_EFORMAT,
          "\"kind\" is \"layer\", wanted \"head\" or \"neuron\""},
         {"{\"version\":1,\"units\":[{\"kind\":\"head\",\"layer\":-1,\"index\":0,\"mode\":\"zero\"}]}", EH_EFORMAT,
