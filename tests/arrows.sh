@@ -16,20 +16,20 @@ jinja: base
 text: base jinja
 format: base tensor
 backend: base tensor
+arch: base format
 op: base backend arch
-arch: base tensor format
-model: base tensor text format backend op arch
+model: base text backend arch op
 score: base text model
-probe: base tensor backend op model
+probe: base model
 task: base stats text
-edit: base tensor stats format model
-train: base text format backend model probe task edit job audit
+edit: base format model
 job: base
-audit: base stats text model probe task job
-locate: base stats model probe task edit job audit
-run: base stats format model probe task edit train job audit locate
-fixture: base tensor text format task backend model
-report: base stats
+audit: base stats model task job
+train: base model task edit audit
+locate: base stats model probe edit job audit
+run: base stats model task edit job audit locate
+fixture: base text backend task
+report: base
 cli:'
 
 # System headers that one room hides from all others.

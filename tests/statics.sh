@@ -9,7 +9,6 @@ export LC_ALL=C
 
 # Which rooms may, and what for.
 allowed='base: counters by which tests fail an allocation, a write or a hash
-audit: the table of benchmarks, made at the first call, until tasks are one table
 cli: the program, of which a process has one'
 
 # check LIST: prints "room/name: variable" for each; 1 when there is one, or when an object cannot be read.
