@@ -212,9 +212,9 @@ static int choose(eh_head_map *l, eh_err *err)
         snprintf(why, sizeof why, "no category had enough items for a correlation with %s", statistic);
     else if (n == 0)
         snprintf(why, sizeof why,
-                 "no head's %s correlates with %s beyond chance (false-discovery rate %g, |r| at least %g) in %g of "
-                 "%lld categories with the same sign",
-                 statistic, r->measure, l->o.q, l->o.floor, l->o.share, (long long)r->n_category);
+                 "no head's %s correlates with %s beyond chance (false-discovery rate %g, |r| at least %g) in %g %% of "
+                 "the %lld categories with the same sign",
+                 statistic, r->measure, l->o.q, l->o.floor, 100 * l->o.share, (long long)r->n_category);
     else if (!published && !l->o.even_noise && r->split_half < RELIABLE)
         snprintf(why, sizeof why,
                  "the map of %s is noise: its half-map correlation is %.2f, its reliability %.2f (Spearman-Brown; "
