@@ -17,7 +17,7 @@ typedef enum eh_sentence_kind {
     EH_SAID_BETTER,
     EH_SAID_CONTROL,  /* the edit against random edits of the same size */
     EH_SAID_NOTHING,  /* nothing was found, which is a result */
-    EH_SAID_UNTOLD,   /* what could not be told */
+    EH_SAID_INCONCLUSIVE, /* what the data do not settle */
     EH_SAID_COST,     /* utility and fluency */
     EH_SAID_MEASURED  /* an audit without an edit */
 } eh_sentence_kind;

@@ -31,8 +31,7 @@ void eh_forest_ask(eh_batch *b, const bool *asked, int64_t *index)
 {
     for (int64_t row = 0; row < b->n_tok; row++)
         if (asked[row]) {
-            if (index != NULL)
-                index[row] = b->n_ask;
+            index[row] = b->n_ask;
             b->ask[b->n_ask++] = row;
         }
 }

@@ -48,7 +48,7 @@ bool eh_forest_room(eh_batch *b, int64_t n_tok, int64_t n_segment, eh_arena *are
  * (-1 each: none). Returns the row of its first token. Of 0 tokens: no segment. */
 int64_t eh_forest_add(eh_batch *b, const int32_t *tok, int64_t n, int64_t depth, int64_t parent, int64_t cache);
 
-/* b->ask gets the rows that asked [n_tok] marks, ascending; index [n_tok] (NULL: not wanted) their places in it. */
+/* b->ask gets the rows that asked [n_tok] marks, ascending; index [n_tok] their places in it. */
 void eh_forest_ask(eh_batch *b, const bool *asked, int64_t *index);
 
 #endif

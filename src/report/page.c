@@ -90,7 +90,7 @@ static void put_sentences(eh_doc *d, const eh_findings *f)
 {
     static const char *const classes[] = {
         [EH_SAID_WORSE] = "worse",     [EH_SAID_CAUTION] = "caution",  [EH_SAID_BETTER] = "better",
-        [EH_SAID_CONTROL] = "control", [EH_SAID_NOTHING] = "control",  [EH_SAID_UNTOLD] = "untold",
+        [EH_SAID_CONTROL] = "control", [EH_SAID_NOTHING] = "control",  [EH_SAID_INCONCLUSIVE] = "inconclusive",
         [EH_SAID_COST] = "control",    [EH_SAID_MEASURED] = "control",
     };
     if (d->html)

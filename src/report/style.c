@@ -44,7 +44,7 @@ const char eh_page_style[] =
     ".said .better{border-color:var(--better)}\n.said .better strong{color:var(--better)}\n"
     ".said .caution{border-color:var(--caution);border-left-style:dashed}\n.said .caution "
     "strong{color:var(--caution)}\n"
-    ".said .untold{border-left-style:dotted;border-color:var(--soft)}\n"
+    ".said .inconclusive{border-left-style:dotted;border-color:var(--soft)}\n"
     ".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.9rem,1fr));gap:1.25rem 1.1rem;margin:0 0 "
     "2rem}\n"
     ".tiles div{border-top:2px solid var(--rule);padding-top:.6rem;"

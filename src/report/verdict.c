@@ -54,8 +54,8 @@ static eh_move move_about(const eh_record_row *row, bool claim)
     if (fabs(a) >= b)
         return claim && leans ? EH_MOVE_WORSE : EH_MOVE_PERHAPS_WORSE;
     if (a < 0 && leans)
-        return claim ? EH_MOVE_TURNED : EH_MOVE_UNTOLD;
-    return claim && leant && far_end > -b ? EH_MOVE_BETTER : EH_MOVE_UNTOLD;
+        return claim ? EH_MOVE_TURNED : EH_MOVE_INCONCLUSIVE;
+    return claim && leant && far_end > -b ? EH_MOVE_BETTER : EH_MOVE_INCONCLUSIVE;
 }
 
 eh_move eh_move_of(const eh_record_row *row, double fdr)
@@ -67,12 +67,12 @@ eh_move eh_move_of(const eh_record_row *row, double fdr)
         return EH_MOVE_UNDEFINED;
     const bool up = row->difference.low > 0 && change > 0, down = row->difference.high < 0 && change < 0;
     if (!up && !down)
-        return EH_MOVE_UNTOLD;
+        return EH_MOVE_INCONCLUSIVE;
     const bool claim = row->difference.q <= fdr; /* no q, no claim */
     if (row->better == EH_BETTER_ZERO || row->better == EH_BETTER_FIFTY)
         return move_about(row, claim);
     if (up == (row->better == EH_BETTER_HIGHER))
-        return claim ? EH_MOVE_BETTER : EH_MOVE_UNTOLD;
+        return claim ? EH_MOVE_BETTER : EH_MOVE_INCONCLUSIVE;
     return claim ? EH_MOVE_WORSE : EH_MOVE_PERHAPS_WORSE;
 }
 
@@ -85,7 +85,7 @@ const char *eh_move_words(eh_move m)
     case EH_MOVE_WORSE: return "worse";
     case EH_MOVE_TURNED: return "turned";
     case EH_MOVE_PERHAPS_WORSE: return "perhaps worse";
-    case EH_MOVE_UNTOLD: return "inconclusive";
+    case EH_MOVE_INCONCLUSIVE: return "inconclusive";
     }
     return "?";
 }
@@ -125,7 +125,7 @@ static void add(writer *x, eh_sentence_kind kind, const char *text)
 {
     static const char *const labels[] = {
         [EH_SAID_WORSE] = "Worse",      [EH_SAID_CAUTION] = "Caution",   [EH_SAID_BETTER] = "Better",
-        [EH_SAID_CONTROL] = "Controls", [EH_SAID_NOTHING] = "Not found", [EH_SAID_UNTOLD] = "Inconclusive",
+        [EH_SAID_CONTROL] = "Controls", [EH_SAID_NOTHING] = "Not found", [EH_SAID_INCONCLUSIVE] = "Inconclusive",
         [EH_SAID_COST] = "Cost",        [EH_SAID_MEASURED] = "Measured",
     };
     if (x->f->n >= x->room) {
@@ -256,9 +256,9 @@ static bool is_undefined(const writer *x, int64_t i)
     return moved(x, i, EH_MOVE_UNDEFINED);
 }
 
-static bool bias_untold(const writer *x, int64_t i)
+static bool is_inconclusive(const writer *x, int64_t i)
 {
-    return moved(x, i, EH_MOVE_UNTOLD) && is_bias(x, i);
+    return moved(x, i, EH_MOVE_INCONCLUSIVE) && is_bias(x, i);
 }
 
 #define SINGLE 4 /* leading rows that get a sentence each */
@@ -438,17 +438,17 @@ static void say_nothing_found(writer *x)
                given ? ": " : ".", given ? why : "", given && why[strlen(why) - 1] != '.' ? "." : ""));
 }
 
-static void say_untold(writer *x)
+static void say_inconclusive(writer *x)
 {
     eh_words *w = x->w;
     int64_t n;
     double least = INFINITY, most = -INFINITY;
     for (int64_t i = 0; i < x->r->n_row; i++)
-        if (bias_untold(x, i) && !isnan(x->r->row[i].difference.mde)) {
+        if (is_inconclusive(x, i) && !isnan(x->r->row[i].difference.mde)) {
             least = fmin(least, x->r->row[i].difference.mde);
             most = fmax(most, x->r->row[i].difference.mde);
         }
-    const char *names = names_of(x, bias_untold, false, &n);
+    const char *names = names_of(x, is_inconclusive, false, &n);
     if (n > 0) {
         const int d = eh_decimals(least, most, NAN);
         const char *mde = "The minimum detectable effect was not computed.";
@@ -460,13 +460,13 @@ static void say_untold(writer *x)
                                "The minimum detectable effect is %s to %s, each in its score's own unit: smaller "
                                "changes would probably be missed.",
                                eh_fixed(w, least, d), eh_fixed(w, most, d));
-        add(x, EH_SAID_UNTOLD,
+        add(x, EH_SAID_INCONCLUSIVE,
             eh_say(w, "In %s bias score%s the change does not meet every condition for a claim (see Method): %s. %s",
                    n == 1 ? "one" : eh_count(w, n), n == 1 ? "" : "s", names, mde));
     }
     names = names_of(x, is_undefined, false, &n);
     if (n > 0)
-        add(x, EH_SAID_UNTOLD,
+        add(x, EH_SAID_INCONCLUSIVE,
             eh_say(w, "Without an estimate (0/0, or no interval): %s. That is not a score of 0.", names));
 }
 
@@ -478,7 +478,7 @@ static void say_cost(writer *x)
     int64_t n = 0;
     for (int64_t i = 0; i < r->n_row; i++) {
         const eh_record_row *row = &r->row[i];
-        if (row->kind != EH_SCORE_UTILITY || !moved(x, i, EH_MOVE_UNTOLD) || !x->leads[i] || ++n > SINGLE)
+        if (row->kind != EH_SCORE_UTILITY || !moved(x, i, EH_MOVE_INCONCLUSIVE) || !x->leads[i] || ++n > SINGLE)
             continue;
         const double loss = row->better == EH_BETTER_HIGHER  ? -row->difference.low
                             : row->better == EH_BETTER_LOWER ? row->difference.high
@@ -531,7 +531,7 @@ static void say_measured(writer *x, int64_t *n_lean, int64_t *n_all)
                                           eh_percent(w, x->r->confidence), eh_fixed(w, row->before.low, d),
                                           eh_fixed(w, row->before.high, d), row->better == EH_BETTER_FIFTY ? "50"
                                               : "0");
-        add(x, lean ? EH_SAID_MEASURED : EH_SAID_UNTOLD,
+        add(x, lean ? EH_SAID_MEASURED : EH_SAID_INCONCLUSIVE,
             eh_say(w, "%s is %s (%s).", full_name(x, row), eh_fixed(w, row->before.value, d), end));
     }
     const char *names = names_of(x, lean_detail, true, &n);
@@ -648,7 +648,7 @@ void eh_verdict_of(const eh_record *r, eh_words *w, eh_findings *f)
     if (edited) {
         say_moves(&x, EH_MOVE_BETTER, EH_SAID_BETTER, "got better:", better_detail, "Got better");
         say_controls(&x);
-        say_untold(&x);
+        say_inconclusive(&x);
         say_cost(&x);
     } else {
         say_measured(&x, &n_lean, &n_all);

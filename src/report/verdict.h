@@ -20,7 +20,7 @@ typedef enum eh_move {
     EH_MOVE_WORSE,
     EH_MOVE_TURNED,        /* past the unbiased point: it leans the other way now */
     EH_MOVE_PERHAPS_WORSE, /* the interval of the difference says worse, but not all that a claim needs */
-    EH_MOVE_UNTOLD
+    EH_MOVE_INCONCLUSIVE
 } eh_move;
 
 eh_move eh_move_of(const eh_record_row *row, double fdr);

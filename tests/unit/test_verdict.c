@@ -34,25 +34,27 @@ static const row_case row_cases[] = {
      EH_MOVE_BETTER},
     {"down to where 0 is inside", EH_BETTER_ZERO, {.30, .2, .4}, {-.02, -.1, .06}, {-.4, -.2}, .01, EH_MOVE_BETTER},
     {"q exactly at the level", EH_BETTER_ZERO, {.30, .2, .4}, {.10, .02, .18}, {-.28, -.12}, .05, EH_MOVE_BETTER},
-    {"q above the level", EH_BETTER_ZERO, {.30, .2, .4}, {.10, .02, .18}, {-.28, -.12}, .051, EH_MOVE_UNTOLD},
-    {"no q", EH_BETTER_ZERO, {.30, .2, .4}, {.10, .02, .18}, {-.28, -.12}, NAN, EH_MOVE_UNTOLD},
-    {"interval of the change holds 0", EH_BETTER_ZERO, {.30, .2, .4}, {.10, .02, .18}, {-.4, .01}, .01, EH_MOVE_UNTOLD},
-    {"interval of the change ends at 0", EH_BETTER_ZERO, {.30, .2, .4}, {.10, .02, .18}, {-.4, 0}, .01, EH_MOVE_UNTOLD},
+    {"q above the level", EH_BETTER_ZERO, {.30, .2, .4}, {.10, .02, .18}, {-.28, -.12}, .051, EH_MOVE_INCONCLUSIVE},
+    {"no q", EH_BETTER_ZERO, {.30, .2, .4}, {.10, .02, .18}, {-.28, -.12}, NAN, EH_MOVE_INCONCLUSIVE},
+    {"interval of the change holds 0", EH_BETTER_ZERO, {.30, .2, .4}, {.10, .02, .18}, {-.4, .01}, .01,
+     EH_MOVE_INCONCLUSIVE},
+    {"interval of the change ends at 0", EH_BETTER_ZERO, {.30, .2, .4}, {.10, .02, .18}, {-.4, 0}, .01,
+     EH_MOVE_INCONCLUSIVE},
     {"no lean before: nearer may as well be further",
      EH_BETTER_ZERO,
      {.05, -.03, .12},
      {.01, -.06, .08},
      {-.06, -.02},
      .01,
-     EH_MOVE_UNTOLD},
+     EH_MOVE_INCONCLUSIVE},
     {"after may lie as far on the other side",
      EH_BETTER_ZERO,
      {.10, .02, .2},
      {-.02, -.15, .1},
      {-.2, -.04},
      .01,
-     EH_MOVE_UNTOLD},
-    {"no interval after", EH_BETTER_ZERO, {.30, .2, .4}, {.10, NAN, NAN}, {-.28, -.12}, .01, EH_MOVE_UNTOLD},
+     EH_MOVE_INCONCLUSIVE},
+    {"no interval after", EH_BETTER_ZERO, {.30, .2, .4}, {.10, NAN, NAN}, {-.28, -.12}, .01, EH_MOVE_INCONCLUSIVE},
     {"more lean, sure", EH_BETTER_ZERO, {.10, .02, .18}, {.30, .2, .4}, {.12, .28}, .01, EH_MOVE_WORSE},
     {"more lean, not corrected", EH_BETTER_ZERO, {.10, .02, .18}, {.30, .2, .4}, {.12, .28}, .2, EH_MOVE_PERHAPS_WORSE},
     {"more, but no lean after",
@@ -76,7 +78,8 @@ static const row_case row_cases[] = {
      {-.4, -.25},
      .01,
      EH_MOVE_TURNED},
-    {"interval and values disagree", EH_BETTER_ZERO, {.30, .2, .4}, {.10, .02, .18}, {.12, .28}, .01, EH_MOVE_UNTOLD},
+    {"interval and values disagree", EH_BETTER_ZERO, {.30, .2, .4}, {.10, .02, .18}, {.12, .28}, .01,
+     EH_MOVE_INCONCLUSIVE},
     {"nearer 50", EH_BETTER_FIFTY, {62, 58, 66}, {55, 51, 59}, {-9, -5}, .01, EH_MOVE_BETTER},
     {"further from 50, below", EH_BETTER_FIFTY, {48, 44, 52}, {38, 34, 42}, {-13, -7}, .01, EH_MOVE_WORSE},
     {"higher is better", EH_BETTER_HIGHER, {.5, .4, .6}, {.6, .5, .7}, {.05, .15}, .01, EH_MOVE_BETTER},
@@ -245,7 +248,7 @@ TEST(better_and_beating_the_controls)
     HAS(said(EH_SAID_BETTER), "q\xC2\xA0=\xC2\xA0"
                               "0.004");
     HAS(said(EH_SAID_CONTROL), "none of 20 did as well");
-    CHECK(!is_said(EH_SAID_WORSE) && !is_said(EH_SAID_UNTOLD) && !is_said(EH_SAID_CAUTION));
+    CHECK(!is_said(EH_SAID_WORSE) && !is_said(EH_SAID_INCONCLUSIVE) && !is_said(EH_SAID_CAUTION));
     /* A score that the record has no words for is called by its name. */
     judge("\"rows\":[" ROW("all", "s_DIS", "bias", "true", LEANS, LESS, DOWN) "]," MANY_DRAWS);
     HAS(said(EH_SAID_BETTER), "s_DIS, probes, all categories got better");
@@ -314,14 +317,14 @@ TEST(an_inconclusive_change_is_said_with_what_could_have_been_seen)
 {
     judge("\"rows\":[" ROW("all", "s_AMB", "bias", "true", LEANS, LESS, FLAT) "]");
     HAS(found.headline, "No effect on the bias that the edit was aimed at could be shown");
-    HAS(said(EH_SAID_UNTOLD), "The minimum detectable effect is 0.310: a smaller change");
+    HAS(said(EH_SAID_INCONCLUSIVE), "The minimum detectable effect is 0.310: a smaller change");
     CHECK(!is_said(EH_SAID_BETTER));
 }
 
 TEST(no_estimate_is_not_zero)
 {
     judge("\"rows\":[" ROW("all", "s_AMB", "bias", "true", "{\"value\":null}", LESS, "null") "]");
-    HAS(said(EH_SAID_UNTOLD), "Without an estimate");
+    HAS(said(EH_SAID_INCONCLUSIVE), "Without an estimate");
 }
 
 TEST(a_model_that_answers_by_position_is_called_that)
@@ -420,7 +423,7 @@ TEST(an_audit_is_judged_by_its_intervals)
         "\"Age\",\"score\":\"s_AMB\",\"better\":\"0\",\"kind\":\"bias\",\"before\":" LEANS "}]");
     CHECK_STR(found.headline, "Nothing was edited. The model leans in 1 of 2 bias scores.");
     HAS(said(EH_SAID_MEASURED), "it excludes 0");
-    HAS(said(EH_SAID_UNTOLD), "it includes 0: inconclusive");
+    HAS(said(EH_SAID_INCONCLUSIVE), "it includes 0: inconclusive");
     HAS(found.sentence[found.n - 1].text, "some do so by chance");
 
     judge("\"rows\":[{\"task\":\"pairs\",\"category\":\"all\",\"score\":\"pct_stereotype\",\"better\":\"50\",\"kind\":"
@@ -466,7 +469,7 @@ TEST(ten_rows_of_a_group_are_named)
         eh_record_clear(&record);
         CHECK_OK(eh_record_parse(eh_buf_get(&b), "t", &record, &err));
         eh_verdict_of(&record, &words, &found);
-        const char *text = said(EH_SAID_UNTOLD);
+        const char *text = said(EH_SAID_INCONCLUSIVE);
         HAS(text, "s0 (t) in c0, c1, c2, c3, c4; s1 (t) in c5, c6, c7, c8, c9");
         LACKS(text, "s2");
         CHECK((strstr(text, "and 2 more in the tables") != NULL) == (n == 12));
