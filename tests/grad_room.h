@@ -41,7 +41,7 @@ static inline grad_room grad_room_of(const eh_session *on)
     CHECK(g.all != NULL && g.grads.layer != NULL);
     float *at = g.all;
     g.grads.embed = grad_take(&at, c->n_vocab * c->d_model);
-    g.grads.head = c->tied ? NULL : grad_take(&at, c->n_vocab * c->d_model);
+    g.grads.lm_head = c->tied ? NULL : grad_take(&at, c->n_vocab * c->d_model);
     g.grads.final_norm = grad_take(&at, c->d_model);
     g.grads.final_norm_bias = on->final_norm_bias != NULL ? grad_take(&at, c->d_model) : NULL;
     g.grads.position = on->m->position != NULL ? grad_take(&at, eh_session_positions(on) * c->d_model) : NULL;

@@ -71,7 +71,7 @@ typedef enum eh_norm_role {
 
 /* What is stored of a model. Those that share a tensor are slices of its outputs in this order. */
 typedef enum eh_slot {
-    EH_SLOT_EMBED, EH_SLOT_HEAD, EH_SLOT_FINAL_NORM,
+    EH_SLOT_EMBED, EH_SLOT_LM_HEAD, EH_SLOT_FINAL_NORM,
     EH_SLOT_POSITION, /* the table of learned positions */
     EH_SLOT_NORM,     /* + eh_norm_role; of a layer, as all that follow */
     EH_SLOT_Q = EH_SLOT_NORM + EH_N_NORM,

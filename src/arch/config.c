@@ -178,7 +178,7 @@ static int read_json(const eh_keys *k, eh_config *c, eh_err *err)
         c->bare = stored(k, c, EH_SLOT_EMBED, false);
     }
     /* A config that does not say, and a file without a head, can only mean a tied one. */
-    if (json_object_get(k->json, "tie_word_embeddings") == NULL && !stored(k, c, EH_SLOT_HEAD, false))
+    if (json_object_get(k->json, "tie_word_embeddings") == NULL && !stored(k, c, EH_SLOT_LM_HEAD, false))
         c->tied = true;
     const json_t *g = eh_weights_generation_config(k->w); /* says more about where texts end, if it is there */
     rc = read_ids(json_object_get(k->json, "bos_token_id"), k->where, "bos_token_id", c, &c->bos, false, err);
@@ -238,7 +238,7 @@ static int read_gguf(const eh_keys *k, eh_config *c, eh_err *err)
     if (embed == NULL || embed->n_dim != 2 || embed->dim[0] < 1 || embed->dim[0] > EH_SHAPE_MAX)
         return eh_fail(err, EH_EFORMAT, "%s: has no tensor \"%s\" with a row for each token", k->where, f.name);
     c->n_vocab = embed->dim[0];
-    c->tied = !stored(k, c, EH_SLOT_HEAD, false);
+    c->tied = !stored(k, c, EH_SLOT_LM_HEAD, false);
     c->qkv_bias = stored(k, c, EH_SLOT_Q, true);
     c->o_bias = stored(k, c, EH_SLOT_O, true);
     c->mlp_bias = stored(k, c, EH_SLOT_DOWN, true);

@@ -11,7 +11,7 @@
 
 static const char *const names[EH_N_SLOT] = {
     [EH_SLOT_EMBED] = "model.embed_tokens",
-    [EH_SLOT_HEAD] = "lm_head",
+    [EH_SLOT_LM_HEAD] = "lm_head",
     [EH_SLOT_FINAL_NORM] = "model.norm",
     [EH_SLOT_NORM + EH_NORM_ATTN] = "model.layers.%.input_layernorm",
     [EH_SLOT_NORM + EH_NORM_POST_ATTN] = "model.layers.%.post_attention_layernorm",

@@ -7,7 +7,7 @@
 
 static const char *const names[EH_N_SLOT] = {
     [EH_SLOT_EMBED] = "transformer.wte",
-    [EH_SLOT_HEAD] = "lm_head",
+    [EH_SLOT_LM_HEAD] = "lm_head",
     [EH_SLOT_FINAL_NORM] = "transformer.ln_f",
     [EH_SLOT_POSITION] = "transformer.wpe",
     [EH_SLOT_NORM + EH_NORM_ATTN] = "transformer.h.%.ln_1",

@@ -7,7 +7,7 @@
 
 const char *const eh_llama_names[EH_N_SLOT] = {
     [EH_SLOT_EMBED] = "model.embed_tokens",
-    [EH_SLOT_HEAD] = "lm_head",
+    [EH_SLOT_LM_HEAD] = "lm_head",
     [EH_SLOT_FINAL_NORM] = "model.norm",
     [EH_SLOT_NORM + EH_NORM_ATTN] = "model.layers.%.input_layernorm",
     [EH_SLOT_NORM + EH_NORM_MLP] = "model.layers.%.post_attention_layernorm",
@@ -24,7 +24,7 @@ const char *const eh_llama_names[EH_N_SLOT] = {
 
 const char *const eh_gguf_names[EH_N_SLOT] = {
     [EH_SLOT_EMBED] = "token_embd",
-    [EH_SLOT_HEAD] = "output",
+    [EH_SLOT_LM_HEAD] = "output",
     [EH_SLOT_FINAL_NORM] = "output_norm",
     [EH_SLOT_POSITION] = "position_embd",
     [EH_SLOT_NORM + EH_NORM_ATTN] = "blk.%.attn_norm",

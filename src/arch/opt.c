@@ -7,7 +7,7 @@
 
 static const char *const names[EH_N_SLOT] = {
     [EH_SLOT_EMBED] = "model.decoder.embed_tokens",
-    [EH_SLOT_HEAD] = "lm_head",
+    [EH_SLOT_LM_HEAD] = "lm_head",
     [EH_SLOT_FINAL_NORM] = "model.decoder.final_layer_norm",
     [EH_SLOT_POSITION] = "model.decoder.embed_positions",
     [EH_SLOT_NORM + EH_NORM_ATTN] = "model.decoder.layers.%.self_attn_layer_norm",

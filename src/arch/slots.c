@@ -31,7 +31,7 @@ bool eh_config_has(const eh_config *c, eh_slot slot)
         return role == EH_NORM_Q || role == EH_NORM_K ? c->qk_norm != EH_QK_NORM_NONE
                                                       : (norms_of[c->order] >> role & 1) != 0;
     }
-    return slot == EH_SLOT_HEAD         ? !c->tied
+    return slot == EH_SLOT_LM_HEAD         ? !c->tied
            : slot == EH_SLOT_POSITION   ? c->positions == EH_POS_LEARNED
            : slot == EH_SLOT_FINAL_NORM ? c->order != EH_BLOCK_POST
                                         : slot != EH_SLOT_GATE || c->gated;
@@ -50,7 +50,7 @@ int64_t eh_slot_rows(const eh_config *c, eh_slot slot)
 {
     switch ((int)slot) {
     case EH_SLOT_EMBED:
-    case EH_SLOT_HEAD: return c->n_vocab;
+    case EH_SLOT_LM_HEAD: return c->n_vocab;
     case EH_SLOT_POSITION: return c->n_ctx + c->position_offset;
     case EH_SLOT_Q: return c->n_head * c->d_head;
     case EH_SLOT_K:

@@ -61,7 +61,7 @@ static sums *owner(const comparing *j, const eh_stored *s, int64_t row, int64_t 
 /* A tensor that one of them lacks: a bias counts as zeros there; a tied head is read as what it is tied to. */
 static void read_row(const eh_session *s, const eh_stored *t, bool there, int64_t row, float *x)
 {
-    if (there || t->slot == EH_SLOT_HEAD)
+    if (there || t->slot == EH_SLOT_LM_HEAD)
         eh_stored_rows(s, t, row, 1, x);
     else
         memset(x, 0, (size_t)t->n_col * sizeof *x);

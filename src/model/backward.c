@@ -278,9 +278,9 @@ static int layer_back(back *k, int64_t layer, eh_err *err)
 typedef struct head_job {
     back *k;
     eh_softmax_row *row; /* [n_ask] */
-    float *p;            /* [threads, EH_HEAD_SLICE] the reference's probabilities; NULL without KL terms */
+    float *p;            /* [threads, EH_LM_HEAD_SLICE] the reference's probabilities; NULL without KL terms */
     eh_logits_of of;     /* what made logits of the head's products, */
-    float *logit;        /* [threads, EH_HEAD_SLICE] and a row of them, where there is a cap */
+    float *logit;        /* [threads, EH_LM_HEAD_SLICE] and a row of them, where there is a cap */
     float *coef;         /* [n_ask] factor of the softmax in d(goal)/d(logits) */
     const float *h;      /* [n_ask, d_model] the head's input */
     float *dh;           /* [n_ask, d_model] and its gradient */
@@ -293,7 +293,7 @@ typedef struct head_job {
 /* The reference's probabilities of this slice, times `factor`. */
 static const float *reference(const head_job *j, const eh_row_kl *kl, int worker, float factor)
 {
-    float *p = j->p + worker * EH_HEAD_SLICE;
+    float *p = j->p + worker * EH_LM_HEAD_SLICE;
     memcpy(p, kl->term.logp + j->from, (size_t)j->n * sizeof *p);
     j->k->s->simd->exp_minus(p, j->n, 0.0f, factor);
     return p;
@@ -348,7 +348,7 @@ static void grad_row(void *ctx, int64_t i, int worker)
     float *logits = j->logits + i * j->n;
     const int64_t row = j->first + i;
     const eh_goal_batch *goals = j->k->goals;
-    float *logit = j->logit != NULL ? j->logit + worker * EH_HEAD_SLICE : NULL;
+    float *logit = j->logit != NULL ? j->logit + worker * EH_LM_HEAD_SLICE : NULL;
     if (logit != NULL)
         memcpy(logit, logits, (size_t)j->n * sizeof *logit);
     j->k->s->simd->exp_minus(logits, j->n, (float)j->row[row].lse, j->coef[row]);
@@ -367,7 +367,7 @@ static int grad_slice(head_job *j, const eh_linear *slice, eh_err *err)
     const back *k = j->k;
     eh_session *s = k->s;
     const int64_t d = s->m->config.d_model;
-    float *to = k->grads == NULL ? NULL : s->m->config.tied ? k->grads->embed : k->grads->head;
+    float *to = k->grads == NULL ? NULL : s->m->config.tied ? k->grads->embed : k->grads->lm_head;
     float *logits = j->all + j->n_row * slice->of->first;
     each_row(j, j->at, j->n_row, slice->of->first, slice->n_out, logits, grad_row);
     const int rc = eh_linear_weight_back(s->backend, logits, slice->n_out, j->h + (j->h != NULL ? j->at * d : 0), d,
@@ -419,9 +419,10 @@ static int head_back(back *k, const float *x, double *value, eh_err *err)
     head_job j = {
         .k = k,
         .row = eh_new_raw(&s->scratch, eh_softmax_row, n),
-        .p = has_kl ? eh_new_raw(&s->scratch, float, s->threads * EH_HEAD_SLICE) : NULL,
+        .p = has_kl ? eh_new_raw(&s->scratch, float, s->threads * EH_LM_HEAD_SLICE) : NULL,
         .of = eh_session_logits(s),
-        .logit = s->m->config.final_softcap > 0.0 ? eh_new_raw(&s->scratch, float, s->threads * EH_HEAD_SLICE) : NULL,
+        .logit = s->m->config.final_softcap > 0.0 ? eh_new_raw(&s->scratch, float, s->threads * EH_LM_HEAD_SLICE)
+            : NULL,
         .coef = eh_new_raw(&s->scratch, float, n),
         .dh = eh_new_raw(&s->scratch, float, n * d),
         .all = eh_new_raw(&s->scratch, float, n_row * s->m->config.n_vocab),
@@ -444,8 +445,8 @@ static int head_back(back *k, const float *x, double *value, eh_err *err)
         if ((rc = eh_head_run(s, x + j.at * d, j.n_row, value_slice, &j, err)) < 0 ||
             (rc = sum_values(&j, value, err)) < 0)
             goto done;
-        for (int64_t i = 0; i < s->m->n_head_slice; i++)
-            if ((rc = grad_slice(&j, &s->head[i], err)) < 0)
+        for (int64_t i = 0; i < s->m->n_lm_head_slice; i++)
+            if ((rc = grad_slice(&j, &s->lm_head[i], err)) < 0)
                 goto done;
     }
     const eh_norm_grad ng = {dx, false, k->grads != NULL ? k->grads->final_norm : NULL,
@@ -484,7 +485,7 @@ static int get_room(back *k, eh_err *err)
     eh_arena *arena = &s->scratch;
     const int64_t n = k->goals->b.n_tok, n_mlp = n < EH_MLP_ROWS ? n : EH_MLP_ROWS;
     const int64_t d_qk = (c->n_head + c->n_kv) * c->d_head, wide = c->d_model > d_qk ? c->d_model : d_qk;
-    int64_t room = eh_linear_room(&s->head[0]);
+    int64_t room = eh_linear_room(&s->lm_head[0]);
     for (int i = 0; i < EH_N_LINEAR; i++) {
         const int64_t wants = eh_linear_room(&s->layer[0].linear[i]);
         room = wants > room ? wants : room;

@@ -28,7 +28,7 @@ typedef struct eh_layer_grad {
 typedef struct eh_grads {
     eh_layer_grad *layer; /* [n_layer] */
     float *embed;         /* [n_vocab, d_model]; of a tied model with the head's share, and head is NULL */
-    float *head;          /* [n_vocab, d_model] */
+    float *lm_head;       /* [n_vocab, d_model] */
     float *position;      /* [eh_session_positions, d_model] of learned positions */
     float *final_norm, *final_norm_bias; /* [d_model] */
 } eh_grads;

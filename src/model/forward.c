@@ -579,7 +579,7 @@ int eh_head_run(eh_session *s, const float *x, int64_t n_ask, eh_logits_see *see
     const int64_t n_rows = n_ask < HEAD_ROWS ? n_ask : HEAD_ROWS;
     const eh_arena_mark mark = eh_arena_here(&s->scratch);
     float *h = eh_new_raw(&s->scratch, float, n_ask * d);
-    float *logits = eh_new_raw(&s->scratch, float, n_rows * EH_HEAD_SLICE);
+    float *logits = eh_new_raw(&s->scratch, float, n_rows * EH_LM_HEAD_SLICE);
     int rc = EH_OK;
     if (h == NULL || logits == NULL) {
         rc = eh_fail(err, EH_ENOMEM, "no memory for the logits of %lld positions", (long long)n_ask);
@@ -588,8 +588,8 @@ int eh_head_run(eh_session *s, const float *x, int64_t n_ask, eh_logits_see *see
     if ((rc = head_input(s, x, n_ask, h, err)) < 0)
         goto done;
     logits_job j = {.o = eh_session_logits(s), .logits = logits};
-    for (int64_t i = 0; i < s->m->n_head_slice; i++) {
-        eh_linear *slice = &s->head[i];
+    for (int64_t i = 0; i < s->m->n_lm_head_slice; i++) {
+        eh_linear *slice = &s->lm_head[i];
         if ((rc = eh_linear_need(s, slice, err)) < 0)
             goto done;
         for (int64_t first = 0; first < n_ask; first += HEAD_ROWS) {

@@ -94,20 +94,20 @@ static int load_head(eh_model *m, eh_err *err)
 {
     const eh_config *c = &m->config;
     eh_part p;
-    int rc = find(m, c->tied ? EH_SLOT_EMBED : EH_SLOT_HEAD, 0, false, &p, err);
+    int rc = find(m, c->tied ? EH_SLOT_EMBED : EH_SLOT_LM_HEAD, 0, false, &p, err);
     if (rc < 0)
         return rc;
-    m->n_head_slice = (c->n_vocab + EH_HEAD_SLICE - 1) / EH_HEAD_SLICE;
-    m->head = eh_new(&m->arena, eh_matrix, m->n_head_slice);
-    if (m->head == NULL)
+    m->n_lm_head_slice = (c->n_vocab + EH_LM_HEAD_SLICE - 1) / EH_LM_HEAD_SLICE;
+    m->lm_head = eh_new(&m->arena, eh_matrix, m->n_lm_head_slice);
+    if (m->lm_head == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for the output head's slices");
-    for (int64_t i = 0; i < m->n_head_slice; i++) {
-        const int64_t first = i * EH_HEAD_SLICE;
-        m->head[i] = (eh_matrix){
+    for (int64_t i = 0; i < m->n_lm_head_slice; i++) {
+        const int64_t first = i * EH_LM_HEAD_SLICE;
+        m->lm_head[i] = (eh_matrix){
             .part = {p},
             .n_part = 1,
             .first = first,
-            .n_out = c->n_vocab - first < EH_HEAD_SLICE ? c->n_vocab - first : EH_HEAD_SLICE,
+            .n_out = c->n_vocab - first < EH_LM_HEAD_SLICE ? c->n_vocab - first : EH_LM_HEAD_SLICE,
             .n_in = c->d_model,
         };
     }

@@ -17,7 +17,7 @@
 #include "text/tokenizer.h"
 
 #define EH_LINEAR_PARTS 3
-#define EH_HEAD_SLICE 8192 /* rows of the output head in a slice */
+#define EH_LM_HEAD_SLICE 8192 /* rows of the output head in a slice */
 
 /* A product's weight as the files have it. */
 typedef struct eh_matrix {
@@ -46,8 +46,8 @@ struct eh_model {
     eh_layer *layer;        /* [n_layer] */
     const eh_tensor *position; /* [positions, d_model] learned; NULL: none */
     float *final_norm, *final_norm_bias; /* [d_model]; the bias may be NULL */
-    eh_matrix *head;        /* [n_head_slice] */
-    int64_t n_head_slice;
+    eh_matrix *lm_head;     /* [n_lm_head_slice] */
+    int64_t n_lm_head_slice;
     double *rope_freq[EH_ROPES]; /* [d_rot / 2] radians per position; NULL: no layer has them */
     int64_t n_param;
     eh_arena arena;    /* holds the above */

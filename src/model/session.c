@@ -35,8 +35,8 @@ static void each_linear(const eh_session *s, void (*what)(const eh_session *s, e
     for (int64_t i = 0; i < s->m->config.n_layer; i++)
         for (int k = 0; k < EH_N_LINEAR; k++)
             what(s, &s->layer[i].linear[k], ctx);
-    for (int64_t i = 0; i < s->m->n_head_slice; i++)
-        what(s, &s->head[i], ctx);
+    for (int64_t i = 0; i < s->m->n_lm_head_slice; i++)
+        what(s, &s->lm_head[i], ctx);
 }
 
 static void plan_one(const eh_session *s, eh_linear *l, void *left)
@@ -87,9 +87,9 @@ int eh_session_own_embed(eh_session *s, eh_err *err)
         return eh_fail(err, EH_ENOMEM, "no memory for an own embedding");
     eh_tensor_rows(s->m->embed, 0, c->n_vocab, own);
     s->own_embed = own;
-    for (int64_t i = 0; i < s->m->n_head_slice && c->tied; i++) {
-        s->head[i].own = own + s->head[i].of->first * c->d_model; /* borrowed */
-        eh_linear_changed(&s->head[i]);
+    for (int64_t i = 0; i < s->m->n_lm_head_slice && c->tied; i++) {
+        s->lm_head[i].own = own + s->lm_head[i].of->first * c->d_model; /* borrowed */
+        eh_linear_changed(&s->lm_head[i]);
     }
     return EH_OK;
 }
@@ -248,8 +248,8 @@ int eh_session_open(const eh_model *m, const eh_session_options *options, eh_ses
     if (rc < 0)
         goto done;
     s->layer = eh_new(&s->arena, eh_session_layer, m->config.n_layer);
-    s->head = eh_new(&s->arena, eh_linear, m->n_head_slice);
-    if (s->layer == NULL || s->head == NULL) {
+    s->lm_head = eh_new(&s->arena, eh_linear, m->n_lm_head_slice);
+    if (s->layer == NULL || s->lm_head == NULL) {
         rc = eh_fail(err, EH_ENOMEM, "no memory for a session of %lld layers", (long long)m->config.n_layer);
         goto done;
     }
@@ -261,8 +261,8 @@ int eh_session_open(const eh_model *m, const eh_session_options *options, eh_ses
         for (int k = 0; k < EH_N_LINEAR; k++)
             s->layer[i].linear[k] = linear_of(&m->layer[i].linear[k], layer_precision(s, i));
     }
-    for (int64_t i = 0; i < m->n_head_slice; i++)
-        s->head[i] = linear_of(&m->head[i], EH_F32);
+    for (int64_t i = 0; i < m->n_lm_head_slice; i++)
+        s->lm_head[i] = linear_of(&m->lm_head[i], EH_F32);
     s->final_norm = m->final_norm;
     s->final_norm_bias = m->final_norm_bias;
     eh_session_plan_memory(s, s->memory);
@@ -290,7 +290,7 @@ void eh_session_close(eh_session *s)
 {
     if (s == NULL)
         return;
-    if (s->layer != NULL && s->head != NULL)
+    if (s->layer != NULL && s->lm_head != NULL)
         each_linear(s, drop_one, NULL);
     eh_backend_close(s->backend);
     eh_block_free(s->own_embed);
@@ -333,7 +333,7 @@ void eh_session_describe(const eh_session *s, eh_session_info *info)
         .packed_bytes = sum[0],
         .kept_bytes = sum[1],
         .batch_bytes = s->batch_tokens * (12 * c->d_model + 4 * d_qkv + 8 * c->n_head * c->d_head) +
-                       (int64_t)512 * c->d_ff * 14 + (int64_t)256 * EH_HEAD_SLICE * 4,
+                       (int64_t)512 * c->d_ff * 14 + (int64_t)256 * EH_LM_HEAD_SLICE * 4,
         .tokens_computed = s->n_computed,
         .tokens_asked = s->n_asked,
     };

@@ -55,7 +55,7 @@ struct eh_session {
     bool owns_norms;
     float *own_embed; /* [n_vocab, d_model] or NULL: in place of it (training); a tied head reads it, too */
     float *own_position; /* [eh_session_positions, d_model] or NULL: in place of the learned positions */
-    eh_linear *head;  /* [n_head_slice] */
+    eh_linear *lm_head;  /* [n_lm_head_slice] */
     float *rope_cos, *rope_sin; /* [EH_ROPES, n_rope_pos, d_rot / 2]; of a layer: eh_session_rope */
     int64_t n_rope_pos;
 

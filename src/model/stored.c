@@ -10,7 +10,7 @@ static const struct {
     eh_slot slot;
     bool bias;
 } rest[] = {
-    {EH_SLOT_EMBED, false},      {EH_SLOT_HEAD, false},     {EH_SLOT_FINAL_NORM, false},
+    {EH_SLOT_EMBED, false},      {EH_SLOT_LM_HEAD, false},     {EH_SLOT_FINAL_NORM, false},
     {EH_SLOT_FINAL_NORM, true}, {EH_SLOT_POSITION, false},
 };
 #define N_REST ((int64_t)(sizeof rest / sizeof *rest))
@@ -95,7 +95,8 @@ void eh_stored_rows(const eh_session *s, const eh_stored *t, int64_t row, int64_
         eh_part_rows(&t->part, row, n, out);
     else
         for (int64_t i = 0; i < n; i++)
-            eh_linear_rows(s, &s->head[(row + i) / EH_HEAD_SLICE], (row + i) % EH_HEAD_SLICE, 1, out + i * t->n_col);
+            eh_linear_rows(s, &s->lm_head[(row + i) / EH_LM_HEAD_SLICE], (row + i) % EH_LM_HEAD_SLICE, 1,
+                           out + i * t->n_col);
 }
 
 void eh_stored_file_rows(const eh_stored *t, int64_t row, int64_t n, float *out)
@@ -117,9 +118,9 @@ static bool may_have_changed(const eh_session *s, const eh_stored *t)
         return s->own_embed != NULL;
     if (t->slot == EH_SLOT_POSITION)
         return s->own_position != NULL;
-    if (t->slot == EH_SLOT_HEAD) {
-        for (int64_t i = 0; i < s->m->n_head_slice; i++)
-            if (s->head[i].own != NULL)
+    if (t->slot == EH_SLOT_LM_HEAD) {
+        for (int64_t i = 0; i < s->m->n_lm_head_slice; i++)
+            if (s->lm_head[i].own != NULL)
                 return true;
         return false;
     }

@@ -123,10 +123,10 @@ static void lay_out(eh_params *p)
     const int64_t n_position = eh_session_positions(s) * c->d_model;
     if (n_position > 0)
         add(p, s->own_position, n_position, n_position, &p->grads.position);
-    for (int64_t i = 0; i < s->m->n_head_slice; i++) {
-        eh_linear *l = &s->head[i];
+    for (int64_t i = 0; i < s->m->n_lm_head_slice; i++) {
+        eh_linear *l = &s->lm_head[i];
         if (!c->tied) /* the slices' gradients follow each other: one matrix */
-            add_linear(p, l, l->n_out, i == 0 ? &p->grads.head : NULL, NULL);
+            add_linear(p, l, l->n_out, i == 0 ? &p->grads.lm_head : NULL, NULL);
         else if (p->linear != NULL)
             p->linear[p->n_linear++] = l;
         else
@@ -235,8 +235,8 @@ static int own_all(const eh_params *p, own_room *room, int64_t *n, eh_err *err)
                 rc = get_own(room, n, l, err);
         }
     const bool head = p->group == EH_TUNE_ALL && !s->m->config.tied;
-    for (int64_t i = 0; head && i < s->m->n_head_slice && rc == EH_OK; i++)
-        rc = get_own(room, n, &s->head[i], err);
+    for (int64_t i = 0; head && i < s->m->n_lm_head_slice && rc == EH_OK; i++)
+        rc = get_own(room, n, &s->lm_head[i], err);
     if (rc == EH_OK && p->group == EH_TUNE_ALL)
         rc = eh_session_own_embed(s, err);
     if (rc == EH_OK && p->group == EH_TUNE_ALL)
@@ -290,7 +290,7 @@ int eh_params_open(eh_session *s, eh_tune_group group, eh_params *out, eh_err *e
     float *grad = NULL;
     int64_t n_room = 0;
     char before[EH_SHA256_TEXT];
-    own_room *room = eh_calloc(s->m->config.n_layer * EH_N_LINEAR + s->m->n_head_slice, (int64_t)sizeof *room);
+    own_room *room = eh_calloc(s->m->config.n_layer * EH_N_LINEAR + s->m->n_lm_head_slice, (int64_t)sizeof *room);
     p.grads.layer = eh_calloc(s->m->config.n_layer, (int64_t)sizeof *p.grads.layer);
     if (room == NULL || p.grads.layer == NULL)
         rc = eh_fail(err, EH_ENOMEM, "no memory for a training");

@@ -175,7 +175,7 @@ static const float *gradient_at(const eh_session *on, const grad_room *g, const 
     const eh_layer_grad *l = t->layer >= 0 ? &g->grads.layer[t->layer] : NULL;
     switch (t->slot) {
     case EH_SLOT_EMBED: return g->grads.embed;
-    case EH_SLOT_HEAD: return g->grads.head;
+    case EH_SLOT_LM_HEAD: return g->grads.lm_head;
     case EH_SLOT_POSITION: return g->grads.position;
     case EH_SLOT_FINAL_NORM: return t->bias ? g->grads.final_norm_bias : g->grads.final_norm;
     default: break;

@@ -53,7 +53,7 @@ static void check_names(const eh_arch_files *files, eh_weights_kind kind)
         const eh_slot slot = (eh_slot)s;
         const char *name = files->name[s];
         const unsigned layout = files->layout[s];
-        if (eh_config_has(&c, slot) && (slot != EH_SLOT_HEAD || !row->start.tied))
+        if (eh_config_has(&c, slot) && (slot != EH_SLOT_LM_HEAD || !row->start.tied))
             CHECK(name != NULL && name[0] != '\0');
         if (name == NULL) {
             CHECK_INT(layout, 0);
@@ -214,7 +214,7 @@ TEST(a_model_of_every_row_opens_and_its_numbers_are_where_they_should_be)
         check_model(EH_WEIGHTS_SAFETENSORS, true, false);
         if (row->prefix != NULL)
             check_model(EH_WEIGHTS_SAFETENSORS, true, true);
-        if (row->folder.name[EH_SLOT_HEAD] != NULL && !row->start.tied)
+        if (row->folder.name[EH_SLOT_LM_HEAD] != NULL && !row->start.tied)
             check_model(EH_WEIGHTS_SAFETENSORS, false, false);
         if (row->gguf.arch != NULL)
             check_model(EH_WEIGHTS_GGUF, false, false);
