@@ -24,7 +24,7 @@ int eh_bbq_form_items(eh_open_task *t, eh_bbq_self *s, eh_err *err)
     memset(s->choice, -1, (size_t)set->n_item);
     t->names = (eh_task_names){set->category, set->n_category, set->family, set->n_family,
                                set->cluster,  set->n_cluster};
-    const int rc = eh_task_item_room(t, set->n_item, err);
+    const int rc = eh_task_item_room(t, set->n_item, 0, err);
     for (int64_t i = 0; i < t->n; i++)
         t->item[i] = (eh_task_item){set->item[i].category, set->item[i].family, set->item[i].cluster};
     return rc;

@@ -22,9 +22,10 @@ static bool is_of(const eh_open_task *t, int64_t p, int64_t k)
     return k == 0 || t->item[t->pick[p]].category == k - 1;
 }
 
-int eh_formula_sheet(const eh_open_task *t, int64_t k, const double *column, int64_t width, const eh_formula *formula,
-                     eh_sheet *out, const char **category, eh_err *err)
+int eh_formula_sheet(const eh_open_task *t, int64_t k, const eh_formula *formula, eh_sheet *out, const char **category,
+                     eh_err *err)
 {
+    const int64_t width = t->width;
     if (k > t->names.n_category)
         return EH_TASK_LAST;
     *category = k == 0 ? "all" : t->names.category[k - 1];
@@ -43,7 +44,7 @@ int eh_formula_sheet(const eh_open_task *t, int64_t k, const double *column, int
     for (int64_t p = 0; p < t->n_pick && rc == EH_OK; p++) {
         if (!is_of(t, p, k))
             continue;
-        const double *x = column + t->pick[p] * width;
+        const double *x = eh_task_columns(t, t->pick[p]);
         double *into = eh_sheet_row(&made, t->item[t->pick[p]].cluster);
         for (int64_t w = 0; w < width; w++) {
             into[w] += x[w];

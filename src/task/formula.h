@@ -4,7 +4,7 @@
  *
  *     enum { N, RIGHT, WIDTH };                                    the columns
  *     static const eh_formula formulas[] = {{eh_formula_ratio, {RIGHT, N}, N}};
- *     rc = eh_formula_sheet(t, k, column, WIDTH, formulas, sheet, category, err);      column [t->n, WIDTH]
+ *     rc = eh_formula_sheet(t, k, formulas, sheet, category, err);              of t->column
  */
 #ifndef EH_TASK_FORMULA_H
 #define EH_TASK_FORMULA_H
@@ -26,9 +26,9 @@ double eh_formula_percent(const double *sum, const void *ctx);
 /* The items that the formula is made of, in all. */
 int64_t eh_formula_n(const eh_formula *f, const double *total);
 
-/* A row's `sheet` (task.h) for items with columns of their own: about.n_score formulas, in the order of about.score.
- * in   column  [t->n, width], zero for an item that takes no part */
-int eh_formula_sheet(const eh_open_task *t, int64_t k, const double *column, int64_t width, const eh_formula *formula,
-                     eh_sheet *out, const char **category, eh_err *err);
+/* A row's `sheet` (task.h), of the items' columns, which are zero for an item that takes no part: about.n_score
+ * formulas, in the order of about.score. */
+int eh_formula_sheet(const eh_open_task *t, int64_t k, const eh_formula *formula, eh_sheet *out, const char **category,
+                     eh_err *err);
 
 #endif

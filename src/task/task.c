@@ -85,6 +85,7 @@ void eh_task_close(eh_open_task *t)
     if (t->row->clear != NULL)
         t->row->clear(t);
     eh_free(t->item);
+    eh_free(t->column);
     eh_free(t->pick);
     eh_free(t);
 }
@@ -130,11 +131,21 @@ const eh_way *eh_task_orders(const eh_open_task *t)
 
 /* ---- What the rows' functions share ----------------------------------------------------------------- */
 
-int eh_task_item_room(eh_open_task *t, int64_t n, eh_err *err)
+int eh_task_item_room(eh_open_task *t, int64_t n, int64_t width, eh_err *err)
 {
-    t->item = eh_calloc(n > 0 ? n : 1, (int64_t)sizeof *t->item);
-    t->n = t->item != NULL ? n : 0;
-    return t->item != NULL ? EH_OK : eh_fail(err, EH_ENOMEM, "no memory for %lld items", (long long)n);
+    const int64_t room = n > 0 ? n : 1;
+    t->item = eh_calloc(room, (int64_t)sizeof *t->item);
+    t->column = eh_calloc(room, width * (int64_t)sizeof *t->column);
+    if (t->item == NULL || t->column == NULL)
+        return eh_fail(err, EH_ENOMEM, "no memory for %lld items", (long long)n);
+    t->n = n;
+    t->width = width;
+    return EH_OK;
+}
+
+double *eh_task_columns(const eh_open_task *t, int64_t i)
+{
+    return t->column + i * t->width;
 }
 
 int eh_task_note(eh_buf *notes, eh_err *err, const char *format, ...)

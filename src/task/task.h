@@ -78,6 +78,8 @@ typedef struct eh_open_task {
     int answer, orders;  /* of row->answer->way, row->orders->way; 0 where there are none */
     eh_task_item *item;  /* [n] */
     int64_t n;
+    double *column;      /* [n, width] what each item adds to its template's sums (task/formula.h); read() fills them */
+    int64_t width;
     eh_task_names names; /* the task's own */
     const char *warning; /* said beside every score; NULL: nothing to warn of */
     void *self;          /* what else the row's functions keep */
@@ -194,8 +196,9 @@ const eh_way *eh_task_orders(const eh_open_task *t);
 
 /* ---- What the rows' functions share -------------------------------------------------------- */
 
-/* Room for n items, zeroed, at t->item. */
-int eh_task_item_room(eh_open_task *t, int64_t n, eh_err *err);
+/* Room for n items at t->item and t->column, zeroed. width 0: the row makes its sheets without columns. */
+int eh_task_item_room(eh_open_task *t, int64_t n, int64_t width, eh_err *err);
+double *eh_task_columns(const eh_open_task *t, int64_t i); /* [width] item i's */
 /* Appends a sentence. */
 int eh_task_note(eh_buf *notes, eh_err *err, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* The sentence on n items that were left out; none where n is 0. */

@@ -26,7 +26,6 @@ enum {
 
 typedef struct items_self {
     eh_item_set set;
-    double (*add)[WIDTH]; /* [n_item] */
     int64_t n_too_long;
 } items_self;
 
@@ -51,10 +50,7 @@ static int load(eh_open_task *t, eh_err *err)
     const eh_item_set *set = &s->set;
     t->names = (eh_task_names){set->category, set->n_category, set->category, set->n_category,
                                set->cluster,  set->n_cluster};
-    s->add = eh_calloc(set->n_item, (int64_t)sizeof *s->add);
-    if (s->add == NULL)
-        return eh_fail(err, EH_ENOMEM, "no memory for %lld items", (long long)set->n_item);
-    rc = eh_task_item_room(t, set->n_item, err);
+    rc = eh_task_item_room(t, set->n_item, WIDTH, err);
     for (int64_t i = 0; i < t->n; i++)
         t->item[i] = (eh_task_item){set->item[i].category, set->item[i].category, set->item[i].cluster};
     return rc;
@@ -66,7 +62,6 @@ static void clear(eh_open_task *t)
     if (s == NULL)
         return;
     eh_items_clear(&s->set);
-    eh_free(s->add);
     eh_free(s);
 }
 
@@ -184,9 +179,9 @@ static int read(eh_open_task *t, int64_t i, const json_t *r, const char *where, 
 {
     items_self *s = t->self;
     const eh_item *q = &s->set.item[i];
-    double *add = s->add[i];
+    double *add = eh_task_columns(t, i);
     answers x;
-    memset(add, 0, sizeof s->add[i]);
+    memset(add, 0, WIDTH * sizeof *add);
     if (json_object_get(r, "skipped") != NULL) {
         s->n_too_long++;
         return EH_OK;
@@ -265,8 +260,7 @@ static const eh_formula formulas[N_SCORE] = {
 
 static int sheet(const eh_open_task *t, int64_t k, eh_sheet *out, const char **category, eh_err *err)
 {
-    const items_self *s = t->self;
-    return eh_formula_sheet(t, k, s->add[0], WIDTH, formulas, out, category, err);
+    return eh_formula_sheet(t, k, formulas, out, category, err);
 }
 
 /* A score that no item has anything to say on is not shown: accuracy of items without an answer. */

@@ -11,7 +11,6 @@ enum { N, MORE, LOG_RATIO, SIZE, WIDTH }; /* what an item adds to its template's
 
 typedef struct pairs_self {
     eh_pair_set set;
-    double (*add)[WIDTH]; /* [n_item] */
 } pairs_self;
 
 static int load(eh_open_task *t, eh_err *err)
@@ -26,10 +25,7 @@ static int load(eh_open_task *t, eh_err *err)
     const eh_pair_set *set = &s->set;
     t->names = (eh_task_names){set->category, set->n_category, set->category, set->n_category,
                                set->cluster,  set->n_cluster};
-    s->add = eh_calloc(set->n_item, (int64_t)sizeof *s->add);
-    if (s->add == NULL)
-        return eh_fail(err, EH_ENOMEM, "no memory for %lld pairs", (long long)set->n_item);
-    rc = eh_task_item_room(t, set->n_item, err);
+    rc = eh_task_item_room(t, set->n_item, WIDTH, err);
     for (int64_t i = 0; i < t->n; i++)
         t->item[i] = (eh_task_item){set->item[i].category, set->item[i].category, set->item[i].cluster};
     return rc;
@@ -41,7 +37,6 @@ static void clear(eh_open_task *t)
     if (s == NULL)
         return;
     eh_pairs_clear(&s->set);
-    eh_free(s->add);
     eh_free(s);
 }
 
@@ -77,13 +72,12 @@ static int record(const eh_open_task *t, int64_t i, const eh_ask *a, const int64
 
 static int read(eh_open_task *t, int64_t i, const json_t *r, const char *where, eh_err *err)
 {
-    pairs_self *s = t->self;
     double ll[2];
     const int rc = eh_task_get_numbers(r, "ll", where, 2, ll, err);
     if (rc == EH_OK) {
         const double d = ll[0] - ll[1];
         const double x[WIDTH] = {1.0, d > 0.0 ? 1.0 : 0.0, d, fabs(d)};
-        memcpy(s->add[i], x, sizeof x);
+        memcpy(eh_task_columns(t, i), x, sizeof x);
     }
     return rc;
 }
@@ -166,8 +160,7 @@ static const eh_formula formulas[N_SCORE] = {
 
 static int sheet(const eh_open_task *t, int64_t k, eh_sheet *out, const char **category, eh_err *err)
 {
-    const pairs_self *s = t->self;
-    return eh_formula_sheet(t, k, s->add[0], WIDTH, formulas, out, category, err);
+    return eh_formula_sheet(t, k, formulas, out, category, err);
 }
 
 static const eh_work work[] = {

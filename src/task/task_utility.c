@@ -8,7 +8,6 @@ enum { N, RIGHT, RIGHT_NORM, WIDTH }; /* what an item adds to its template's sum
 
 typedef struct utility_self {
     eh_utility_set set;
-    double (*add)[WIDTH]; /* [n_item] */
     const char **cluster; /* [n_item] their names: every question stands for itself */
     eh_arena memory;
 } utility_self;
@@ -24,14 +23,13 @@ static int load(eh_open_task *t, eh_err *err)
         return rc;
     const eh_utility_set *set = &s->set;
     s->cluster = eh_new(&s->memory, const char *, set->n_item);
-    s->add = eh_calloc(set->n_item, (int64_t)sizeof *s->add);
-    bool named = s->cluster != NULL && s->add != NULL;
+    bool named = s->cluster != NULL;
     for (int64_t i = 0; named && i < set->n_item; i++)
         named = (s->cluster[i] = eh_arena_text(&s->memory, set->item[i].id.p, set->item[i].id.n)) != NULL;
     if (!named)
         return eh_fail(err, EH_ENOMEM, "no memory for %lld questions", (long long)set->n_item);
     t->names = (eh_task_names){set->topic, set->n_topic, set->topic, set->n_topic, s->cluster, set->n_item};
-    rc = eh_task_item_room(t, set->n_item, err);
+    rc = eh_task_item_room(t, set->n_item, WIDTH, err);
     for (int64_t i = 0; i < t->n; i++)
         t->item[i] = (eh_task_item){set->item[i].topic, set->item[i].topic, (int32_t)i};
     return rc;
@@ -44,7 +42,6 @@ static void clear(eh_open_task *t)
         return;
     eh_utility_clear(&s->set);
     eh_arena_clear(&s->memory);
-    eh_free(s->add);
     eh_free(s);
 }
 
@@ -108,7 +105,7 @@ static int read(eh_open_task *t, int64_t i, const json_t *r, const char *where, 
         best_norm = ll[k] / (double)u->choice[k].n > ll[best_norm] / (double)u->choice[best_norm].n ? k : best_norm;
     }
     const double x[WIDTH] = {1.0, best == u->answer ? 1.0 : 0.0, best_norm == u->answer ? 1.0 : 0.0};
-    memcpy(s->add[i], x, sizeof x);
+    memcpy(eh_task_columns(t, i), x, sizeof x);
     return EH_OK;
 }
 
@@ -131,8 +128,7 @@ static const eh_formula formulas[N_SCORE] = {
 
 static int sheet(const eh_open_task *t, int64_t k, eh_sheet *out, const char **category, eh_err *err)
 {
-    const utility_self *s = t->self;
-    return eh_formula_sheet(t, k, s->add[0], WIDTH, formulas, out, category, err);
+    return eh_formula_sheet(t, k, formulas, out, category, err);
 }
 
 static const eh_work work[] = {

@@ -22,7 +22,6 @@ typedef struct jobs {
     eh_buf text;          /* the file, its tabs and line ends made into ends of texts */
     const char **name;    /* [n] "nurse" */
     const char **field;   /* [n_field] "care" */
-    double (*add)[WIDTH]; /* [n] */
     eh_arena memory;
 } jobs;
 
@@ -44,10 +43,9 @@ static int load(eh_open_task *t, eh_err *err)
         most += s->text.p[i] == '\n';
     s->name = eh_new(&s->memory, const char *, most);
     s->field = eh_new(&s->memory, const char *, most);
-    s->add = eh_arena_zeroed(&s->memory, most, (int64_t)sizeof *s->add);
-    if (s->name == NULL || s->field == NULL || s->add == NULL)
+    if (s->name == NULL || s->field == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for %lld jobs", (long long)most);
-    rc = eh_task_item_room(t, most, err);
+    rc = eh_task_item_room(t, most, WIDTH, err);
     t->n = 0;
     for (char *line = s->text.p; rc == EH_OK && line < s->text.p + s->text.n;) {
         char *tab = strchr(line, '\t'), *end = strchr(line, '\n');
@@ -119,7 +117,7 @@ static int read(eh_open_task *t, int64_t i, const json_t *r, const char *where, 
     const int rc = eh_task_get_numbers(r, "ll", where, 2, ll, err);
     if (rc == EH_OK) {
         const double add[WIDTH] = {1.0, ll[0] - ll[1], ll[0] > ll[1]};
-        memcpy(((jobs *)t->self)->add[i], add, sizeof add);
+        memcpy(eh_task_columns(t, i), add, sizeof add);
     }
     return rc;
 }
@@ -140,7 +138,7 @@ static const eh_formula formulas[N_SCORE] = {
 
 static int sheet(const eh_open_task *t, int64_t k, eh_sheet *out, const char **category, eh_err *err)
 {
-    return eh_formula_sheet(t, k, ((const jobs *)t->self)->add[0], WIDTH, formulas, out, category, err);
+    return eh_formula_sheet(t, k, formulas, out, category, err);
 }
 
 /* Heads are looked at where the pronoun comes; the group is the job, the target log p(she) - log p(he). */

@@ -274,7 +274,7 @@ TEST(every_row_does_what_it_says)
 static int load_badly(eh_open_task *t, eh_err *e)
 {
     static const char *const names[] = {"one"};
-    const int rc = eh_task_item_room(t, 2, e);
+    const int rc = eh_task_item_room(t, 2, 0, e);
     t->names = (eh_task_names){names, 1, names, 1, names, 1};
     if (rc == EH_OK)
         t->item[1].cluster = 1;
