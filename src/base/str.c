@@ -76,13 +76,11 @@ void eh_buf_char(eh_buf *b, char c)
     eh_buf_bytes(b, &c, 1);
 }
 
-void eh_buf_printf(eh_buf *b, const char *format, ...)
+static void put_formatted(eh_buf *b, const char *format, va_list args)
 {
-    va_list args, again;
-    va_start(args, format);
+    va_list again;
     va_copy(again, args);
     const int n = vsnprintf(NULL, 0, format, args);
-    va_end(args);
     if (n < 0) {
         if (b->fault == 0)
             b->fault = EH_ERANGE; /* longer than an int can say */
@@ -91,6 +89,24 @@ void eh_buf_printf(eh_buf *b, const char *format, ...)
         b->n += n;
     }
     va_end(again);
+}
+
+void eh_buf_printf(eh_buf *b, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    put_formatted(b, format, args);
+    va_end(args);
+}
+
+int eh_buf_note(eh_buf *b, eh_err *err, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    put_formatted(b, format, args);
+    va_end(args);
+    eh_buf_char(b, '\n');
+    return eh_buf_check(b, "the notes", err);
 }
 
 /* Appends what printf made of a finite number. A program may have set a locale whose decimal point

@@ -53,6 +53,8 @@ void eh_buf_float(eh_buf *b, float x);
 void eh_buf_json(eh_buf *b, eh_str s);
 
 int eh_buf_check(const eh_buf *b, const char *what, eh_err *err);
+/* Appends a sentence for the reader of a result, a line of its own. */
+int eh_buf_note(eh_buf *b, eh_err *err, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void eh_buf_reset(eh_buf *b); /* empties it and forgets the failure; keeps the memory */
 void eh_buf_clear(eh_buf *b); /* gives the memory back */
 eh_str eh_buf_get(const eh_buf *b);

@@ -451,15 +451,15 @@ static int choose_statistic(eh_head_map *l, eh_err *err)
     if (l->statistic < 0) {
         l->statistic = 2 * t->n_unplaced > t->n && l->wanted[EH_HEAD_EFFECT] ? EH_HEAD_EFFECT : EH_HEAD_GROUP_ATTENTION;
         if (l->statistic == EH_HEAD_EFFECT)
-            rc = eh_locate_note(l, err, "In %lld of %lld items the groups were not found in the text: heads are "
-                                        "selected by head_effect.", (long long)t->n_unplaced, (long long)t->n);
+            rc = eh_buf_note(&l->notes, err, "In %lld of %lld items the groups were not found in the text: heads are "
+                             "selected by head_effect.", (long long)t->n_unplaced, (long long)t->n);
     }
     if (rc == EH_OK && t->n_unplaced > 0)
-        rc = eh_locate_note(l, err, "The groups were not found in the text of %lld of %lld items: these have no "
-                            "group_attention.", (long long)t->n_unplaced, (long long)t->n);
+        rc = eh_buf_note(&l->notes, err, "The groups were not found in the text of %lld of %lld items: these have no "
+                         "group_attention.", (long long)t->n_unplaced, (long long)t->n);
     if (rc == EH_OK && t->n_skipped > 0)
-        rc = eh_locate_note(l, err, "%lld items without a biased answer, or too long, took no part.",
-                            (long long)t->n_skipped);
+        rc = eh_buf_note(&l->notes, err, "%lld items without a biased answer, or too long, took no part.",
+                         (long long)t->n_skipped);
     return rc;
 }
 

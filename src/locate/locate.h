@@ -59,6 +59,5 @@ void eh_locate_put_confirmation(eh_jsonw *w, const eh_locate_result *r);
 
 /* Asks for item i's requests and what to look at in them (task/task.h). */
 int eh_locate_ask(eh_head_map *l, int64_t i, eh_ask *ask, int64_t *number, eh_arena *arena, eh_look *look, eh_err *err);
-int eh_locate_note(eh_head_map *l, eh_err *err, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 #endif

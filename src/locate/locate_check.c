@@ -457,8 +457,8 @@ static int read_trace(tracing *t, int64_t n, eh_err *err)
     if (rc == EH_OK && t->n_read == 0) {
         eh_free(l->trace);
         l->trace = NULL;
-        rc = eh_locate_note(l, err, "No item could be traced: it takes two answers that begin with different tokens, "
-                            "and a prompt without its context.");
+        rc = eh_buf_note(&l->notes, err, "No item could be traced: it takes two answers that begin with different "
+                         "tokens, and a prompt without its context.");
     }
     eh_arena_clear(&mem);
     return rc;

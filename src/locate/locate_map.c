@@ -98,7 +98,7 @@ static int correlate(eh_head_map *l, int s, int32_t category, const char *name, 
                                   .n_thread = l->s->threads};
     rc = eh_correlate(&sample, &options, c, n_constant, err);
     if (rc == EH_EDOM) { /* said, not hidden: the category stands in no table */
-        rc = eh_locate_note(l, err, "%s, %s: no correlation: %s.", name, eh_head_stat_name(s), err->text);
+        rc = eh_buf_note(&l->notes, err, "%s, %s: no correlation: %s.", name, eh_head_stat_name(s), err->text);
         goto done;
     }
     for (int64_t u = 0; u < n_unit && rc == EH_OK; u++)
@@ -205,8 +205,8 @@ static int choose(eh_head_map *l, eh_err *err)
     if (rc < 0)
         goto done;
     if (published)
-        rc = eh_locate_note(l, err, "Selected by the published thresholds, |r| >= 0.2 in 30 %% of the categories, "
-                            "without a test: with 20 items a category this keeps most heads that are pure noise.");
+        rc = eh_buf_note(&l->notes, err, "Selected by the published thresholds, |r| >= 0.2 in 30 %% of the categories, "
+                         "without a test: with 20 items a category this keeps most heads that are pure noise.");
     char why[600] = "";
     if (r->n_category == 0)
         snprintf(why, sizeof why, "no category had enough items for a correlation with %s", statistic);
@@ -276,17 +276,16 @@ int eh_locate_map(eh_head_map *l, eh_err *err)
         if (rc == EH_OK)
             rc = adjust(l, from, r->n_row, err);
         if (rc == EH_OK && all_constant > 0)
-            rc = eh_locate_note(l, err, "%s does not vary at all in %lld of %lld heads: refused there, not reported "
-                                        "as 0.",
-                                eh_head_stat_name(s), (long long)all_constant, (long long)l->items.n_unit);
+            rc = eh_buf_note(&l->notes, err, "%s does not vary at all in %lld of %lld heads: refused there, not "
+                             "reported as 0.", eh_head_stat_name(s), (long long)all_constant,
+                             (long long)l->items.n_unit);
     }
     if (rc == EH_OK)
         rc = reliability(l, err);
     if (rc == EH_OK)
         rc = choose(l, err);
     if (rc == EH_OK && r->split_half < RELIABLE)
-        rc = eh_locate_note(l, err, "Reliability of the map: %.2f (Spearman-Brown from two halves of the templates). "
-                                    "Below "
-                            "0.3 it is noise, however pretty its picture.", r->split_half);
+        rc = eh_buf_note(&l->notes, err, "Reliability of the map: %.2f (Spearman-Brown from two halves of the "
+                         "templates). Below 0.3 it is noise, however pretty its picture.", r->split_half);
     return rc;
 }

@@ -61,8 +61,8 @@ static int choose_answer(eh_run_state *r, eh_err *err)
     eh_audit_close(a);
     if (r->position_before > BY_PLACE) {
         r->audit.answer = hidden->name;
-        rc = eh_run_note(r, err, "By %s, %.0f %% of the answers change with the order of the options: this model "
-                         "answers by position. Everything below is asked by the options' text (%s).", shown->name,
+        rc = eh_buf_note(&r->notes, err, "By %s, %.0f %% of the answers change with the order of the options: this "
+                         "model answers by position. Everything below is asked by the options' text (%s).", shown->name,
                          100.0 * r->position_before, hidden->name);
     }
     return rc == EH_OK ? eh_audit_plan_make(r->s, &r->audit, &r->plan, err) : rc;
@@ -109,7 +109,7 @@ static int open_text(eh_run_state *r, eh_err *err)
     eh_buf_clear(&text);
     r->has_text = rc == EH_OK;
     if (rc == EH_EDOM || (rc == EH_ENOENT && r->o.text == NULL))
-        return eh_run_note(r, err, "Loss and distance on plain text were not measured: %s.", err->text);
+        return eh_buf_note(&r->notes, err, "Loss and distance on plain text were not measured: %s.", err->text);
     return rc;
 }
 
@@ -212,10 +212,9 @@ static int note_few_templates(eh_run_state *r, eh_err *err)
     }
     if (few == 0)
         return EH_OK;
-    return eh_run_note(r, err, "In %lld of %lld categories fewer than 6 templates judge the edit (the fewest: %lld). "
-                               "With so few, no p below 0.05 is possible, however large the change: look at the "
-                               "intervals, and at all categories together.",
-                       (long long)few, (long long)n, (long long)least);
+    return eh_buf_note(&r->notes, err, "In %lld of %lld categories fewer than 6 templates judge the edit (the fewest: "
+                       "%lld). With so few, no p below 0.05 is possible, however large the change: look at the "
+                       "intervals, and at all categories together.", (long long)few, (long long)n, (long long)least);
 }
 
 /* From a selection to an edit that was judged. */
@@ -226,8 +225,8 @@ static int mend(eh_run_state *r, const char *tasks, const eh_audit *before, eh_e
     if (rc < 0)
         return rc;
     if (r->chosen < 0)
-        return eh_run_note(r, err, "No setting lowered the bias on the tune split within the damage allowed: nothing "
-                                   "was edited. The front is in bias_mitigation.");
+        return eh_buf_note(&r->notes, err, "No setting lowered the bias on the tune split within the damage allowed: "
+                           "nothing was edited. The front is in bias_mitigation.");
     const eh_pick *pick = eh_run_picks(r, &n_pick);
     if (pick == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for %lld heads", (long long)n_pick);

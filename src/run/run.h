@@ -91,7 +91,6 @@ const eh_benchmark_score *eh_run_positions(const eh_run_state *r, const eh_bench
                                            int *n);
 /* "OUT/name", in the run's memory; NULL: no memory. */
 const char *eh_run_path(eh_run_state *r, const char *name);
-int eh_run_note(eh_run_state *r, eh_err *err, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* The audits' options for a split: what all have in common, and the split's limit. */
 eh_audit_options eh_run_options_of(const eh_run_state *r, eh_split split);
 /* An audit of `tasks` on a split into the folder; *a may be NULL. */

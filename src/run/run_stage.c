@@ -1,6 +1,5 @@
 /* What the stages of a run share: options and paths, audits and their scores, edits of the chosen heads, the task. */
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,17 +12,6 @@ const char *eh_run_path(eh_run_state *r, const char *name)
     const char *kept = path != NULL ? eh_arena_text(&r->memory, path, (int64_t)strlen(path)) : NULL;
     eh_free(path);
     return kept;
-}
-
-int eh_run_note(eh_run_state *r, eh_err *err, const char *format, ...)
-{
-    char text[1000];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    eh_buf_printf(&r->notes, "%s\n", text);
-    return eh_buf_check(&r->notes, "the notes", err);
 }
 
 eh_audit_options eh_run_options_of(const eh_run_state *r, eh_split split)

@@ -20,7 +20,7 @@ int eh_run_calibrate(eh_run_state *r, eh_err *err)
         return EH_OK;
     const bool questions = r->task->about.trains;
     if (r->s->precision == EH_BF16 || (!questions && !r->has_text))
-        return eh_run_note(r, err, "The edit was not calibrated: %s.",
+        return eh_buf_note(&r->notes, err, "The edit was not calibrated: %s.",
                            r->s->precision == EH_BF16 ? "training needs --precision f32"
                                                       : "these items have no form to be learnt in, and there is no "
                                                         "text");

@@ -396,7 +396,7 @@ int eh_bbq_form_note_data(eh_open_task *t, eh_buf *notes, eh_err *err)
     const eh_bbq_report *r = &s->set.report;
     int rc = eh_task_note_too_long(t, s->n_too_long, notes, err);
     if (rc == EH_OK && r->n_target_differ > 0)
-        rc = eh_task_note(notes, err,
+        rc = eh_buf_note(notes, err,
                           "%s: in %lld of %lld rows the metadata name another biased answer than the exact group names "
                           "do; the metadata are followed, as the authors do.",
                           t->row->about.name, (long long)r->n_target_differ,
@@ -430,7 +430,7 @@ int eh_bbq_form_note(eh_open_task *t, eh_buf *notes, eh_err *err)
         t->warning = "one order only: the position bias in this is unknown (--orders cyclic measures it)";
     } else if (n > 0.0 && changed / n > 0.5) {
         t->warning = "position effect above 50 %: the model answers by position, not by content; see --answer text_pmi";
-        rc = eh_task_note(notes, err,
+        rc = eh_buf_note(notes, err,
                           "%s: %.0f %% of the answers change with the order of the options: by letters this model "
                           "answers by position. Scores near 0 do not mean it is unbiased; ask again with --answer "
                           "text_pmi.",

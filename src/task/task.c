@@ -1,6 +1,5 @@
 #include "task/task.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -148,20 +147,9 @@ double *eh_task_columns(const eh_open_task *t, int64_t i)
     return t->column + i * t->width;
 }
 
-int eh_task_note(eh_buf *notes, eh_err *err, const char *format, ...)
-{
-    char text[1000];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    eh_buf_printf(notes, "%s\n", text);
-    return eh_buf_check(notes, "the notes", err);
-}
-
 int eh_task_note_too_long(const eh_open_task *t, int64_t n, eh_buf *notes, eh_err *err)
 {
-    return n > 0 ? eh_task_note(notes, err, "%s: %lld items are longer than the model's context and were left out.",
+    return n > 0 ? eh_buf_note(notes, err, "%s: %lld items are longer than the model's context and were left out.",
                                 t->row->about.name, (long long)n)
                  : EH_OK;
 }

@@ -199,8 +199,6 @@ const eh_way *eh_task_orders(const eh_open_task *t);
 /* Room for n items at t->item and t->column, zeroed. width 0: the row makes its sheets without columns. */
 int eh_task_item_room(eh_open_task *t, int64_t n, int64_t width, eh_err *err);
 double *eh_task_columns(const eh_open_task *t, int64_t i); /* [width] item i's */
-/* Appends a sentence. */
-int eh_task_note(eh_buf *notes, eh_err *err, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* The sentence on n items that were left out; none where n is 0. */
 int eh_task_note_too_long(const eh_open_task *t, int64_t n, eh_buf *notes, eh_err *err);
 /* Does one of n requests exceed the model's context? */

@@ -85,6 +85,21 @@ TEST(a_buffer_stops_at_its_limit_and_remembers)
 }
 
 /* U+24B62 and its neighbours: the table of RFC 3629, and each kind of wrong sequence. */
+TEST(a_note_is_a_line_of_its_own_however_long)
+{
+    eh_buf b = {0};
+    eh_err err = {0};
+    CHECK_OK(eh_buf_note(&b, &err, "%d of %s", 3, "five"));
+    CHECK_OK(eh_buf_note(&b, &err, "%02000d", 7));
+    CHECK_INT(b.n, 10 + 2001);
+    CHECK(memcmp(b.p, "3 of five\n00", 12) == 0);
+    CHECK_STR(b.p + b.n - 2, "7\n");
+    eh_buf_clear(&b);
+    eh_buf full = {.limit = 4};
+    CHECK_FAILS(eh_buf_note(&full, &err, "too long"), EH_ERANGE, "the notes");
+    eh_buf_clear(&full);
+}
+
 TEST(utf8_takes_what_the_rfc_takes)
 {
     const struct {
