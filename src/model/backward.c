@@ -140,7 +140,7 @@ static int mlp_back(back *k, const float *x, const eh_layer_grad *to, eh_err *er
     if (rc < 0 || (kept_gu == NULL && (rc = eh_linear_need(s, up, err)) < 0) ||
         (post && (rc = eh_linear_need(s, down, err)) < 0))
         return rc;
-    const bool has_norm = eh_pass_norm(f, role, f->norm_room).w != NULL;
+    const bool has_norm = s->layer[f->layer].norm[role] != NULL;
     if (to->linear[EH_LINEAR_UP] != NULL)
         h = input_again(k, role, parallel ? x : f->x, f->n_live);
     for (f->first = 0; f->first < f->n_live; f->first += EH_MLP_ROWS) {
@@ -214,7 +214,7 @@ static int attention_back(back *k, const float *x, const eh_layer_grad *to, eh_e
     if ((rc = eh_linear_weight_back(s->backend, k->dqkv, eh_d_qkv(c), h, c->d_model, n, to->linear[EH_LINEAR_QKV],
                                     to->bias[EH_LINEAR_QKV], err)) < 0)
         return rc;
-    if (eh_pass_norm(f, EH_NORM_ATTN, f->norm_room).w == NULL)
+    if (s->layer[f->layer].norm[EH_NORM_ATTN] == NULL)
         return eh_linear_back(s, qkv, k->dqkv, n, 1.0f, k->g, k->room, err);
     const float beta = c->order == EH_BLOCK_PARALLEL ? 1.0f : 0.0f; /* the MLP's part is there */
     if ((rc = eh_linear_back(s, qkv, k->dqkv, n, beta, k->dh, k->room, err)) < 0)

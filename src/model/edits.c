@@ -158,7 +158,7 @@ static bool add_mean(const making *k, int64_t layer, eh_linear_role role, int64_
     }
     const eh_linear plain = {.of = l->of, .n_out = l->n_out, .n_in = l->n_in, .own = l->own};
     for (int64_t r = 0; r < l->n_out; r++) {
-        eh_linear_rows(k->s, &plain, r, 1, row);
+        eh_linear_rows(&plain, r, 1, row);
         double sum = 0.0;
         for (int64_t i = 0; i < n; i++)
             sum += (double)row[at + i] * (double)mean[i];

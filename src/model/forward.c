@@ -261,7 +261,7 @@ eh_attention eh_pass_attention(eh_pass *f)
         .d_head = c->d_head,
         .scale = (float)c->attn_scale,
         .softcap = (float)c->attn_softcap,
-        .window = s->m->layer[f->layer].window,
+        .window = c->layer[f->layer].window,
         .n_segment = f->b->n_segment,
         .segment = f->b->segment,
         .segment_of = f->b->segment_of,
@@ -556,20 +556,15 @@ static void logits_row(void *ctx, int64_t i, int worker)
 static int head_input(eh_session *s, const float *x, int64_t n_ask, float *h, eh_err *err)
 {
     const int64_t d = s->m->config.d_model;
-    float *row = eh_new_raw(&s->scratch, float, 2 * d);
-    if (row == NULL)
+    float *room = eh_new_raw(&s->scratch, float, d);
+    if (room == NULL)
         return eh_fail(err, EH_ENOMEM, "no memory for the final norm");
-    const eh_norm_op o = eh_final_norm(s, row + d);
-    if (o.w == NULL) {
+    const eh_norm_op o = eh_final_norm(s, room);
+    if (o.w == NULL)
         memcpy(h, x, (size_t)(n_ask * d) * sizeof *h);
-        return EH_OK;
-    }
-    for (int64_t i = 0; i < n_ask; i++) {
-        memcpy(row, x + i * d, (size_t)d * sizeof *row);
-        if (!eh_norm_row(&o, row, NULL, h + i * d))
-            return eh_fail(err, EH_ENUMERIC, "final norm: the residual stream is not finite after layer %lld",
-                           (long long)s->m->config.n_layer - 1);
-    }
+    else if (eh_norm_again(&o, x, n_ask, h) >= 0)
+        return eh_fail(err, EH_ENUMERIC, "final norm: the residual stream is not finite after layer %lld",
+                       (long long)s->m->config.n_layer - 1);
     return EH_OK;
 }
 

@@ -29,9 +29,8 @@ const float *eh_linear_bias(const eh_linear *l)
     return l->bias_now != NULL ? l->bias_now : l->own_bias != NULL ? l->own_bias : l->of->bias;
 }
 
-void eh_linear_rows(const eh_session *s, const eh_linear *l, int64_t from, int64_t n, float *out)
+void eh_linear_rows(const eh_linear *l, int64_t from, int64_t n, float *out)
 {
-    (void)s;
     if (l->own == NULL)
         stored_rows(l, from, from + n, out);
     else if (out != l->own + from * l->n_in) /* edits may be worked into own weights where they lie */
@@ -46,7 +45,6 @@ void eh_linear_rows(const eh_session *s, const eh_linear *l, int64_t from, int64
 }
 
 typedef struct fill_job {
-    const eh_session *s;
     const eh_linear *l;
     int64_t from, n;
     float *out;
@@ -58,13 +56,13 @@ static void fill_rows(void *ctx, int64_t block, int worker)
     const fill_job *j = ctx;
     const int64_t at = block * FILL_ROWS;
     const int64_t n = at + FILL_ROWS < j->n ? FILL_ROWS : j->n - at;
-    eh_linear_rows(j->s, j->l, j->from + at, n, j->out + at * j->l->n_in);
+    eh_linear_rows(j->l, j->from + at, n, j->out + at * j->l->n_in);
 }
 
 /* eh_linear_rows on all threads. */
 static void fill(const eh_session *s, const eh_linear *l, int64_t from, int64_t n, float *out)
 {
-    fill_job job = {s, l, from, n, out};
+    fill_job job = {l, from, n, out};
     eh_par_for(s->threads, (n + FILL_ROWS - 1) / FILL_ROWS, fill_rows, &job);
 }
 

@@ -85,8 +85,6 @@ static int load_layer(eh_model *m, int64_t i, eh_err *err)
         rc = load_norm(m, (eh_slot)(EH_SLOT_NORM + k), i, &l->norm[k], &l->norm_bias[k], err);
     for (int k = 0; k < EH_N_LINEAR && rc == EH_OK; k++)
         rc = load_linear(m, (eh_linear_role)k, i, err);
-    l->window = m->config.layer[i].window;
-    l->rope = m->config.layer[i].rope;
     return rc;
 }
 

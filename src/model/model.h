@@ -31,8 +31,6 @@ typedef struct eh_layer {
     float *norm[EH_N_NORM];      /* [eh_norm_width]; NULL: the layer has no such norm */
     float *norm_bias[EH_N_NORM]; /* likewise */
     eh_matrix linear[EH_N_LINEAR];
-    int64_t window; /* a token sees itself and the window - 1 before it; 0: all */
-    int rope;       /* which of the model's rotary frequencies; -1: no rotary positions in this layer */
 } eh_layer;
 
 struct eh_model {

@@ -185,7 +185,7 @@ int eh_session_need_rope(eh_session *s, int64_t n, eh_err *err)
 
 void eh_session_rope(const eh_session *s, int64_t layer, const float **cosine, const float **sine)
 {
-    const int which = s->m->layer[layer].rope;
+    const int which = s->m->config.layer[layer].rope;
     const int64_t at = which * s->n_rope_pos * (s->m->config.d_rot / 2);
     const bool has = which >= 0 && s->rope_cos != NULL;
     *cosine = has ? s->rope_cos + at : NULL;

@@ -79,7 +79,7 @@ void eh_linear_done(eh_linear *l); /* drops it unless it is kept */
 /* The bias in force; NULL: none. */
 const float *eh_linear_bias(const eh_linear *l);
 /* Rows from..from+n-1 of a linear as it is in force (own weights, edits), f32, Hugging Face order. */
-void eh_linear_rows(const eh_session *s, const eh_linear *l, int64_t from, int64_t n, float *out);
+void eh_linear_rows(const eh_linear *l, int64_t from, int64_t n, float *out);
 /* Gives l weights of its own, in l->own, as they are in force: edits on it become part of them. Whoever
  * changes l->own calls eh_linear_changed. */
 int eh_linear_own(eh_session *s, eh_linear *l, eh_err *err);

@@ -86,7 +86,7 @@ void eh_stored_rows(const eh_session *s, const eh_stored *t, int64_t row, int64_
     if (t->vector != NULL)
         memcpy(out, t->vector, (size_t)t->n_col * sizeof *out);
     else if (t->l != NULL)
-        eh_linear_rows(s, t->l, t->first + row, n, out);
+        eh_linear_rows(t->l, t->first + row, n, out);
     else if (t->slot == EH_SLOT_EMBED && s->own_embed != NULL)
         memcpy(out, s->own_embed + row * t->n_col, (size_t)(n * t->n_col) * sizeof *out);
     else if (t->slot == EH_SLOT_POSITION && s->own_position != NULL)
@@ -95,7 +95,7 @@ void eh_stored_rows(const eh_session *s, const eh_stored *t, int64_t row, int64_
         eh_part_rows(&t->part, row, n, out);
     else
         for (int64_t i = 0; i < n; i++)
-            eh_linear_rows(s, &s->lm_head[(row + i) / EH_LM_HEAD_SLICE], (row + i) % EH_LM_HEAD_SLICE, 1,
+            eh_linear_rows(&s->lm_head[(row + i) / EH_LM_HEAD_SLICE], (row + i) % EH_LM_HEAD_SLICE, 1,
                            out + i * t->n_col);
 }
 

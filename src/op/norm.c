@@ -66,10 +66,10 @@ int64_t eh_norm_run(const eh_norm_op *o, float *x, const float *delta, int64_t n
     return atomic_load(&j.bad_row);
 }
 
-void eh_norm_again(const eh_norm_op *o, const float *x, int64_t n_row, float *out)
+int64_t eh_norm_again(const eh_norm_op *o, const float *x, int64_t n_row, float *out)
 {
     /* Nothing is added to x, so it is not written to. */
-    eh_norm_run(o, (float *)(uintptr_t)x, NULL, n_row, EH_F32, NULL, out);
+    return eh_norm_run(o, (float *)(uintptr_t)x, NULL, n_row, EH_F32, NULL, out);
 }
 
 /* ---- Backward --------------------------------------------------------------------------------------------- */

@@ -40,7 +40,7 @@ bool eh_norm_row_back(const eh_norm_op *o, const eh_rule_set *r, const float *x,
 int64_t eh_norm_run(const eh_norm_op *o, float *x, const float *delta, int64_t n_row, eh_precision to, float *room,
                     void *out);
 /* The same of rows that are as they are, in f32. */
-void eh_norm_again(const eh_norm_op *o, const float *x, int64_t n_row, float *out);
+int64_t eh_norm_again(const eh_norm_op *o, const float *x, int64_t n_row, float *out);
 
 /* Where what goes back is put. */
 typedef struct eh_norm_grad {

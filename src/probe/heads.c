@@ -182,7 +182,7 @@ static void norm_block(void *ctx, int64_t block, int worker)
     const int64_t from = block * W_ROWS;
     const int64_t n = c->d_model - from < W_ROWS ? c->d_model - from : W_ROWS;
     float *w = j->p->weight + worker * W_ROWS * d_q;
-    eh_linear_rows(j->p->s, j->o, from, n, w);
+    eh_linear_rows(j->o, from, n, w);
     for (int64_t g = 0; g < j->n_group; g++)
         for (int64_t h = 0; h < c->n_head; h++) {
             const float *a = j->p->lane + (g * d_q + h * d) * LANES;

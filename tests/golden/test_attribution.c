@@ -126,7 +126,7 @@ static void one_sequence(eh_session *on, const eh_weights *w, int length)
         for (int64_t i = 0; i < c->n_layer * c->d_ff; i++) {
             const int64_t layer = i / c->d_ff, at = (c->gated ? c->d_ff : 0) + i % c->d_ff;
             double sum = 0;
-            eh_linear_rows(on, &on->layer[layer].linear[EH_LINEAR_UP], at, 1, row);
+            eh_linear_rows(&on->layer[layer].linear[EH_LINEAR_UP], at, 1, row);
             for (int64_t k = 0; k < c->d_model; k++)
                 sum += fabs((double)row[k] * (double)g.grads.layer[layer].linear[EH_LINEAR_UP][at * c->d_model + k]);
             up[i] = (float)sum;
@@ -381,7 +381,7 @@ TEST(relevance_of_smollm2_matches_lxt)
             for (int64_t u = 0; u < c->n_layer * c->d_ff; u++) {
                 const int64_t l = u / c->d_ff, at = c->d_ff + u % c->d_ff;
                 double sum = 0;
-                eh_linear_rows(on, &on->layer[l].linear[EH_LINEAR_UP], at, 1, row);
+                eh_linear_rows(&on->layer[l].linear[EH_LINEAR_UP], at, 1, row);
                 for (int64_t k = 0; k < c->d_model; k++)
                     sum += fabs((double)row[k] * (double)layer[l].linear[EH_LINEAR_UP][at * c->d_model + k]);
                 out[u] = (float)sum;

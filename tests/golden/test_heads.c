@@ -113,7 +113,7 @@ static void check_norms(eh_session *on)
     float *w = malloc((size_t)(c->d_model * d_q) * sizeof *w);
     CHECK(w != NULL);
     for (int64_t l = 0; l < c->n_layer; l++) {
-        eh_linear_rows(on, &on->layer[l].linear[EH_LINEAR_O], 0, c->d_model, w);
+        eh_linear_rows(&on->layer[l].linear[EH_LINEAR_O], 0, c->d_model, w);
         for (int64_t h = 0; h < c->n_head; h++) {
             const float *x = out + l * d_q + h * d;
             double before = 0.0, after = 0.0;

@@ -448,7 +448,7 @@ TEST(layers_with_a_window_have_the_rotary_positions_that_the_row_says)
         for (int64_t l = 0; l < ROW_LAYERS; l++) {
             const float *cosine, *sine;
             eh_session_rope(s, l, &cosine, &sine);
-            CHECK_INT(s->m->layer[l].window, l == 2 ? 0 : 5);
+            CHECK_INT(s->m->config.layer[l].window, l == 2 ? 0 : 5);
             if (l < 2 && none) {
                 CHECK(cosine == NULL && sine == NULL);
                 continue;

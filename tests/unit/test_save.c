@@ -301,12 +301,12 @@ TEST(a_written_gguf_is_the_edited_model_within_its_type)
         const char *type = eh_dtype_get(o->of->part[0].t->dtype)->name;
         const bool whole = type[strlen(type) - 1] != '1' || info.d_head % 32 == 0;
         for (int64_t r = 0; r < o->n_out; r++) {
-            eh_linear_rows(w, o, r, 1, row);
+            eh_linear_rows(o, r, 1, row);
             for (int64_t k = 0; k < info.d_head && whole; k++)
                 CHECK(row[e[1].index * info.d_head + k] == 0.0f);
         }
         for (int64_t part = 0; part < 2; part++) {
-            eh_linear_rows(w, gate_up, part * info.d_ff + e[2].index, 1, row);
+            eh_linear_rows(gate_up, part * info.d_ff + e[2].index, 1, row);
             for (int64_t k = 0; k < gate_up->n_in; k++)
                 CHECK(row[k] == 0.0f);
         }

@@ -242,12 +242,12 @@ static int64_t slices_of(const eh_session *on, float *out)
         const eh_linear *in = head ? &l->linear[EH_LINEAR_QKV] : &l->linear[EH_LINEAR_UP], *from = head
             ? &l->linear[EH_LINEAR_O] : &l->linear[EH_LINEAR_DOWN];
         const int64_t width = head ? c->d_head : 1, at = edits[i].index * width;
-        eh_linear_rows(on, from, 0, from->n_out, w);
+        eh_linear_rows(from, 0, from->n_out, w);
         for (int64_t r = 0; r < from->n_out; r++, n += width)
             memcpy(out + n, w + r * from->n_in + at, (size_t)width * sizeof *w);
         if (edits[i].mode != (head ? EH_EDIT_SOFT : EH_EDIT_ZERO))
             continue;
-        eh_linear_rows(on, in, at, width, out + n);
+        eh_linear_rows(in, at, width, out + n);
         n += width * in->n_in;
         const float *bias = eh_linear_bias(in);
         for (int64_t k = 0; bias != NULL && k < width; k++)
@@ -304,7 +304,7 @@ TEST(zeroed_units_stay_zero)
     float *stored = malloc((size_t)(on->layer[0].linear[EH_LINEAR_QKV].n_out * c->d_model) * sizeof *stored);
     CHECK(stored != NULL);
     eh_session *fresh = open_tiny("llama", 0);
-    eh_linear_rows(fresh, &fresh->layer[0].linear[EH_LINEAR_QKV], 0, on->layer[0].linear[EH_LINEAR_QKV].n_out, stored);
+    eh_linear_rows(&fresh->layer[0].linear[EH_LINEAR_QKV], 0, on->layer[0].linear[EH_LINEAR_QKV].n_out, stored);
     const int64_t d_q = c->n_head * c->d_head;
     CHECK(memcmp(stored + d_q * c->d_model, on->layer[0].linear[EH_LINEAR_QKV].own + d_q * c->d_model,
                  (size_t)(2 * c->n_kv * c->d_head * c->d_model) * sizeof *stored) == 0);
