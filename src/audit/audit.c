@@ -320,16 +320,21 @@ eh_asker eh_audit_asker(const eh_session *s, bool chat)
 
 /* ---- The tasks named ------------------------------------------------------------------------------------- */
 
-int eh_audit_task_open(const eh_session *s, const eh_audit_plan *p, const char *name, eh_open_task **out, eh_err *err)
+int eh_audit_row_open(const eh_session *s, const eh_audit_plan *p, const eh_task *row, eh_open_task **t, eh_err *err)
 {
-    const eh_task *row = eh_task_find(name, p->o.extra);
-    if (row == NULL)
-        return eh_fail(err, EH_EINVAL, "there is no benchmark \"%s\"", name);
     const eh_asker who = eh_audit_asker(s, p->o.chat);
     eh_task_options o = p->task;
     o.categories = eh_audit_categories(p, row);
+    return eh_task_open(row, &o, &who, t, err);
+}
+
+int eh_audit_task_open(const eh_session *s, const eh_audit_plan *p, const char *name, eh_open_task **out, eh_err *err)
+{
+    const eh_task *row;
     eh_open_task *t;
-    int rc = eh_task_open(row, &o, &who, &t, err);
+    int rc = eh_task_named(name, p->o.extra, &row, err);
+    if (rc == EH_OK)
+        rc = eh_audit_row_open(s, p, row, &t, err);
     if (rc < 0)
         return rc;
     rc = eh_audit_choose(t, p, err);

@@ -39,6 +39,8 @@ const char *eh_audit_categories(const eh_audit_plan *p, const eh_task *row);
 
 /* ---- A task -------------------------------------------------------------------------------- */
 
+/* A task with its items loaded, as the plan asks, and none chosen; the caller's to eh_task_close. */
+int eh_audit_row_open(const eh_session *s, const eh_audit_plan *p, const eh_task *row, eh_open_task **t, eh_err *err);
 /* A task by its name with its items loaded and chosen, one at least; the caller's to eh_task_close. Whoever asks calls
  * eh_audit_prepare first. */
 int eh_audit_task_open(const eh_session *s, const eh_audit_plan *p, const char *name, eh_open_task **out, eh_err *err);

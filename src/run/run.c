@@ -248,12 +248,6 @@ static int mend(eh_run_state *r, const char *tasks, const eh_audit *before, eh_e
     return rc == EH_OK ? note_few_templates(r, err) : rc;
 }
 
-static int find_row(const eh_run_state *r, const char *name, const eh_task **row, eh_err *err)
-{
-    *row = eh_task_find(name, r->audit.extra);
-    return *row != NULL ? EH_OK : eh_fail(err, EH_EINVAL, "there is no benchmark \"%s\"", name);
-}
-
 /* The benchmarks beside the one that judges, and the one of them that must be spared. */
 static int take_beside(eh_run_state *r, eh_err *err)
 {
@@ -266,7 +260,7 @@ static int take_beside(eh_run_state *r, eh_err *err)
         if (r->n_beside == EH_RUN_BESIDE)
             return eh_fail(err, EH_EINVAL, "more than %d benchmarks are named (%s)", EH_RUN_BESIDE, r->o.also);
         const eh_task **row = &r->beside[r->n_beside++];
-        if ((rc = find_row(r, name, row, err)) < 0)
+        if ((rc = eh_task_named(name, r->audit.extra, row, err)) < 0)
             return rc;
         if (r->spared == NULL && eh_task_is_utility(*row))
             r->spared = *row;
@@ -274,7 +268,7 @@ static int take_beside(eh_run_state *r, eh_err *err)
     }
     if (utility != NULL) {
         r->spared = NULL;
-        rc = utility[0] != '\0' ? find_row(r, utility, &r->spared, err) : EH_OK;
+        rc = utility[0] != '\0' ? eh_task_named(utility, r->audit.extra, &r->spared, err) : EH_OK;
     }
     if (rc == EH_OK && r->spared != NULL && eh_task_score_of_kind(r->spared, EH_SCORE_UTILITY) == NULL)
         rc = eh_fail(err, EH_EINVAL, "%s has no score of utility that could be spared", r->spared->about.name);
@@ -356,7 +350,7 @@ static int take_options(eh_run_state *r, const eh_run_options *given, eh_err *er
     if (strchr(r->audit.tasks, ',') != NULL)
         return eh_fail(err, EH_EINVAL, "a run locates and judges on one benchmark; \"%s\" names several (see --also)",
                        r->audit.tasks);
-    rc = find_row(r, r->audit.tasks, &r->task, err);
+    rc = eh_task_named(r->audit.tasks, r->audit.extra, &r->task, err);
     if (rc < 0)
         return rc;
     r->score = r->task->about.lowers;

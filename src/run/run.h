@@ -82,8 +82,6 @@ typedef struct eh_run_count {
 #define EH_RUN_PATH 4200
 /* The file of plain text: the user's, or the probe set's. */
 void eh_run_text(const eh_run_state *r, char path[EH_RUN_PATH]);
-/* The task with its items loaded and none chosen; to be closed. */
-int eh_run_open_task(const eh_run_state *r, eh_open_task **t, eh_err *err);
 /* Chooses the items of a split, and counts them. */
 int eh_run_choose(const eh_run_state *r, eh_split split, eh_open_task *t, eh_run_count *count, eh_err *err);
 /* The scores of the task's positions: their effect, and *n places; NULL: it has none. */

@@ -48,7 +48,7 @@ int eh_run_time(eh_run_state *r, eh_run_plan *out, eh_err *err)
     eh_run_count n[3] = {{0}};
     eh_open_task *t = NULL;
     double rate = (double)NAN;
-    int rc = eh_run_open_task(r, &t, err);
+    int rc = eh_audit_row_open(r->s, &r->plan, r->task, &t, err);
     for (int i = 0; i < 3 && rc == EH_OK; i++) {
         rc = eh_run_choose(r, (eh_split)(EH_SPLIT_SELECT + i), t, &n[i], err);
         if (i == 0 && rc == EH_OK)

@@ -125,14 +125,6 @@ void eh_run_text(const eh_run_state *r, char path[EH_RUN_PATH])
              r->o.text != NULL ? "" : "/plain.txt");
 }
 
-int eh_run_open_task(const eh_run_state *r, eh_open_task **t, eh_err *err)
-{
-    const eh_asker who = eh_audit_asker(r->s, r->audit.chat);
-    eh_task_options o = r->plan.task;
-    o.categories = eh_audit_categories(&r->plan, r->task);
-    return eh_task_open(r->task, &o, &who, t, err);
-}
-
 int eh_run_choose(const eh_run_state *r, eh_split split, eh_open_task *t, eh_run_count *count, eh_err *err)
 {
     eh_audit_plan p = r->plan;

@@ -40,7 +40,7 @@ static void put_model(eh_jsonw *w, const eh_run_state *r, const char *fingerprin
 static int put_splits(eh_jsonw *w, const eh_run_state *r, eh_err *err)
 {
     eh_open_task *t = NULL;
-    int rc = eh_run_open_task(r, &t, err);
+    int rc = eh_audit_row_open(r->s, &r->plan, r->task, &t, err);
     eh_jsonw_begin(w, "splits", '{');
     for (int i = EH_SPLIT_SELECT; i <= EH_SPLIT_TEST && rc == EH_OK; i++) {
         eh_run_count n;

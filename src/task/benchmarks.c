@@ -46,6 +46,12 @@ const eh_task *eh_task_find(const char *name, const eh_task *const *extra)
     return NULL;
 }
 
+int eh_task_named(const char *name, const eh_task *const *extra, const eh_task **row, eh_err *err)
+{
+    *row = eh_task_find(name, extra);
+    return *row != NULL ? EH_OK : eh_fail(err, EH_EINVAL, "there is no benchmark \"%s\"", name);
+}
+
 const eh_task *eh_task_initial(bool items_given)
 {
     const eh_benchmark_needs needs = items_given ? EH_NEEDS_ITEMS : EH_NEEDS_NOTHING;

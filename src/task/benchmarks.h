@@ -15,6 +15,8 @@
 const eh_task *eh_task_at(int i, const eh_task *const *extra);
 /* NULL where no row has that name. */
 const eh_task *eh_task_find(const char *name, const eh_task *const *extra);
+/* The same; EH_EINVAL where there is none. */
+int eh_task_named(const char *name, const eh_task *const *extra, const eh_task **row, eh_err *err);
 /* The one that is asked unless another is named (evenhand/study.h). */
 const eh_task *eh_task_initial(bool items_given);
 
